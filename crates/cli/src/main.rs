@@ -1,0 +1,2 @@
+//! The `vidit` binary.
+fn main() {}

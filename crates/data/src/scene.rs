@@ -1,0 +1,152 @@
+//! A scene: which objects do what in front of what. Everything about a clip but its size.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Background, Colour, Combination, Language, Motion, Pack, Path, Random, Region, Split};
+
+/// One object of a scene and its path.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Position of the object in the pack.
+    pub object: usize,
+    /// What it does.
+    pub motion: Motion,
+    /// The path with all its random choices made.
+    pub path: Path,
+}
+
+/// A description that renders to one clip at any shape.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Scene {
+    /// One or two objects, back to front.
+    pub actors: Vec<Actor>,
+    /// What lies behind them.
+    pub background: Background,
+    /// The language to caption it in; another one may be on the other side of the split.
+    pub language: Language,
+}
+
+/// How often a training scene has two objects.
+const PAIR_SHARE: f32 = 0.1;
+
+/// Motions that do not take an object into its neighbour's half.
+const MOTIONS_SIDE_BY_SIDE: [Motion; 6] =
+    [Motion::Up, Motion::Down, Motion::ZoomIn, Motion::ZoomOut, Motion::Bounce, Motion::Still];
+const MOTIONS_STACKED: [Motion; 5] =
+    [Motion::Left, Motion::Right, Motion::ZoomIn, Motion::ZoomOut, Motion::Still];
+
+impl Scene {
+    /// Sample `index` of stream `seed`: the same on every machine, independent of all others.
+    pub fn sample(pack: &Pack, seed: u64, index: u64, split: Split) -> Self {
+        let mut random = Random::new(seed, index);
+        match split {
+            Split::HeldOut => {
+                let combination = *random.choose(pack.held_out());
+                Self::alone(pack, combination, &mut random)
+            }
+            Split::Train => loop {
+                let colour = *random.choose(&Colour::ALL);
+                let mut scene = if random.chance(PAIR_SHARE) && pack.objects().len() > 1 {
+                    Self::pair(pack, colour, &mut random)
+                } else {
+                    let combination = Combination {
+                        object: random.below(pack.objects().len()),
+                        motion: *random.choose(&Motion::ALL),
+                        colour,
+                        language: Language::En,
+                    };
+                    Self::alone(pack, combination, &mut random)
+                };
+                let first = random.below(Language::ALL.len());
+                let mut languages = Language::ALL.into_iter().cycle().skip(first).take(Language::ALL.len());
+                // Another language may be free where one is held out; else another scene is.
+                if let Some(language) = languages.find(|&language| !scene.is_held_out(pack, language)) {
+                    scene.language = language;
+                    return scene;
+                }
+            },
+        }
+    }
+
+    /// A scene of one object with a given motion and background colour; `seed` makes the remaining choices.
+    ///
+    /// # Panics
+    /// If `object` is no position in the pack.
+    pub fn new_for(pack: &Pack, object: usize, motion: Motion, colour: Colour, seed: u64) -> Self {
+        let combination = Combination { object, motion, colour, language: Language::En };
+        Self::alone(pack, combination, &mut Random::new(seed, 0))
+    }
+
+    /// What the split sees of this scene when it is captioned in `language`: one combination per object.
+    pub fn combinations(&self, language: Language) -> Vec<Combination> {
+        let colour = self.background.colour;
+        let of = |actor: &Actor| Combination { object: actor.object, motion: actor.motion, colour, language };
+        self.actors.iter().map(of).collect()
+    }
+
+    /// Whether training must not see this scene captioned in `language`.
+    pub fn is_held_out(&self, pack: &Pack, language: Language) -> bool {
+        self.combinations(language).iter().any(|combination| combination.is_held_out(pack.objects()))
+    }
+
+    fn alone(pack: &Pack, combination: Combination, random: &mut Random) -> Self {
+        let Combination { object, motion, colour, language } = combination;
+        let faces = pack.objects()[object].faces;
+        let path = Path::sample(motion, Region::FRAME, true, faces, random);
+        let background = Background::sample(colour, random);
+        Self { actors: vec![Actor { object, motion, path }], background, language }
+    }
+
+    fn pair(pack: &Pack, colour: Colour, random: &mut Random) -> Self {
+        let first = random.below(pack.objects().len());
+        let second = (first + 1 + random.below(pack.objects().len() - 1)) % pack.objects().len();
+        let halves = [(0.0, 0.5), (0.5, 1.0)];
+        let side_by_side = random.chance(0.5);
+        let mut actor = |object: usize, half| {
+            let (region, motions) = if side_by_side {
+                (Region { x: half, ..Region::FRAME }, &MOTIONS_SIDE_BY_SIDE[..])
+            } else {
+                (Region { y: half, ..Region::FRAME }, &MOTIONS_STACKED[..])
+            };
+            let motion = *random.choose(motions);
+            let faces = pack.objects()[object].faces;
+            Actor { object, motion, path: Path::sample(motion, region, false, faces, random) }
+        };
+        let actors = vec![actor(first, halves[0]), actor(second, halves[1])];
+        Self { actors, background: Background::sample(colour, random), language: Language::En }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_scene_in_ten_is_a_pair_of_different_objects() {
+        let pack = Pack::embedded();
+        let scenes: Vec<_> = (0..2000).map(|index| Scene::sample(&pack, 1, index, Split::Train)).collect();
+        let pairs: Vec<_> = scenes.iter().filter(|scene| scene.actors.len() == 2).collect();
+        assert!((150..250).contains(&pairs.len()), "{}", pairs.len());
+        assert!(pairs.iter().all(|scene| scene.actors[0].object != scene.actors[1].object));
+    }
+
+    #[test]
+    fn samples_depend_on_seed_and_index_alone() {
+        let pack = Pack::embedded();
+        let sample = |seed, index| Scene::sample(&pack, seed, index, Split::Train);
+        assert_eq!(sample(1, 5), sample(1, 5));
+        assert_ne!(sample(1, 5), sample(2, 5));
+        assert_ne!(sample(1, 5), sample(1, 6));
+    }
+
+    #[test]
+    fn a_wished_scene_is_what_was_wished() {
+        let pack = Pack::embedded();
+        let car = pack.find("car").expect("there is a car");
+        let scene = Scene::new_for(&pack, car, Motion::Left, Colour::Yellow, 9);
+        let expected =
+            Combination { object: car, motion: Motion::Left, colour: Colour::Yellow, language: Language::Zh };
+        assert_eq!(scene.combinations(Language::Zh), [expected]);
+        assert_ne!(scene, Scene::new_for(&pack, car, Motion::Left, Colour::Yellow, 10));
+    }
+}

@@ -1,0 +1,76 @@
+use super::*;
+use crate::testing::{Lcg, check_gradient, force_each_isa};
+
+/// exp by polynomial (2e-7 relative) and sums in another order.
+const TOLERANCE_F32: f32 = 1e-5;
+/// Scores and probabilities rounded to 8 bits.
+const TOLERANCE_BF16: f32 = 3e-2;
+
+fn case(shape: AttentionShape) -> [Vec<f32>; 4] {
+    let mut random = Lcg::new(shape.keys as u64);
+    let width = shape.heads * shape.head_dim;
+    let (q, kv) = (shape.batch * shape.queries * width, shape.batch * shape.keys * width);
+    [random.normal(q), random.normal(kv), random.normal(kv), random.normal(q)]
+}
+
+const SHAPES: [AttentionShape; 4] = [
+    AttentionShape { batch: 2, heads: 3, head_dim: 64, queries: 100, keys: 300 },
+    AttentionShape { batch: 1, heads: 1, head_dim: 16, queries: 1, keys: 1 },
+    AttentionShape { batch: 2, heads: 2, head_dim: 24, queries: 97, keys: 129 },
+    AttentionShape { batch: 3, heads: 2, head_dim: 8, queries: 5, keys: 17 },
+];
+
+#[test]
+fn forward_agrees_with_the_oracle_at_every_isa() {
+    force_each_isa(|isa| {
+        for shape in SHAPES {
+            let [q, k, v, _] = case(shape);
+            let lengths: Vec<usize> = (0..shape.batch).map(|b| (shape.keys / (b + 1)).max(1)).collect();
+            for lengths in [None, Some(lengths.as_slice())] {
+                let expected = scalar::forward(&q, &k, &v, shape, lengths);
+                for (precision, tolerance) in
+                    [(Precision::F32, TOLERANCE_F32), (Precision::Bf16, TOLERANCE_BF16)]
+                {
+                    let found = forward(&q, &k, &v, shape, lengths, precision).out;
+                    for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
+                        assert!((f - e).abs() < tolerance, "{isa} {precision:?} {shape:?}[{i}]: {f} ≠ {e}");
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    force_each_isa(|_| {
+        for shape in &SHAPES[1..] {
+            let [q, k, v, weights] = case(*shape);
+            let lengths: Vec<usize> = (0..shape.batch).map(|b| (shape.keys - b).max(1)).collect();
+            let lengths = Some(lengths.as_slice());
+            let loss = |q: &[f32], k: &[f32], v: &[f32]| -> f64 {
+                let out = scalar::forward(q, k, v, *shape, lengths);
+                out.iter().zip(&weights).map(|(o, w)| *o as f64 * *w as f64).sum()
+            };
+            let attended = forward(&q, &k, &v, *shape, lengths, Precision::F32);
+            let gradients = backward(&q, &k, &v, &attended, &weights, *shape, lengths, Precision::F32);
+            check_gradient("q", &q, &gradients.q, |q| loss(q, &k, &v));
+            check_gradient("k", &k, &gradients.k, |k| loss(&q, k, &v));
+            check_gradient("v", &v, &gradients.v, |v| loss(&q, &k, v));
+        }
+    });
+}
+
+#[test]
+fn extreme_scores_stay_finite_and_nan_is_not_hidden() {
+    let shape = AttentionShape { batch: 1, heads: 1, head_dim: 4, queries: 1, keys: 200 };
+    let mut k = vec![0.0; 800];
+    k[4 * 150] = 1e4;
+    let q = [100.0, 0.0, 0.0, 0.0];
+    let v: Vec<f32> = (0..800).map(|i| (i / 4) as f32).collect();
+    let out = forward(&q, &k, &v, shape, None, Precision::F32).out;
+    assert_eq!(out, [150.0; 4]);
+    k[7] = f32::NAN;
+    let q = [1.0; 4];
+    assert!(forward(&q, &k, &v, shape, None, Precision::F32).out[0].is_nan());
+}

@@ -1,0 +1,116 @@
+//! Convolution over time, height and width, channels last, as an implicit matrix product: patches are read while the
+//! product packs them and never exist as a matrix.
+//!
+//! Layout: input `[B, F, H, W, C]`, weights `[Kt·Kh·Kw·C, O]` (taps in order t, h, w), output `[B, F', H', W', O]`.
+//! Time is padded in front only (causal); height and width on both sides. All padding is zeros.
+
+mod patches;
+
+use crate::gemm::{DepthMajor, Epilogue, Into, Plain, gemm};
+use crate::isa::Precision;
+use patches::{InputPatches, OutputPatches, PatchesTransposed, WeightsTransposed};
+
+/// Sizes of one convolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv3dShape {
+    /// Batch, `B`.
+    pub batch: usize,
+    /// Input frames, height, width.
+    pub input: [usize; 3],
+    /// Input channels, `C`.
+    pub channels_in: usize,
+    /// Output channels, `O`.
+    pub channels_out: usize,
+    /// Kernel frames, height, width.
+    pub kernel: [usize; 3],
+    /// Stride in time, height, width.
+    pub stride: [usize; 3],
+    /// Zeros in front of time, and on both sides of height and of width.
+    pub padding: [usize; 3],
+}
+
+impl Conv3dShape {
+    /// Output frames, height, width.
+    pub fn output(&self) -> [usize; 3] {
+        let one = |axis: usize, padded: usize| (padded - self.kernel[axis]) / self.stride[axis] + 1;
+        [
+            one(0, self.input[0] + self.padding[0]),
+            one(1, self.input[1] + 2 * self.padding[1]),
+            one(2, self.input[2] + 2 * self.padding[2]),
+        ]
+    }
+
+    fn taps(&self) -> usize {
+        self.kernel.iter().product()
+    }
+
+    /// Rows of the weight matrix, `Kt·Kh·Kw·C`.
+    pub fn depth(&self) -> usize {
+        self.taps() * self.channels_in
+    }
+
+    /// Input positions, `B·F·H·W`.
+    pub fn positions_in(&self) -> usize {
+        self.batch * self.input.iter().product::<usize>()
+    }
+
+    /// Output positions, `B·F'·H'·W'`.
+    pub fn positions_out(&self) -> usize {
+        self.batch * self.output().iter().product::<usize>()
+    }
+
+    fn check(&self, x: &[f32], weights: &[f32]) {
+        assert_eq!(x.len(), self.positions_in() * self.channels_in, "input is not [B, F, H, W, C] of {self:?}");
+        assert_eq!(weights.len(), self.depth() * self.channels_out, "weights are not [taps·C, O] of {self:?}");
+    }
+}
+
+/// The forward pass; `epilogue` sees rows of output positions and columns of output channels.
+pub fn forward(
+    x: &[f32],
+    weights: &[f32],
+    shape: Conv3dShape,
+    epilogue: &impl Epilogue,
+    precision: Precision,
+) -> Vec<f32> {
+    shape.check(x, weights);
+    let n = shape.channels_out;
+    let mut out = vec![0.0; shape.positions_out() * n];
+    let product = [shape.positions_out(), n, shape.depth()];
+    let b = DepthMajor { data: weights, stride: n };
+    gemm(product, &InputPatches::new(x, shape), &b, &mut out, n, Into::Overwrite, epilogue, precision);
+    out
+}
+
+/// Gradient of the input, `[B, F, H, W, C]`, for `d_out [B, F', H', W', O]`.
+pub fn backward_input(weights: &[f32], d_out: &[f32], shape: Conv3dShape, precision: Precision) -> Vec<f32> {
+    assert_eq!(d_out.len(), shape.positions_out() * shape.channels_out, "d_out is not [B, F', H', W', O]");
+    let n = shape.channels_in;
+    let mut dx = vec![0.0; shape.positions_in() * n];
+    let product = [shape.positions_in(), n, shape.taps() * shape.channels_out];
+    let (a, b) = (OutputPatches::new(d_out, shape), WeightsTransposed { weights, shape });
+    gemm(product, &a, &b, &mut dx, n, Into::Overwrite, &Plain, precision);
+    dx
+}
+
+/// Gradient of the weights, `[Kt·Kh·Kw·C, O]`.
+pub fn backward_weights(x: &[f32], d_out: &[f32], shape: Conv3dShape, precision: Precision) -> Vec<f32> {
+    assert_eq!(d_out.len(), shape.positions_out() * shape.channels_out, "d_out is not [B, F', H', W', O]");
+    let (n, depth) = (shape.channels_out, shape.depth());
+    // The product is taken transposed, [O, taps·C]: patches are then the side that is packed once for all rows.
+    let mut transposed = vec![0.0; depth * n];
+    let (a, b) = (DepthMajor { data: d_out, stride: n }, PatchesTransposed::new(x, shape));
+    let product = [n, depth, shape.positions_out()];
+    gemm(product, &a, &b, &mut transposed, depth, Into::Overwrite, &Plain, precision);
+    let mut dw = vec![0.0; depth * n];
+    for (row, dw) in dw.chunks_exact_mut(n).enumerate() {
+        for (column, dw) in dw.iter_mut().enumerate() {
+            *dw = transposed[column * depth + row];
+        }
+    }
+    dw
+}
+
+pub mod scalar;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+use super::*;
+use crate::gemm::Bias;
+use crate::testing::{Lcg, check_gradient, force_each_isa};
+
+/// Sums of up to 27·C products in another order.
+const TOLERANCE: f32 = 1e-4;
+
+fn shapes() -> Vec<Conv3dShape> {
+    let base = Conv3dShape {
+        batch: 2,
+        input: [3, 7, 6],
+        channels_in: 5,
+        channels_out: 18,
+        kernel: [3, 3, 3],
+        stride: [1, 1, 1],
+        padding: [2, 1, 1],
+    };
+    vec![
+        base,
+        Conv3dShape { kernel: [1, 1, 1], padding: [0, 0, 0], ..base },
+        Conv3dShape { kernel: [3, 1, 1], padding: [2, 0, 0], channels_in: 16, ..base },
+        Conv3dShape { kernel: [1, 3, 3], padding: [0, 1, 1], stride: [1, 2, 2], ..base },
+        Conv3dShape { kernel: [2, 3, 3], padding: [1, 1, 1], stride: [2, 1, 1], channels_in: 48, ..base },
+        Conv3dShape { batch: 1, input: [1, 9, 9], kernel: [1, 4, 4], padding: [0, 1, 1], stride: [1, 2, 2], ..base },
+    ]
+}
+
+#[test]
+fn forward_agrees_with_the_definition_at_every_isa() {
+    force_each_isa(|isa| {
+        for shape in shapes() {
+            let mut random = Lcg::new(shape.channels_in as u64);
+            let x = random.normal(shape.positions_in() * shape.channels_in);
+            let weights = random.normal(shape.depth() * shape.channels_out);
+            let bias = random.normal(shape.channels_out);
+            let found = forward(&x, &weights, shape, &Bias(&bias), Precision::F32);
+            let expected = scalar::forward(&x, &weights, shape);
+            assert_eq!(found.len(), expected.len());
+            for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
+                let e = e + bias[i % shape.channels_out];
+                assert!((f - e).abs() < TOLERANCE, "{isa} {shape:?}[{i}]: {f} ≠ {e}");
+            }
+        }
+    });
+}
+
+#[test]
+fn gradients_agree_with_finite_differences() {
+    force_each_isa(|_| {
+        for shape in shapes() {
+            let mut random = Lcg::new(7);
+            let x = random.normal(shape.positions_in() * shape.channels_in);
+            let weights = random.normal(shape.depth() * shape.channels_out);
+            let d_out = random.normal(shape.positions_out() * shape.channels_out);
+            let loss = |x: &[f32], weights: &[f32]| -> f64 {
+                let out = scalar::forward(x, weights, shape);
+                out.iter().zip(&d_out).map(|(o, d)| *o as f64 * *d as f64).sum()
+            };
+            let dx = backward_input(&weights, &d_out, shape, Precision::F32);
+            check_gradient(&format!("input of {shape:?}"), &x, &dx, |x| loss(x, &weights));
+            let dw = backward_weights(&x, &d_out, shape, Precision::F32);
+            check_gradient(&format!("weights of {shape:?}"), &weights, &dw, |w| loss(&x, w));
+        }
+    });
+}

@@ -1,0 +1,227 @@
+//! The innermost product of each instruction set, and the panel layouts it reads.
+//!
+//! f32 panels are `[depth, lanes]`. bf16 panels keep two neighbouring depths together: A as rows of 32 depths,
+//! `[depth/32, mr, 32]`, B as pairs, `[depth/2, nr, 2]`, depth padded with zeros to a multiple of 32. Both formats are
+//! read by AMX tile loads (64-byte rows) and by AVX-512 `vdpbf16ps` (broadcast pairs of A, vectors of pairs of B).
+
+use crate::isa::{Isa, Precision};
+
+use super::{Operand, scalar};
+
+/// Largest `mr × nr` of any instruction set.
+const TILE_MAX: usize = 32 * 32;
+/// Depth that one bf16 panel row holds.
+pub(super) const BF16_DEPTH: usize = 32;
+
+/// Room for one `[mr, nr]` block of sums.
+#[repr(align(64))]
+pub(super) struct Tile([f32; TILE_MAX]);
+
+impl Tile {
+    pub fn new() -> Self {
+        Self([0.0; TILE_MAX])
+    }
+
+    pub fn values(&self) -> &[f32; TILE_MAX] {
+        &self.0
+    }
+
+    pub fn as_mut_ptr(&mut self) -> *mut f32 {
+        self.0.as_mut_ptr()
+    }
+}
+
+/// `tile[mr, nr] = A panel · B panel` over `depth`. Panels are passed as pointers to f32 storage in the kernel's format.
+///
+/// # Safety
+/// Panels have the kernel's layout and length for `depth` (a multiple of 32 for bf16), `tile` holds [`TILE_MAX`] values,
+/// and the machine has the kernel's instruction set.
+pub(super) type Kernel = unsafe fn(depth: usize, a: *const f32, b: *const f32, tile: *mut f32);
+
+/// A micro kernel and its block size.
+pub(super) struct Micro {
+    pub mr: usize,
+    pub nr: usize,
+    format: Format,
+    kernel: Kernel,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Format {
+    F32,
+    /// f32 panels whose values were rounded to bf16: what bf16 means where no bf16 unit exists.
+    F32Rounded,
+    Bf16,
+}
+
+impl Micro {
+    /// The best kernel for the current instruction set.
+    pub fn select(precision: Precision) -> &'static Micro {
+        Self::for_isa(Isa::current(), precision)
+    }
+
+    fn for_isa(isa: Isa, precision: Precision) -> &'static Micro {
+        macro_rules! micro {
+            ($mr:expr, $nr:expr, $format:ident, $kernel:path) => {{
+                const { assert!($mr * $nr <= TILE_MAX) };
+                static MICRO: Micro = Micro { mr: $mr, nr: $nr, format: Format::$format, kernel: $kernel };
+                &MICRO
+            }};
+        }
+        match (isa, precision) {
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Amx, Precision::Bf16) => micro!(32, 32, Bf16, super::amx::kernel_32x32),
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512Bf16, Precision::Bf16) => micro!(12, 32, Bf16, super::avx512::kernel_bf16_12x32),
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512, Precision::F32) => {
+                micro!(12, 32, F32, super::avx512::kernel_12x32)
+            }
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx512, Precision::Bf16) => micro!(12, 32, F32Rounded, super::avx512::kernel_12x32),
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, Precision::F32) => micro!(6, 16, F32, super::avx2::kernel_6x16),
+            #[cfg(target_arch = "x86_64")]
+            (Isa::Avx2, Precision::Bf16) => micro!(6, 16, F32Rounded, super::avx2::kernel_6x16),
+            #[cfg(target_arch = "aarch64")]
+            (Isa::Neon, Precision::F32) => micro!(8, 12, F32, super::neon::kernel_8x12),
+            #[cfg(target_arch = "aarch64")]
+            (Isa::Neon, Precision::Bf16) => micro!(8, 12, F32Rounded, super::neon::kernel_8x12),
+            (_, Precision::F32) => micro!(4, 8, F32, scalar::kernel_4x8),
+            (_, Precision::Bf16) => micro!(4, 8, F32Rounded, scalar::kernel_4x8),
+        }
+    }
+
+    /// f32 values of storage that a panel of A of this depth takes.
+    pub fn a_panel_len(&self, depth: usize) -> usize {
+        self.panel_len(self.mr, depth)
+    }
+
+    /// f32 values of storage that a panel of B of this depth takes.
+    pub fn b_panel_len(&self, depth: usize) -> usize {
+        self.panel_len(self.nr, depth)
+    }
+
+    fn panel_len(&self, lanes: usize, depth: usize) -> usize {
+        match self.format {
+            Format::F32 | Format::F32Rounded => lanes * depth,
+            Format::Bf16 => lanes * depth.next_multiple_of(BF16_DEPTH) / 2,
+        }
+    }
+
+    pub fn pack_a(&self, a: &impl Operand, lane0: usize, lanes: usize, k0: usize, kc: usize, out: &mut [f32]) {
+        self.pack(a, self.mr, lane0, lanes, k0, kc, out, Side::A);
+    }
+
+    pub fn pack_b(&self, b: &impl Operand, lane0: usize, lanes: usize, k0: usize, kc: usize, out: &mut [f32]) {
+        self.pack(b, self.nr, lane0, lanes, k0, kc, out, Side::B);
+    }
+
+    fn pack(
+        &self,
+        operand: &impl Operand,
+        width: usize,
+        lane0: usize,
+        lanes: usize,
+        k0: usize,
+        kc: usize,
+        out: &mut [f32],
+        side: Side,
+    ) {
+        match self.format {
+            Format::F32 => operand.pack(lane0, lanes, width, k0, kc, out),
+            Format::F32Rounded => {
+                operand.pack(lane0, lanes, width, k0, kc, out);
+                round_to_bf16(out);
+            }
+            Format::Bf16 => {
+                // 32 depths at a time through a small f32 square.
+                let mut square = [0.0f32; 32 * BF16_DEPTH];
+                let block = width * BF16_DEPTH;
+                for (chunk, out) in out.chunks_exact_mut(block / 2).enumerate() {
+                    let done = chunk * BF16_DEPTH;
+                    let depth = BF16_DEPTH.min(kc - done);
+                    let square = &mut square[..block];
+                    operand.pack(lane0, lanes, width, k0 + done, depth, square);
+                    square[depth * width..].fill(0.0);
+                    match side {
+                        Side::A => rows_of_32(square, width, out),
+                        Side::B => pairs(square, width, out),
+                    }
+                }
+            }
+        }
+    }
+
+    /// `tile[mr, nr] = A panel · B panel`.
+    #[inline]
+    pub fn multiply(&self, depth: usize, a: &[f32], b: &[f32], tile: &mut Tile) {
+        let depth = match self.format {
+            Format::F32 | Format::F32Rounded => depth,
+            Format::Bf16 => depth.next_multiple_of(BF16_DEPTH),
+        };
+        debug_assert!(a.len() >= self.a_panel_len(depth) && b.len() >= self.b_panel_len(depth));
+        // SAFETY: the panels were packed by `pack` in this kernel's format, and `select` checked the instruction set.
+        unsafe { (self.kernel)(depth, a.as_ptr(), b.as_ptr(), tile.as_mut_ptr()) }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Side {
+    A,
+    B,
+}
+
+/// The bits of the bf16 nearest to `x`, ties to even; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn bf16_bits(x: f32) -> u32 {
+    let bits = x.to_bits();
+    let rounded = bits.wrapping_add(0x7fff + ((bits >> 16) & 1)) >> 16;
+    if x.is_nan() { (bits >> 16) | 0x40 } else { rounded }
+}
+
+crate::isa::multiversion! {
+    fn round_to_bf16(values: &mut [f32]) {
+        for value in values {
+            *value = f32::from_bits(bf16_bits(*value) << 16);
+        }
+    }
+}
+
+crate::isa::multiversion! {
+    /// `square [32, width]` f32 → `[width, 32]` bf16, two to a word.
+    fn rows_of_32(square: &[f32], width: usize, out: &mut [f32]) {
+        for lane in 0..width {
+            for pair in 0..BF16_DEPTH / 2 {
+                let low = bf16_bits(square[2 * pair * width + lane]);
+                let high = bf16_bits(square[(2 * pair + 1) * width + lane]);
+                out[lane * BF16_DEPTH / 2 + pair] = f32::from_bits(low | high << 16);
+            }
+        }
+    }
+}
+
+crate::isa::multiversion! {
+    /// `square [32, width]` f32 → `[16, width, 2]` bf16, two to a word.
+    fn pairs(square: &[f32], width: usize, out: &mut [f32]) {
+        for (pair, out) in out.chunks_exact_mut(width).enumerate() {
+            let (low, high) = square[2 * pair * width..][..2 * width].split_at(width);
+            for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
+                *out = f32::from_bits(bf16_bits(*low) | bf16_bits(*high) << 16);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bf16_rounds_to_nearest_even() {
+        for x in [0.0f32, -0.0, 1.0, 1.00390625, 1.01171875, 3.3e38, -2.5e-39, f32::INFINITY, f32::MIN_POSITIVE] {
+            assert_eq!(bf16_bits(x) as u16, half::bf16::from_f32(x).to_bits(), "{x}");
+        }
+        assert!(f32::from_bits(bf16_bits(f32::NAN) << 16).is_nan());
+    }
+}

@@ -1,0 +1,21 @@
+//! How is it fast on a CPU?
+//!
+//! Slices in, slices out: no tensor library, no model. One folder per op; `mod.rs` is the typed entry and the dispatch,
+//! `scalar.rs` the oracle, one file per instruction set beside it. The contract (layouts, threads, tolerances, how to
+//! add an op) stands in `crates/kernels/README.md`.
+
+pub mod alloc;
+pub mod attention;
+pub mod conv3d;
+pub mod gemm;
+mod isa;
+pub mod norm;
+pub mod optimizer;
+pub mod pointwise;
+mod threads;
+
+#[cfg(test)]
+mod testing;
+
+pub use isa::{Isa, Precision};
+pub use threads::{init_threads, thread_count};

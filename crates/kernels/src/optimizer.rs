@@ -1,0 +1,97 @@
+//! AdamW and exponential moving averages over flat slices.
+
+use crate::threads::{SharedMut, for_ranges};
+
+/// Constants of one AdamW step (Loshchilov & Hutter 2019), decoupled weight decay.
+#[derive(Clone, Copy, Debug)]
+pub struct AdamW {
+    /// Learning rate of this step.
+    pub learning_rate: f32,
+    /// Decay of the first moment.
+    pub beta1: f32,
+    /// Decay of the second moment.
+    pub beta2: f32,
+    /// Added to the root of the second moment.
+    pub epsilon: f32,
+    /// Decoupled weight decay, multiplied by the learning rate.
+    pub weight_decay: f32,
+    /// The step's number, from 1, for the bias corrections.
+    pub step: u64,
+    /// Factor on every gradient: global-norm clipping and averaging over accumulated batches.
+    pub gradient_scale: f32,
+}
+
+/// One step on a parameter, in place.
+pub fn adamw(config: &AdamW, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
+    let n = weights.len();
+    assert!(gradient.len() == n && first.len() == n && second.len() == n, "AdamW slices differ in length");
+    let step = config.step.min(i32::MAX as u64) as i32;
+    let correction1 = 1.0 / (1.0 - config.beta1.powi(step));
+    let correction2 = 1.0 / (1.0 - config.beta2.powi(step));
+    let keep = 1.0 - config.learning_rate * config.weight_decay;
+    let (w, m, v) = (SharedMut::new(weights), SharedMut::new(first), SharedMut::new(second));
+    for_ranges(n, 32 * 1024, |range| {
+        // SAFETY: ranges are disjoint.
+        let (w, m, v) = unsafe {
+            let (start, len) = (range.start, range.len());
+            (w.slice(start, len), m.slice(start, len), v.slice(start, len))
+        };
+        for (((w, m), v), g) in w.iter_mut().zip(m).zip(v).zip(&gradient[range]) {
+            let g = g * config.gradient_scale;
+            *m += (1.0 - config.beta1) * (g - *m);
+            *v += (1.0 - config.beta2) * (g * g - *v);
+            let update = *m * correction1 / ((*v * correction2).sqrt() + config.epsilon);
+            *w = *w * keep - config.learning_rate * update;
+        }
+    });
+}
+
+/// `average += (1 − decay) · (weights − average)`.
+pub fn ema(average: &mut [f32], weights: &[f32], decay: f32) {
+    assert_eq!(average.len(), weights.len());
+    let shared = SharedMut::new(average);
+    for_ranges(weights.len(), 32 * 1024, |range| {
+        // SAFETY: ranges are disjoint.
+        let average = unsafe { shared.slice(range.start, range.len()) };
+        for (a, w) in average.iter_mut().zip(&weights[range]) {
+            *a += (1.0 - decay) * (w - *a);
+        }
+    });
+}
+
+/// Sum of squares in f64, in blocks of fixed length so that the order never depends on the threads.
+pub fn sum_of_squares(x: &[f32]) -> f64 {
+    x.chunks(4096).map(|block| block.iter().map(|v| (v * v) as f64).sum::<f64>()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_step_moves_by_the_learning_rate_against_the_gradient() {
+        let config = AdamW {
+            learning_rate: 0.1,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            weight_decay: 0.5,
+            step: 1,
+            gradient_scale: 0.25,
+        };
+        let (mut w, mut m, mut v) = (vec![1.0, -2.0], vec![0.0; 2], vec![0.0; 2]);
+        adamw(&config, &mut w, &[4.0, -8.0], &mut m, &mut v);
+        // decay by 1 − 0.1·0.5, then ∓0.1 whatever the gradient's size
+        assert!((w[0] - (0.95 - 0.1)).abs() < 1e-6 && (w[1] - (-1.9 + 0.1)).abs() < 1e-6, "{w:?}");
+        assert!((m[0] - 0.1).abs() < 1e-6 && (v[1] - 0.04).abs() < 1e-6);
+    }
+
+    #[test]
+    fn average_walks_towards_the_weights() {
+        let mut average = vec![0.0; 3];
+        ema(&mut average, &[1.0, 2.0, 3.0], 0.9);
+        ema(&mut average, &[1.0, 2.0, 3.0], 0.9);
+        assert!((average[2] - 3.0 * 0.19).abs() < 1e-6);
+        assert_eq!(sum_of_squares(&[3.0, 4.0]), 25.0);
+    }
+}

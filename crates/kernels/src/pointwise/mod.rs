@@ -1,0 +1,318 @@
+//! Element by element: activations, gated residuals, exponentials. Each is one pass over memory, on all threads.
+//!
+//! The bodies are plain Rust that the compiler vectorises at each instruction set; the oracle is the same formula in f64,
+//! in the tests.
+
+use crate::isa::multiversion;
+use crate::threads::{SharedMut, for_ranges};
+
+/// Elements of a task at least: below this a thread costs more than it gives.
+const GRAIN: usize = 16 * 1024;
+
+/// `eˣ`, relative error below 3e-7 for `x` in -87..88, saturating outside; NaN stays NaN.
+///
+/// `eˣ = 2ⁿ · eʳ` with `n` the integer nearest to `x / ln 2`, found by adding 1.5·2²³ (the sum's low bits are `n`), `r`
+/// reduced with `ln 2` in two parts, and the polynomial of Cephes' `expf` (Moshier) for `eʳ`.
+#[inline(always)]
+pub(crate) fn exp(x: f32) -> f32 {
+    const SHIFT: f32 = 12_582_912.0 + 127.0;
+    const LN_2_HIGH: f32 = 0.693_359_4;
+    const LN_2_LOW: f32 = -2.121_944_4e-4;
+    // Comparisons and not `clamp`, so that NaN passes through.
+    let x = if x < -87.0 { -87.0 } else { x };
+    let x = if x > 88.0 { 88.0 } else { x };
+    let shifted = x * std::f32::consts::LOG2_E + SHIFT;
+    let n = shifted - SHIFT;
+    let r = x - n * LN_2_HIGH - n * LN_2_LOW;
+    let p = 1.987_569_1e-4_f32;
+    let p = p * r + 1.398_2e-3;
+    let p = p * r + 8.333_452e-3;
+    let p = p * r + 4.166_579_6e-2;
+    let p = p * r + 1.666_666_5e-1;
+    let p = p * r + 5.000_000_1e-1;
+    (p * r * r + r + 1.0) * f32::from_bits(shifted.to_bits() << 23)
+}
+
+#[inline(always)]
+pub(crate) fn sigmoid(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+multiversion! {
+    /// `row[i] = exp(scale · row[i] − shift)`; returns the sum.
+    pub(crate) fn exp_shifted_sum(row: &mut [f32], scale: f32, shift: f32) -> f32 {
+        let mut sums = [0.0f32; 16];
+        let mut chunks = row.chunks_exact_mut(16);
+        for chunk in &mut chunks {
+            for (sum, value) in sums.iter_mut().zip(chunk) {
+                *value = exp(*value * scale - shift);
+                *sum += *value;
+            }
+        }
+        let mut rest = 0.0;
+        for value in chunks.into_remainder() {
+            *value = exp(*value * scale - shift);
+            rest += *value;
+        }
+        sums.iter().sum::<f32>() + rest
+    }
+}
+
+/// An activation function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x · Φ(x)` by the tanh formula (Hendrycks & Gimpel 2016).
+    GeluTanh,
+    /// `x · σ(x)`.
+    Silu,
+}
+
+const GELU_SCALE: f32 = 0.797_884_6; // √(2/π)
+const GELU_CUBE: f32 = 0.044_715;
+
+#[inline(always)]
+pub(crate) fn gelu_tanh(x: f32) -> f32 {
+    // x · ½(1 + tanh u) = x · σ(2u)
+    x * sigmoid(2.0 * GELU_SCALE * (x + GELU_CUBE * x * x * x))
+}
+
+#[inline(always)]
+fn gelu_tanh_derivative(x: f32) -> f32 {
+    let s = sigmoid(2.0 * GELU_SCALE * (x + GELU_CUBE * x * x * x));
+    s + x * s * (1.0 - s) * 2.0 * GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x)
+}
+
+#[inline(always)]
+pub(crate) fn silu_derivative(x: f32) -> f32 {
+    let s = sigmoid(x);
+    s * (1.0 + x * (1.0 - s))
+}
+
+multiversion! {
+    fn gelu_slice(x: &[f32], out: &mut [f32]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = gelu_tanh(*x);
+        }
+    }
+}
+multiversion! {
+    fn silu_slice(x: &[f32], out: &mut [f32]) {
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = *x * sigmoid(*x);
+        }
+    }
+}
+multiversion! {
+    fn gelu_backward_slice(x: &[f32], d_out: &[f32], out: &mut [f32]) {
+        for ((out, x), d) in out.iter_mut().zip(x).zip(d_out) {
+            *out = d * gelu_tanh_derivative(*x);
+        }
+    }
+}
+multiversion! {
+    fn silu_backward_slice(x: &[f32], d_out: &[f32], out: &mut [f32]) {
+        for ((out, x), d) in out.iter_mut().zip(x).zip(d_out) {
+            *out = d * silu_derivative(*x);
+        }
+    }
+}
+
+/// `out = activation(x)`.
+pub fn activate(x: &[f32], activation: Activation) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    let shared = SharedMut::new(&mut out);
+    for_ranges(x.len(), GRAIN, |range| {
+        // SAFETY: ranges are disjoint.
+        let out = unsafe { shared.slice(range.start, range.len()) };
+        match activation {
+            Activation::GeluTanh => gelu_slice(&x[range], out),
+            Activation::Silu => silu_slice(&x[range], out),
+        }
+    });
+    out
+}
+
+/// `dx = d_out · activation'(x)`.
+pub fn activate_backward(x: &[f32], d_out: &[f32], activation: Activation) -> Vec<f32> {
+    assert_eq!(x.len(), d_out.len());
+    let mut out = vec![0.0; x.len()];
+    let shared = SharedMut::new(&mut out);
+    for_ranges(x.len(), GRAIN, |range| {
+        // SAFETY: ranges are disjoint.
+        let out = unsafe { shared.slice(range.start, range.len()) };
+        match activation {
+            Activation::GeluTanh => gelu_backward_slice(&x[range.clone()], &d_out[range], out),
+            Activation::Silu => silu_backward_slice(&x[range.clone()], &d_out[range], out),
+        }
+    });
+    out
+}
+
+/// `out = a + b`.
+pub fn add(a: &[f32], b: &[f32]) -> Vec<f32> {
+    assert_eq!(a.len(), b.len());
+    let mut out = vec![0.0; a.len()];
+    let shared = SharedMut::new(&mut out);
+    for_ranges(a.len(), GRAIN, |range| {
+        // SAFETY: ranges are disjoint.
+        let out = unsafe { shared.slice(range.start, range.len()) };
+        for ((out, a), b) in out.iter_mut().zip(&a[range.clone()]).zip(&b[range]) {
+            *out = a + b;
+        }
+    });
+    out
+}
+
+/// `out[r] = x[r] + gate[r / rows_per_group] ∘ y[r]`: the gated residual of adaLN. `x, y [R, D]`, `gate [G, D]`.
+pub fn gated_residual(x: &[f32], y: &[f32], gate: &[f32], width: usize) -> Vec<f32> {
+    let rows_per_group = rows_per_group(x.len(), gate.len());
+    assert_eq!(x.len(), y.len());
+    let mut out = vec![0.0; x.len()];
+    let shared = SharedMut::new(&mut out);
+    for_ranges(x.len() / width, GRAIN / width + 1, |rows| {
+        for row in rows {
+            let at = row * width..(row + 1) * width;
+            let gate = &gate[row / rows_per_group * width..][..width];
+            // SAFETY: rows are disjoint.
+            let out = unsafe { shared.slice(at.start, width) };
+            for (((out, x), y), gate) in out.iter_mut().zip(&x[at.clone()]).zip(&y[at]).zip(gate) {
+                *out = x + gate * y;
+            }
+        }
+    });
+    out
+}
+
+/// Gradients of [`gated_residual`] for `y` and `gate`; that of `x` is `d_out` itself.
+pub fn gated_residual_backward(y: &[f32], gate: &[f32], d_out: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
+    let rows_per_group = rows_per_group(y.len(), gate.len());
+    assert_eq!(y.len(), d_out.len());
+    let (mut dy, mut dgate) = (vec![0.0; y.len()], vec![0.0; gate.len()]);
+    let (dy_shared, dgate_shared) = (SharedMut::new(&mut dy), SharedMut::new(&mut dgate));
+    for_ranges(gate.len() / width, 1, |groups| {
+        for group in groups {
+            let gate = &gate[group * width..][..width];
+            // SAFETY: groups are disjoint.
+            let dgate = unsafe { dgate_shared.slice(group * width, width) };
+            for row in group * rows_per_group..(group + 1) * rows_per_group {
+                let at = row * width..(row + 1) * width;
+                // SAFETY: rows of a group are this task's.
+                let dy = unsafe { dy_shared.slice(at.start, width) };
+                for i in 0..width {
+                    let d = d_out[at.start + i];
+                    dy[i] = d * gate[i];
+                    dgate[i] += d * y[at.start + i];
+                }
+            }
+        }
+    });
+    (dy, dgate)
+}
+
+/// Rows of `x` that share one row of `group`.
+pub(crate) fn rows_per_group(x_len: usize, group_len: usize) -> usize {
+    assert!(group_len > 0 && x_len % group_len == 0, "{x_len} values cannot share {group_len} modulations evenly");
+    x_len / group_len
+}
+
+/// Sum of each column of `x [R, D]`, rows added in order within blocks and blocks in order: the same for any threads.
+pub fn column_sums(x: &[f32], width: usize) -> Vec<f32> {
+    const BLOCK: usize = 256;
+    let rows = x.len() / width;
+    let blocks = rows.div_ceil(BLOCK);
+    let mut partial = vec![0.0; blocks * width];
+    let shared = SharedMut::new(&mut partial);
+    for_ranges(blocks, 4, |range| {
+        for block in range {
+            // SAFETY: blocks are disjoint.
+            let sums = unsafe { shared.slice(block * width, width) };
+            for row in x[block * BLOCK * width..rows.min((block + 1) * BLOCK) * width].chunks_exact(width) {
+                for (sum, value) in sums.iter_mut().zip(row) {
+                    *sum += value;
+                }
+            }
+        }
+    });
+    let mut sums = vec![0.0; width];
+    for row in partial.chunks_exact(width) {
+        for (sum, value) in sums.iter_mut().zip(row) {
+            *sum += value;
+        }
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Lcg, check_gradient, force_each_isa};
+
+    #[test]
+    fn exp_is_accurate_over_its_range_and_keeps_nan() {
+        let mut x = -87.0f32;
+        while x < 88.0 {
+            let relative = (exp(x) as f64 / (x as f64).exp() - 1.0).abs();
+            assert!(relative < 3e-7, "exp({x}) is off by {relative}");
+            x += 0.0137;
+        }
+        assert!(exp(f32::NAN).is_nan());
+        assert!(exp(f32::NEG_INFINITY) < 1e-37 && exp(f32::INFINITY).is_finite());
+    }
+
+    #[test]
+    fn activations_agree_with_their_formulas_in_f64() {
+        let x = Lcg::new(1).normal(70_001);
+        let formula = |x: f32, activation| -> f64 {
+            let x = x as f64;
+            match activation {
+                Activation::Silu => x / (1.0 + (-x).exp()),
+                Activation::GeluTanh => {
+                    0.5 * x * (1.0 + (0.7978845608028654 * (x + 0.044715 * x.powi(3))).tanh())
+                }
+            }
+        };
+        force_each_isa(|isa| {
+            for activation in [Activation::GeluTanh, Activation::Silu] {
+                for (x, y) in x.iter().zip(activate(&x, activation)) {
+                    assert!((y as f64 - formula(*x, activation)).abs() < 1e-6, "{isa} {activation:?}({x}) = {y}");
+                }
+                let few = &x[..50];
+                let ones = vec![1.0; few.len()];
+                let gradient = activate_backward(few, &ones, activation);
+                check_gradient("activation", few, &gradient, |x| x.iter().map(|x| formula(*x, activation)).sum());
+            }
+        });
+    }
+
+    #[test]
+    fn gated_residual_and_its_gradients() {
+        let (rows, groups, width) = (12, 3, 7);
+        let mut random = Lcg::new(5);
+        let (x, y, w) = (random.normal(rows * width), random.normal(rows * width), random.normal(rows * width));
+        let gate = random.normal(groups * width);
+        let loss = |y: &[f32], gate: &[f32]| -> f64 {
+            (0..rows * width)
+                .map(|i| {
+                    let g = gate[i / width / 4 * width + i % width] as f64;
+                    (x[i] as f64 + g * y[i] as f64) * w[i] as f64
+                })
+                .sum()
+        };
+        let out = gated_residual(&x, &y, &gate, width);
+        let total: f64 = out.iter().zip(&w).map(|(o, w)| *o as f64 * *w as f64).sum();
+        assert!((total - loss(&y, &gate)).abs() < 1e-4);
+        let (dy, dgate) = gated_residual_backward(&y, &gate, &w, width);
+        check_gradient("y", &y, &dy, |y| loss(y, &gate));
+        check_gradient("gate", &gate, &dgate, |gate| loss(&y, gate));
+    }
+
+    #[test]
+    fn column_sums_add_every_row_once() {
+        let x = Lcg::new(2).normal(1000 * 3);
+        let sums = column_sums(&x, 3);
+        for c in 0..3 {
+            let expected: f64 = x.iter().skip(c).step_by(3).map(|v| *v as f64).sum();
+            assert!((sums[c] as f64 - expected).abs() < 1e-3);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! How do frames become files, and files frames?
+//!
+//! [`write_video`] picks the format from the file name, [`read_video`] from the content. Targets appear whole or not
+//! at all, and what is read is checked against [`ReadLimits`] before memory is taken for it.
+
+mod atomic;
+mod colour;
+mod error;
+mod ffmpeg;
+mod gif;
+mod h264;
+mod limits;
+mod mp4;
+mod names;
+mod png;
+mod rate;
+mod read;
+mod sheet;
+mod sps;
+mod webp;
+mod write;
+
+#[cfg(test)]
+mod fixtures;
+
+pub use error::{MediaError, Result};
+pub use limits::ReadLimits;
+pub use names::{file_stem_from_prompt, free_name};
+pub use rate::FrameRate;
+pub use read::{Clip, UNTIMED_FPS, read_video};
+pub use sheet::{contact_sheet, grid};
+pub use write::{Format, WriteOptions, Written, check_clip, check_target, write_image, write_video};

@@ -1,0 +1,29 @@
+//! PNG: one image, or a folder of frames `00000.png`, `00001.png`, …
+
+use std::io::Write;
+use std::path::Path;
+
+use image::codecs::png::PngEncoder;
+use image::{ExtendedColorType, ImageEncoder};
+use vidit_video::Frames;
+
+use crate::{MediaError, Result, atomic};
+
+/// Writes `[height, width, 3]` bytes as one image.
+pub(crate) fn write(out: &mut dyn Write, rgb: &[u8], width: usize, height: usize) -> Result<()> {
+    let failed = |e: image::ImageError| MediaError::encode("png", e);
+    let side = |side| u32::try_from(side).map_err(|_| MediaError::encode("png", "the image is too large"));
+    PngEncoder::new(out)
+        .write_image(rgb, side(width)?, side(height)?, ExtendedColorType::Rgb8)
+        .map_err(failed)
+}
+
+/// Writes every frame into `folder`. Returns the bytes of all files.
+pub(crate) fn write_frames(folder: &Path, frames: &Frames) -> Result<u64> {
+    let shape = frames.shape();
+    let write_frame = |index| {
+        let path = folder.join(format!("{index:05}.png"));
+        atomic::write_file(&path, false, |out| write(out, frames.frame(index), shape.width, shape.height))
+    };
+    (0..shape.frames).map(write_frame).sum()
+}

@@ -1,0 +1,65 @@
+//! Where should things move? Boxes on frames; later also keyframes, their interpolation and their tokens.
+
+use serde::{Deserialize, Serialize};
+
+/// An axis-aligned box in fractions of the frame: `0..1`, origin top left, `x1 ≤ x2`, `y1 ≤ y2`.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct UnitBox {
+    /// Left edge.
+    pub x1: f32,
+    /// Top edge.
+    pub y1: f32,
+    /// Right edge.
+    pub x2: f32,
+    /// Bottom edge.
+    pub y2: f32,
+}
+
+impl UnitBox {
+    /// Centre, `(x, y)`.
+    pub fn centre(&self) -> (f32, f32) {
+        ((self.x1 + self.x2) / 2.0, (self.y1 + self.y2) / 2.0)
+    }
+
+    /// Area as a fraction of the frame.
+    pub fn area(&self) -> f32 {
+        (self.x2 - self.x1).max(0.0) * (self.y2 - self.y1).max(0.0)
+    }
+
+    /// Intersection over union, `0..1`; 0 when both are empty.
+    pub fn iou(&self, other: &Self) -> f32 {
+        let overlap = UnitBox {
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+            x2: self.x2.min(other.x2),
+            y2: self.y2.min(other.y2),
+        }
+        .area();
+        let union = self.area() + other.area() - overlap;
+        if union > 0.0 { overlap / union } else { 0.0 }
+    }
+}
+
+/// One object through a clip: a box per pixel frame, `None` where it is wholly outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    /// Stable name of the object within the clip.
+    pub id: String,
+    /// What it is called in the caption.
+    pub phrase: String,
+    /// A box for each pixel frame.
+    pub boxes: Vec<Option<UnitBox>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn iou_of_half_overlap_is_a_third() {
+        let a = UnitBox { x1: 0.0, y1: 0.0, x2: 0.5, y2: 1.0 };
+        let b = UnitBox { x1: 0.25, y1: 0.0, x2: 0.75, y2: 1.0 };
+        assert!((a.iou(&b) - 1.0 / 3.0).abs() < 1e-6);
+        assert_eq!(a.iou(&a), 1.0);
+    }
+}

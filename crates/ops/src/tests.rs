@@ -1,0 +1,116 @@
+//! Kernels under burn against burn's own ops: values and every gradient.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Distribution, Tensor};
+
+use crate::{Activation, ConvGeometry, Tail, composed};
+
+/// f32 sums in another order, through a forward and a backward pass.
+const TOLERANCE: f32 = 2e-4;
+
+fn device() -> Device {
+    crate::set_precision(crate::Precision::F32);
+    Device::flex().autodiff()
+}
+
+fn random<const D: usize>(dims: [usize; D]) -> Tensor<D> {
+    Tensor::random(dims, Distribution::Normal(0.0, 1.0), &device()).require_grad()
+}
+
+fn assert_same<const D: usize>(what: &str, a: Tensor<D>, b: Tensor<D>) {
+    assert_eq!(a.dims(), b.dims(), "{what}");
+    let difference = (a - b).abs().max().into_scalar::<f32>();
+    assert!(difference < TOLERANCE, "{what} differs by {difference}");
+}
+
+/// Compares outputs, then gradients of a random projection of them for each listed input.
+macro_rules! compare {
+    ($ours:expr, $theirs:expr, [$($input:ident),+]) => {{
+        let (ours, theirs) = ($ours, $theirs);
+        assert_same("output", ours.clone(), theirs.clone());
+        let weights = random(ours.dims()).detach();
+        let ours = (ours * weights.clone()).sum().backward();
+        let theirs = (theirs * weights).sum().backward();
+        $(assert_same(
+            concat!("gradient of ", stringify!($input)),
+            $input.grad(&ours).expect("ours"),
+            $input.grad(&theirs).expect("theirs"),
+        );)+
+    }};
+}
+
+#[test]
+fn linear_and_activations() {
+    let (x, w, b) = (random([2, 5, 7]), random([7, 9]), random([9]));
+    compare!(
+        crate::linear(x.clone(), w.clone(), b.clone()),
+        composed::linear(x.clone(), w.clone(), b.clone()),
+        [x, w, b]
+    );
+    for activation in [Activation::Silu, Activation::GeluTanh] {
+        compare!(crate::activate(x.clone(), activation), composed::activate(x.clone(), activation), [x]);
+    }
+    let y = random([2, 5, 7]);
+    compare!(crate::add(x.clone(), y.clone()), x.clone() + y.clone(), [x, y]);
+}
+
+#[test]
+fn modulation_with_one_group_a_frame() {
+    let (x, y) = (random([2, 12, 10]), random([2, 12, 10]));
+    let (shift, scale) = (random([2, 3, 10]), random([2, 3, 10]));
+    compare!(
+        crate::layer_norm_modulate(x.clone(), shift.clone(), scale.clone(), 1e-6),
+        composed::layer_norm_modulate(x.clone(), shift.clone(), scale.clone(), 1e-6),
+        [x, shift, scale]
+    );
+    compare!(
+        crate::gated_residual(x.clone(), y.clone(), scale.clone()),
+        composed::gated_residual(x.clone(), y.clone(), scale.clone()),
+        [x, y, scale]
+    );
+}
+
+#[test]
+fn rms_norm_and_its_tails() {
+    let (x, weight) = (random([2, 3, 16]), random([16]));
+    let table = random([3, 8]).detach();
+    for (group, tail) in [(16, Tail::None), (16, Tail::Silu), (8, Tail::Rope(table.clone())), (16, Tail::Rope(table))] {
+        compare!(
+            crate::rms_norm(x.clone(), weight.clone(), group, 1e-6, tail.clone()),
+            composed::rms_norm(x.clone(), weight.clone(), group, 1e-6, tail),
+            [x, weight]
+        );
+    }
+}
+
+#[test]
+fn attention_with_and_without_key_lengths() {
+    let (q, k, v) = (random([2, 9, 16]), random([2, 6, 16]), random([2, 6, 16]));
+    for lengths in [None, Some(Arc::new(vec![6, 2]))] {
+        compare!(
+            crate::attention(q.clone(), k.clone(), v.clone(), 2, lengths.clone()),
+            composed::attention(q.clone(), k.clone(), v.clone(), 2, lengths),
+            [q, k, v]
+        );
+    }
+}
+
+#[test]
+fn conv3d_causal_strided_and_with_residual() {
+    let x = random([2, 3, 6, 4, 5]);
+    for (kernel, stride, padding) in
+        [([2, 3, 3], [1, 1, 1], [1, 1, 1]), ([1, 2, 2], [1, 2, 2], [0, 0, 0]), ([3, 1, 1], [1, 1, 1], [2, 0, 0])]
+    {
+        let geometry = ConvGeometry { kernel, stride, padding };
+        let (w, b) = (random([kernel.iter().product::<usize>() * 5, 5]), random([5]));
+        let plain = crate::conv3d(x.clone(), w.clone(), b.clone(), geometry, None);
+        let r = random(plain.dims());
+        compare!(
+            crate::conv3d(x.clone(), w.clone(), b.clone(), geometry, Some(r.clone())),
+            composed::conv3d(x.clone(), w.clone(), b.clone(), geometry, Some(r.clone())),
+            [x, w, b, r]
+        );
+        compare!(plain, composed::conv3d(x.clone(), w.clone(), b.clone(), geometry, None), [x, w, b]);
+    }
+}

@@ -1,0 +1,1 @@
+//! How do tests compare numbers?
