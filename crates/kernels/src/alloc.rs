@@ -16,7 +16,7 @@ const PAGE_BYTES: usize = 4096;
 /// Four size classes per power of two, from 64 KiB to 8 GiB.
 const CLASSES: usize = 17 * 4 + 1;
 /// Freed blocks kept per class.
-const SLOTS: usize = 64;
+const SLOTS: usize = 2048;
 
 /// Install with `#[global_allocator] static ALLOC: CachingAllocator = CachingAllocator::new();`.
 pub struct CachingAllocator {

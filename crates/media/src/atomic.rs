@@ -67,6 +67,9 @@ pub(crate) fn write_folder(
 
 fn check_occupant(target: &Path, is_folder: bool, overwrite: bool) -> Result<()> {
     let path = target.to_path_buf();
+    if target.file_name().is_none() {
+        return Err(MediaError::NotReplaceable { path, found: "no name for a file" });
+    }
     let Ok(occupant) = target.symlink_metadata() else {
         return Ok(());
     };
@@ -121,6 +124,8 @@ impl Temporary {
             });
         }
         let name = target.file_name().unwrap_or_default().to_string_lossy();
+        // Names end at 255 bytes on most systems; ours is longer than the target's.
+        let name = &name[..name.floor_char_boundary(200)];
         let unique = COUNTER.fetch_add(1, Ordering::Relaxed);
         Ok(Self { path: parent.join(format!(".{name}.{}-{unique}.incomplete", std::process::id())) })
     }
@@ -333,6 +338,11 @@ mod tests {
         assert!(matches!(missing, MediaError::MissingParent { .. }), "{missing}");
         fs::create_dir(dir.path().join("b.mp4")).unwrap();
         assert!(check(&dir.path().join("b.mp4"), false, true).is_err());
+        for nameless in [".", "..", "/"] {
+            assert!(check(Path::new(nameless), true, true).is_err(), "{nameless}");
+        }
+        let long = dir.path().join(format!("{}.mp4", "é".repeat(125)));
+        check(&long, false, false).unwrap();
     }
 
     #[cfg(unix)]

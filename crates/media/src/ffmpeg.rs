@@ -102,7 +102,10 @@ impl Asked<'_> {
             .args(["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS])
             .arg("-i")
             .arg(input)
-            .args(["-map", "0:v:0"])
+            // Chroma as our own decoder interpolates it; the defaults round down and repeat it.
+            .args(["-map", "0:v:0", "-sws_flags", "bilinear+accurate_rnd+full_chroma_int"])
+            // Without this, a track that starts late would begin with copies of its first frame.
+            .args(["-vf", "setpts=PTS-STARTPTS"])
             .args(output.as_flattened())
             .arg("pipe:1")
             .stdin(Stdio::null())

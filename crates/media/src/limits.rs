@@ -16,9 +16,9 @@ pub struct ReadLimits {
 }
 
 impl Default for ReadLimits {
-    /// 2 GiB of file, 4,096 frames, sides of 4,096, and 2²⁹ pixels (1.5 GiB of memory; 258 frames of 1920x1080).
+    /// 2 GiB of file, 4,096 frames, sides of 8,192, and 2²⁹ pixels (1.5 GiB of memory; 258 frames of 1920x1080).
     fn default() -> Self {
-        Self { file_bytes_max: 2 << 30, frames_max: 4096, side_max: 4096, pixels_max: 1 << 29 }
+        Self { file_bytes_max: 2 << 30, frames_max: 4096, side_max: 8192, pixels_max: 1 << 29 }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::fs::{self, File};
 use std::io::{Cursor, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::webp::WebPDecoder;
@@ -225,29 +225,45 @@ fn animation(
     damaged: impl Fn(image::ImageError) -> MediaError,
 ) -> Result<Clip> {
     let mut rgb = Vec::new();
-    let mut count = 0;
-    let mut milliseconds = 0.0;
+    let mut delays = Vec::new();
     for picture in pictures {
         let picture = picture.map_err(&damaged)?;
-        count += 1;
-        limits.check_clip(path, count, width, height)?;
+        limits.check_clip(path, delays.len() + 1, width, height)?;
         let (numerator, denominator) = picture.delay().numer_denom_ms();
-        milliseconds += f64::from(numerator) / f64::from(denominator.max(1));
+        delays.push(f64::from(numerator) / f64::from(denominator.max(1)));
         let pixels = picture.into_buffer();
         if pixels.dimensions() != (width as u32, height as u32) {
             return Err(MediaError::corrupt(path, "its pictures do not fit its canvas"));
         }
         rgb.extend(pixels.chunks_exact(4).flat_map(|pixel| &pixel[..3]));
     }
-    if count == 0 {
+    if delays.is_empty() {
         return Err(MediaError::corrupt(path, "it holds no pictures"));
     }
+    let repeats = repeats(&delays);
+    let count = repeats.iter().fold(0usize, |count, &repeats| count.saturating_add(repeats));
+    limits.check_clip(path, count, width, height)?;
+    let milliseconds: f64 = delays.iter().sum();
     let fps = match (count, milliseconds > 0.0) {
         (1, false) => UNTIMED_FPS,
         (_, false) => DELAYLESS_FPS,
         (_, true) => count as f64 * 1000.0 / milliseconds,
     };
+    if count > delays.len() {
+        let pictures = rgb.chunks_exact(width * height * 3).zip(repeats);
+        rgb = pictures
+            .flat_map(|(picture, repeats)| std::iter::repeat_n(picture, repeats))
+            .flatten()
+            .copied()
+            .collect();
+    }
     Ok(Clip { frames: Frames::from_rgb(PixelShape::new(count, height, width), rgb), fps })
+}
+
+/// How often each picture is a frame at one rate for all. Encoders merge frames that are alike into a longer one.
+fn repeats(delays: &[f64]) -> Vec<usize> {
+    let shortest = delays.iter().copied().filter(|&delay| delay > 0.0).fold(f64::INFINITY, f64::min);
+    delays.iter().map(|delay| ((delay / shortest).round() as usize).max(1)).collect()
 }
 
 fn read_image(path: &Path, limits: &ReadLimits, file: &[u8], format: ImageFormat) -> Result<Frames> {
@@ -319,7 +335,7 @@ fn is_image(path: &Path) -> bool {
 }
 
 /// The digits at the end of a stem, so that `frame10` comes after `frame9`.
-fn trailing_number(path: &PathBuf) -> Option<u128> {
+fn trailing_number(path: &Path) -> Option<u128> {
     let stem = path.file_stem()?.to_str()?;
     let digits = stem.len() - stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     stem[stem.len() - digits..].parse().ok()
@@ -327,6 +343,8 @@ fn trailing_number(path: &PathBuf) -> Option<u128> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::fixtures::gradient;
     use crate::{WriteOptions, write_video};
@@ -408,6 +426,23 @@ mod tests {
         image::RgbImage::new(5, 3).save(dir.path().join("f11.png")).unwrap();
         let mixed = read_video(dir.path(), &ReadLimits::default()).unwrap_err();
         assert!(mixed.to_string().contains("5x3") && mixed.to_string().contains("4x3"), "{mixed}");
+    }
+
+    #[test]
+    fn merged_pictures_become_frames_again() {
+        assert_eq!(repeats(&[40.0, 50.0, 40.0]), [1, 1, 1]);
+        assert_eq!(repeats(&[83.0, 167.0, 250.0, 0.0]), [1, 2, 3, 1]);
+        assert_eq!(repeats(&[0.0, 0.0]), [1, 1]);
+        let dir = tempfile::tempdir().unwrap();
+        let mut frames = Frames::black(PixelShape::new(7, 32, 32));
+        [0, 3, 4].into_iter().for_each(|index| frames.frame_mut(index).fill(200));
+        for name in ["a.webp", "a.gif"] {
+            let path = dir.path().join(name);
+            write_video(&frames, 20, &path, &WriteOptions::default()).unwrap();
+            let clip = read_video(&path, &ReadLimits::default()).unwrap();
+            let bright: Vec<_> = (0..7).filter(|&i| clip.frames.frame(i)[0] > 100).collect();
+            assert_eq!((bright, clip.fps), (vec![0, 3, 4], 20.0), "{name}");
+        }
     }
 
     #[test]

@@ -1,4 +1,3 @@
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
@@ -121,9 +120,6 @@ fn write_image_bytes(image: &RgbImage, path: &Path, overwrite: bool) -> Result<u
 /// The extension is unknown, the folder is missing or refuses files, or the target exists (`overwrite` allows that).
 pub fn check_target(path: &Path, overwrite: bool) -> Result<()> {
     let is_folder = Format::of(path)? == Format::Folder;
-    if path.file_name().is_none_or(OsStr::is_empty) {
-        return Err(MediaError::NotReplaceable { path: path.to_path_buf(), found: "no name for a file" });
-    }
     atomic::check(path, is_folder, overwrite)
 }
 

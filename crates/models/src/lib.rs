@@ -1,1 +1,5 @@
-//! Which networks?
+//! Which networks? One folder a family; what two families use identically lies in `nn`.
+
+pub mod conditioning;
+pub mod mini;
+pub mod nn;

@@ -1,1 +1,32 @@
-//! How is a video made?
+//! How is a video made? Request → validated request → stages.
+//!
+//! ```no_run
+//! use std::sync::atomic::AtomicBool;
+//! use vidit_pipeline::{Device, Limits, Model, Request, generate};
+//!
+//! let model = Model::embedded(&Device::flex())?;
+//! let request = Request::new("a red car drives to the left").validate(&model, &Limits::default())?;
+//! let made = generate(&model, &request, |_| {}, &AtomicBool::new(false))?;
+//! assert_eq!(made.frames.shape(), request.shape());
+//! # Ok::<(), vidit_pipeline::Error>(())
+//! ```
+
+mod error;
+#[cfg(test)]
+mod fixtures;
+mod generate;
+mod latents;
+mod limits;
+mod memory;
+mod model;
+mod request;
+
+pub use burn::tensor::Device;
+pub use error::{Error, RequestError};
+pub use generate::{Generated, Progress, Stage, Timings, decode_latents, generate};
+pub use latents::{Latents, Provenance};
+pub use limits::Limits;
+pub use memory::MemoryPlan;
+pub use model::{MINI, Model};
+pub use request::{Request, ValidRequest};
+pub use vidit_diffusion::sampler::Sampler;

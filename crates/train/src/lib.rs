@@ -1,1 +1,21 @@
 //! How does it learn?
+//!
+//! One loop ([`run`]) drives any [`Task`]: the VAE and the transformer differ in their batches and losses alone. Every
+//! random choice is a function of (seed, step, sample), so a resumed run repeats what an unbroken one would have done.
+
+mod checkpoint;
+mod config;
+pub mod denoiser;
+mod error;
+mod file;
+mod latents;
+mod optimizer;
+mod run;
+mod schedule;
+pub mod vae;
+
+pub use config::{OptimizerConfig, RunConfig};
+pub use error::TrainError;
+pub use file::{Summary, train_file};
+pub use latents::{LatentCache, pixels};
+pub use run::{Progress, Task, run};

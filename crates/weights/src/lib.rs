@@ -1,1 +1,9 @@
-//! Where do parameters come from?
+//! Where do parameters come from? Safetensors files whose keys are the paths of the modules' fields.
+
+mod error;
+mod module;
+mod store;
+
+pub use error::WeightsError;
+pub use module::{collect, load_into, parameter_count};
+pub use store::{Entry, StoredType, TensorStore, write_atomically};

@@ -193,6 +193,18 @@ impl Operand for PatchesTransposed<'_> {
     fn pack(&self, lane0: usize, lanes: usize, width: usize, depth0: usize, depth: usize, out: &mut [f32]) {
         let c = self.0.shape.channels_in;
         let mut place = Place::new(depth0, self.0.output);
+        let (tap, channel) = (lane0 / c, lane0 % c);
+        if width == 16 && lanes == 16 && channel + 16 <= c {
+            // The usual case of the vector kernels: one run of a known length a position.
+            for row in out.as_chunks_mut::<16>().0.iter_mut().take(depth) {
+                *row = match self.0.run(place, tap) {
+                    Some(values) => *values[channel..].first_chunk().expect("16 channels are left"),
+                    None => [0.0; 16],
+                };
+                place.advance(self.0.output);
+            }
+            return;
+        }
         for row in out.chunks_exact_mut(width).take(depth) {
             row[lanes..].fill(0.0);
             let mut done = 0;

@@ -47,6 +47,7 @@ pub(super) struct Micro {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 enum Format {
     F32,
     /// f32 panels whose values were rounded to bf16: what bf16 means where no bf16 unit exists.

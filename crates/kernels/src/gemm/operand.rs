@@ -43,11 +43,26 @@ pub struct DepthMajor<'a> {
 
 impl Operand for DepthMajor<'_> {
     fn pack(&self, lane0: usize, lanes: usize, width: usize, depth0: usize, depth: usize, out: &mut [f32]) {
-        for (d, row) in out.chunks_exact_mut(width).take(depth).enumerate() {
-            let start = (depth0 + d) * self.stride + lane0;
-            row[..lanes].copy_from_slice(&self.data[start..start + lanes]);
-            row[lanes..].fill(0.0);
+        let data = &self.data[depth0 * self.stride + lane0..];
+        match (width, lanes) {
+            (6, 6) => copy_rows::<6>(data, self.stride, depth, out),
+            (12, 12) => copy_rows::<12>(data, self.stride, depth, out),
+            (16, 16) => copy_rows::<16>(data, self.stride, depth, out),
+            (32, 32) => copy_rows::<32>(data, self.stride, depth, out),
+            _ => {
+                for (d, row) in out.chunks_exact_mut(width).take(depth).enumerate() {
+                    row[..lanes].copy_from_slice(&data[d * self.stride..][..lanes]);
+                    row[lanes..].fill(0.0);
+                }
+            }
         }
+    }
+}
+
+/// `W` values of each row: a length known to the compiler is a few registers, any other a call.
+fn copy_rows<const W: usize>(data: &[f32], stride: usize, depth: usize, out: &mut [f32]) {
+    for (d, row) in out.as_chunks_mut::<W>().0.iter_mut().take(depth).enumerate() {
+        *row = *data[d * stride..].first_chunk().expect("the operand has `depth` rows");
     }
 }
 

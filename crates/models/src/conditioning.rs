@@ -1,0 +1,57 @@
+//! What steers a denoiser, beyond the noise itself.
+//!
+//! One type for everything a person may ask for, so that verbs differ in what they fill in and not in the code they run:
+//!
+//! | wish | filled in |
+//! |---|---|
+//! | text to video | `text` |
+//! | first image, extension, loop, connection | the caller keeps those latent frames clean and gives them timestep 0 in [`Timesteps`] |
+//! | boxes | `boxes`: up to eight control tokens a latent frame, read by an adapter's control layers |
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+
+/// Encoded prompts.
+#[derive(Clone, Debug)]
+pub struct TextEmbedding {
+    /// Token states, `[B, S, D]`.
+    pub tokens: Tensor<3>,
+    /// One summary a prompt, `[B, 1, D]`.
+    pub pooled: Tensor<3>,
+    /// Tokens of each prompt that count, `B` values in `1..=S`.
+    pub lengths: Arc<Vec<usize>>,
+}
+
+/// Control tokens of boxes: `[B, F, 8, Dbox]` features of the objects in each latent frame.
+#[derive(Clone, Debug)]
+pub struct BoxTokens {
+    /// Fourier features of box, object id and flag.
+    pub features: Tensor<4>,
+}
+
+/// Everything that conditions one call of a denoiser.
+#[derive(Clone, Debug)]
+pub struct Conditioning {
+    /// The prompts.
+    pub text: TextEmbedding,
+    /// Boxes, for a denoiser that carries the box adapter.
+    pub boxes: Option<BoxTokens>,
+}
+
+/// Noise levels in 0..1, one a latent frame: 0 marks a frame that is given and clean, 1 pure noise. `[B, F]`.
+#[derive(Clone, Debug)]
+pub struct Timesteps(pub Tensor<2>);
+
+impl Timesteps {
+    /// Every frame at one level.
+    pub fn uniform(sigma: f32, batch: usize, frames: usize, device: &Device) -> Self {
+        Self(Tensor::full([batch, frames], sigma, device))
+    }
+
+    /// One level a sample.
+    pub fn per_sample(sigmas: &[f32], frames: usize, device: &Device) -> Self {
+        let values: Vec<f32> = sigmas.iter().flat_map(|s| std::iter::repeat_n(*s, frames)).collect();
+        Self(Tensor::from_data(TensorData::new(values, [sigmas.len(), frames]), device))
+    }
+}

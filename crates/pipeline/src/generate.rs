@@ -1,0 +1,303 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use burn::tensor::Tensor;
+use vidit_diffusion::{guidance, noise, schedule};
+use vidit_models::conditioning::{Conditioning, Timesteps};
+use vidit_models::mini::vae::DecoderMemory;
+use vidit_video::{Frames, LatentShape};
+
+use crate::{Error, Latents, Limits, Model, Provenance, ValidRequest};
+
+/// Latent frames that are decoded at once; bounds the memory, not the result.
+pub(crate) const LATENT_FRAMES_PER_CHUNK: usize = 2;
+
+/// A part of the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Prompt → text embedding.
+    Encode,
+    /// Noise → latents, counted in sampling steps.
+    Denoise,
+    /// Latents → frames, counted in latent frames.
+    Decode,
+}
+
+/// How far a stage is. Every stage reports once with nothing done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Which stage.
+    pub stage: Stage,
+    /// What is done of it.
+    pub done: usize,
+    /// What there is to do.
+    pub total: usize,
+}
+
+/// How long the stages took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// Text encoder.
+    pub encode: Duration,
+    /// Sampler and denoiser.
+    pub denoise: Duration,
+    /// VAE.
+    pub decode: Duration,
+}
+
+/// A finished clip.
+#[derive(Clone, Debug)]
+pub struct Generated {
+    /// The clip.
+    pub frames: Frames,
+    /// Its latents, as the VAE decodes them.
+    pub latents: Latents,
+    /// How long it took.
+    pub timings: Timings,
+}
+
+/// Makes the clip that was asked for. `request` was validated for this `model`.
+///
+/// A function of model and request alone: the number of threads changes no bit. `cancel` is read before every call of a
+/// network.
+///
+/// # Errors
+/// [`Error::Cancelled`] when `cancel` is raised, [`Error::NotFinite`] when the sampler runs away.
+pub fn generate(
+    model: &Model,
+    request: &ValidRequest,
+    mut on_progress: impl FnMut(Progress),
+    cancel: &AtomicBool,
+) -> Result<Generated, Error> {
+    let mut timings = Timings::default();
+    let started = Instant::now();
+    let conditioning = encode(model, request, &mut on_progress);
+    timings.encode = started.elapsed();
+
+    let started = Instant::now();
+    let latents = denoise(model, request, &conditioning, &mut on_progress, cancel)?;
+    let provenance = Provenance {
+        prompt: Some(request.prompt()),
+        seed: Some(request.seed()),
+        model: Some(model.name().to_owned()),
+        fps: Some(request.request.fps),
+    };
+    let latents = Latents::from_tensor(latents, provenance);
+    if !latents.is_finite() {
+        return Err(Error::NotFinite);
+    }
+    timings.denoise = started.elapsed();
+
+    let started = Instant::now();
+    let frames = decode(model, &latents, &mut on_progress, cancel)?;
+    timings.decode = started.elapsed();
+    Ok(Generated { frames, latents, timings })
+}
+
+/// Decodes latents that [`Latents::write`] kept.
+///
+/// # Errors
+/// If they are not the model's, above a limit, or `cancel` is raised.
+pub fn decode_latents(
+    model: &Model,
+    latents: &Latents,
+    limits: &Limits,
+    mut on_progress: impl FnMut(Progress),
+    cancel: &AtomicBool,
+) -> Result<Frames, Error> {
+    latents.check(model, limits)?;
+    decode(model, latents, &mut on_progress, cancel)
+}
+
+/// Whether guidance needs a prediction without the prompt: at scale 1 it would cancel out.
+fn is_guided(request: &ValidRequest) -> bool {
+    request.request.guidance != 1.0
+}
+
+/// The prompt and, for guidance, the negative one behind it.
+fn encode(model: &Model, request: &ValidRequest, on_progress: &mut impl FnMut(Progress)) -> Conditioning {
+    let mut report = |done| on_progress(Progress { stage: Stage::Encode, done, total: 1 });
+    report(0);
+    let mut prompts = vec![request.prompt_tokens.clone()];
+    if is_guided(request) {
+        prompts.push(request.negative_tokens.clone());
+    }
+    let text = model.mini.denoiser.text.forward(&prompts);
+    report(1);
+    Conditioning { text, boxes: None }
+}
+
+/// Noise → latents `[1, F, H, W, C]` as the VAE decodes them.
+fn denoise(
+    model: &Model,
+    request: &ValidRequest,
+    conditioning: &Conditioning,
+    on_progress: &mut impl FnMut(Progress),
+    cancel: &AtomicBool,
+) -> Result<Tensor<5>, Error> {
+    let asked = &request.request;
+    let LatentShape { channels, frames, height, width } = request.latent;
+    let noise = match &asked.noise {
+        Some(noise) => noise.tensor(&model.device),
+        None => noise::normal([1, frames, height, width, channels], request.seed(), &model.device),
+    };
+    let transformer = &model.mini.denoiser.transformer;
+    let predict = |x: Tensor<5>, sigma: f32| -> Result<Tensor<5>, Error> {
+        check(cancel)?;
+        if !is_guided(request) {
+            return Ok(transformer.predict(x, &Timesteps::uniform(sigma, 1, frames, &model.device), conditioning));
+        }
+        let both = Tensor::cat(vec![x.clone(), x], 0); // [2, F, H, W, C]
+        let velocity = transformer.predict(both, &Timesteps::uniform(sigma, 2, frames, &model.device), conditioning);
+        let (conditional, unconditional) = (velocity.clone().narrow(0, 0, 1), velocity.narrow(0, 1, 1));
+        Ok(guidance::classifier_free(conditional, unconditional, asked.guidance))
+    };
+    let sigmas = schedule::sigmas(asked.steps, asked.shift);
+    let mut report = |done| on_progress(Progress { stage: Stage::Denoise, done, total: asked.steps });
+    report(0);
+    let latents = asked.sampler.sample(noise, &sigmas, predict, report)?;
+    Ok(model.mini.denormalise(latents))
+}
+
+/// Latents → frames, a few latent frames at a time.
+fn decode(
+    model: &Model,
+    latents: &Latents,
+    on_progress: &mut impl FnMut(Progress),
+    cancel: &AtomicBool,
+) -> Result<Frames, Error> {
+    let pixel = model.compression().pixel_from_latent(latents.shape());
+    let total = latents.shape().frames;
+    let tensor = latents.tensor(&model.device); // [1, F, H, W, C]
+    let mut memory = DecoderMemory::default();
+    let mut rgb = Vec::with_capacity(pixel.pixels() * 3);
+    let mut report = |done| on_progress(Progress { stage: Stage::Decode, done, total });
+    report(0);
+    for start in (0..total).step_by(LATENT_FRAMES_PER_CHUNK) {
+        check(cancel)?;
+        let count = LATENT_FRAMES_PER_CHUNK.min(total - start);
+        let pixels = model.mini.vae.decode_next(tensor.clone().narrow(1, start, count), &mut memory); // [1, Fp, Hp, Wp, 3]
+        rgb.extend(pixels.into_data().iter::<f32>().map(byte_from_unit));
+        report(start + count);
+    }
+    Ok(Frames::from_rgb(pixel, rgb))
+}
+
+/// -1..1 → 0..255, rounded; what lies outside is cut off.
+fn byte_from_unit(value: f32) -> u8 {
+    ((value + 1.0) * 127.5).round() as u8
+}
+
+fn check(cancel: &AtomicBool) -> Result<(), Error> {
+    if cancel.load(Ordering::Relaxed) { Err(Error::Cancelled) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixtures::model;
+    use crate::{Request, Sampler};
+    use vidit_video::PixelShape;
+
+    fn request(prompt: &str, seed: u64) -> Request {
+        let shape = PixelShape::new(13, 32, 48);
+        Request { shape, seed: Some(seed), steps: 3, ..Request::new(prompt) }
+    }
+
+    fn make(model: &Model, request: Request) -> Generated {
+        let valid = request.validate(model, &Limits::default()).unwrap();
+        generate(model, &valid, |_| {}, &AtomicBool::new(false)).unwrap()
+    }
+
+    #[test]
+    fn the_seed_decides_and_threads_do_not() {
+        let model = model();
+        let on = |threads: usize, seed| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| make(&model, request("a cat walks", seed)))
+        };
+        let (one, two, other) = (on(1, 5), on(2, 5), on(2, 6));
+        assert_eq!(one.latents, two.latents);
+        assert_eq!(one.frames, two.frames);
+        assert_ne!(two.frames, other.frames);
+        assert_eq!(one.frames.shape(), PixelShape::new(13, 32, 48));
+    }
+
+    #[test]
+    fn prompt_negative_guidance_and_sampler_all_reach_the_clip() {
+        let model = model();
+        let latents = |change: fn(&mut Request)| {
+            let mut request = request("a cat walks", 5);
+            change(&mut request);
+            make(&model, request).latents.values().to_vec()
+        };
+        let base = latents(|_| {});
+        for (what, change) in [
+            ("prompt", (|r| r.prompt = "a dog".into()) as fn(&mut Request)),
+            ("negative", |r| r.negative = "a dog".into()),
+            ("guidance", |r| r.guidance = 2.0),
+            ("sampler", |r| r.sampler = Sampler::Heun),
+            ("steps", |r| r.steps = 4),
+            ("shift", |r| r.shift = 1.0),
+        ] {
+            assert_ne!(latents(change), base, "{what} changes nothing");
+        }
+        // Without guidance the negative prompt has no say.
+        let unguided = latents(|r| r.guidance = 1.0);
+        assert_eq!(latents(|r| (r.guidance, r.negative) = (1.0, "a dog".into())), unguided);
+        // u + 1·(c − u) = c, up to the rounding of the sum.
+        let nearly = latents(|r| r.guidance = 1.000_001);
+        assert!(nearly.iter().zip(&unguided).all(|(a, b)| (a - b).abs() < 1e-2));
+    }
+
+    #[test]
+    fn saved_latents_decode_to_the_same_clip() {
+        let model = model();
+        let made = make(&model, request("a cat walks", 5));
+        let mut heard = Vec::new();
+        let frames =
+            decode_latents(&model, &made.latents, &Limits::default(), |p| heard.push(p.done), &AtomicBool::new(false));
+        assert_eq!(frames.unwrap(), made.frames);
+        assert_eq!(heard, [0, 2, 4]);
+        assert_eq!(made.latents.provenance.seed, Some(5));
+    }
+
+    #[test]
+    fn given_noise_replaces_the_seed() {
+        let model = model();
+        let noise = make(&model, request("a dog", 9)).latents;
+        let from = |noise: &Latents, seed| {
+            make(&model, Request { noise: Some(noise.clone()), ..request("a cat walks", seed) }).frames
+        };
+        assert_eq!(from(&noise, 1), from(&noise, 2));
+        assert_ne!(from(&noise, 1), make(&model, request("a cat walks", 1)).frames);
+        let small = Request { shape: PixelShape::new(13, 32, 32), noise: Some(noise), ..request("a cat", 1) };
+        let error = small.validate(&model, &Limits::default()).unwrap_err().to_string();
+        assert!(error.contains("[4, 4, 4, 3], found `[4, 4, 6, 3]`"), "{error}");
+    }
+
+    #[test]
+    fn cancelling_stops_at_the_next_call() {
+        let model = model();
+        let valid = request("a cat walks", 5).validate(&model, &Limits::default()).unwrap();
+        for stage in [Stage::Denoise, Stage::Decode] {
+            let cancel = AtomicBool::new(false);
+            let mut last = None;
+            let on_progress = |progress: Progress| {
+                last = Some(progress);
+                if progress.stage == stage && progress.done > 0 {
+                    cancel.store(true, Ordering::Relaxed);
+                }
+            };
+            let error = generate(&model, &valid, on_progress, &cancel).unwrap_err();
+            assert!(matches!(error, Error::Cancelled));
+            let last = last.unwrap();
+            assert_eq!((last.stage, last.done), (stage, if stage == Stage::Denoise { 1 } else { 2 }));
+        }
+    }
+
+    #[test]
+    fn bytes_are_rounded_and_cut_off() {
+        assert_eq!([-2.0, -1.0, 0.0, 0.999, 1.0, 7.0, f32::NAN].map(byte_from_unit), [0, 0, 128, 255, 255, 255, 0]);
+    }
+}

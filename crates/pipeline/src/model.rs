@@ -1,0 +1,116 @@
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::Device;
+use vidit_models::mini::vae::VaeConfig;
+use vidit_models::mini::{DenoiserConfig, Mini, MiniWeights};
+use vidit_video::{Compression, LatentShape, PixelShape};
+use vidit_weights::{TensorStore, WeightsError};
+
+use crate::{Error, MemoryPlan};
+
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
+}
+
+/// Name of the embedded model.
+pub const MINI: &str = "mini";
+
+/// A loaded model on its device.
+pub struct Model {
+    pub(crate) mini: Mini,
+    pub(crate) device: Device,
+    name: String,
+    parameters: usize,
+    metadata: BTreeMap<String, String>,
+    denoiser: DenoiserConfig,
+    vae: VaeConfig,
+}
+
+impl Model {
+    /// The model that the binary carries.
+    ///
+    /// # Errors
+    /// If this build carries none.
+    pub fn embedded(device: &Device) -> Result<Self, Error> {
+        let bytes = Self::embedded_bytes().ok_or(Error::NotEmbedded)?;
+        Self::from_weights(MINI, MiniWeights { store: TensorStore::from_bytes("the embedded model", bytes)? }, device)
+    }
+
+    /// The weights file that the binary carries, if it carries one.
+    pub fn embedded_bytes() -> Option<&'static [u8]> {
+        embedded::MINI
+    }
+
+    /// A model from a weights file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, or holds another kind of model.
+    pub fn open(path: &Path, device: &Device) -> Result<Self, Error> {
+        Self::from_weights(&path.display().to_string(), MiniWeights { store: TensorStore::read(path)? }, device)
+    }
+
+    /// A model from weights in memory; `name` is for reports and provenance.
+    ///
+    /// # Errors
+    /// If the weights are not those of a `mini`.
+    pub fn from_weights(name: &str, weights: MiniWeights, device: &Device) -> Result<Self, Error> {
+        let mini = Mini::load(&weights, device)?;
+        let store = weights.store;
+        Ok(Self {
+            mini,
+            device: device.clone(),
+            name: name.to_owned(),
+            parameters: store.tensors.values().map(|entry| entry.values.len()).sum(),
+            denoiser: config(&store, "denoiser")?,
+            vae: config(&store, "vae")?,
+            metadata: store.metadata,
+        })
+    }
+
+    /// `mini`, or the path that was opened.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Values in all parameters and statistics.
+    pub fn parameters(&self) -> usize {
+        self.parameters
+    }
+
+    /// What the weights file says about itself: configurations, vocabulary, training steps.
+    pub fn metadata(&self) -> &BTreeMap<String, String> {
+        &self.metadata
+    }
+
+    /// The arithmetic between pixels, latents and tokens.
+    pub fn compression(&self) -> Compression {
+        self.mini.compression
+    }
+
+    /// Longest prompt in tokens.
+    pub fn prompt_tokens_max(&self) -> usize {
+        self.mini.tokens_max
+    }
+
+    /// Tokens of a prompt.
+    pub fn prompt_tokens(&self, prompt: &str) -> Vec<u32> {
+        self.mini.vocabulary.encode(prompt)
+    }
+
+    /// Video tokens of a clip.
+    pub(crate) fn tokens(&self, latent: LatentShape) -> usize {
+        let patch = self.mini.compression.patch;
+        latent.frames * (latent.height / patch) * (latent.width / patch)
+    }
+
+    /// How much memory a clip takes.
+    pub(crate) fn plan(&self, latent: LatentShape, pixel: PixelShape) -> MemoryPlan {
+        MemoryPlan::new(self.parameters, &self.denoiser, &self.vae, latent, pixel)
+    }
+}
+
+fn config<T: serde::de::DeserializeOwned>(store: &TensorStore, key: &str) -> Result<T, WeightsError> {
+    serde_json::from_str(store.text(key)?)
+        .map_err(|error| WeightsError::Metadata { key: key.to_owned(), reason: format!("cannot be read: {error}") })
+}

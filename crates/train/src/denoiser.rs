@@ -1,0 +1,268 @@
+//! Training the denoiser: rectified flow on cached latents, text encoder included.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::{Device, Tensor};
+use serde::{Deserialize, Serialize};
+use vidit_data::{Pack, Random, Split, caption, caption_corpus, held_out_prompts};
+use vidit_diffusion::guidance::classifier_free;
+use vidit_diffusion::noise;
+use vidit_diffusion::sampler::Sampler;
+use vidit_diffusion::schedule::{LevelDistribution, sigmas};
+use vidit_models::conditioning::{Conditioning, Timesteps};
+use vidit_models::mini::vae::{Vae, VaeConfig};
+use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary};
+use vidit_models::nn::Init;
+use vidit_video::{Frames, PixelShape};
+use vidit_weights::{TensorStore, WeightsError, load_into};
+
+use crate::latents::LatentCache;
+use crate::{OptimizerConfig, RunConfig, Task, TrainError};
+
+/// A configuration file of kind `denoiser`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenoiserTraining {
+    /// Sizes of the networks.
+    pub model: DenoiserConfig,
+    /// Data and loss.
+    pub task: DenoiserTaskConfig,
+    /// The loop.
+    pub run: RunConfig,
+    /// The optimiser.
+    pub optimizer: OptimizerConfig,
+}
+
+/// What is learned from, and how noise is drawn.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DenoiserTaskConfig {
+    /// Trained VAE: the `weights.safetensors` of a run of kind `vae`.
+    pub vae: PathBuf,
+    /// Denoiser weights to begin from, of a run with the same model; absent: random.
+    pub init_from: Option<PathBuf>,
+    /// Sizes of clips, one of which is drawn for each batch.
+    pub buckets: Vec<Bucket>,
+    /// Different clips a bucket; each comes back with another caption, noise and level.
+    pub clips: u64,
+    /// Words that occur less often in the caption corpus are spelt in bytes.
+    pub word_count_min: usize,
+    /// `uniform` or `logit-normal`.
+    pub levels: String,
+    /// Shift of drawn levels towards noise, 1 for none.
+    pub level_shift: f32,
+    /// Probability that a prompt is left empty, for guidance.
+    pub text_dropout: f32,
+}
+
+/// One size of clips.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bucket {
+    /// Frames, `4n + 1`.
+    pub frames: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// Clips a batch.
+    pub batch: usize,
+    /// How often the bucket is drawn, relative to the others.
+    pub weight: f32,
+}
+
+impl Bucket {
+    fn shape(&self) -> PixelShape {
+        PixelShape::new(self.frames, self.height, self.width)
+    }
+}
+
+/// The task.
+pub struct DenoiserTask {
+    config: DenoiserTraining,
+    levels: LevelDistribution,
+    pack: Pack,
+    vae: Vae,
+    vae_store: TensorStore,
+    vocabulary: Vocabulary,
+    cache: LatentCache,
+}
+
+/// A batch of clean latents, noise, levels and prompts.
+pub struct DenoiserBatch {
+    clean: Tensor<5>,
+    noise: Tensor<5>,
+    levels: Vec<f32>,
+    prompts: Vec<Vec<u32>>,
+}
+
+/// Clips whose latents give the statistics.
+const STATISTICS_CLIPS: u64 = 128;
+
+impl DenoiserTask {
+    /// Reads the VAE, learns the vocabulary and takes the latents' statistics.
+    ///
+    /// # Errors
+    /// If the VAE cannot be read or a name in the configuration is unknown.
+    pub fn new(config: DenoiserTraining, pack: Pack, device: &Device) -> Result<Self, TrainError> {
+        let levels = LevelDistribution::from_name(&config.task.levels).ok_or_else(|| {
+            TrainError::Data(format!("levels `{}` are unknown\nhint: `uniform` or `logit-normal`", config.task.levels))
+        })?;
+        if config.task.buckets.is_empty() {
+            return Err(TrainError::Data("no buckets\nhint: `[[task.buckets]]` names a size of clips".into()));
+        }
+        let vae_store = TensorStore::read(&config.task.vae)?;
+        let vae_config: VaeConfig = serde_json::from_str(vae_store.text("vae")?)
+            .map_err(|error| WeightsError::Metadata { key: "vae".into(), reason: error.to_string() })?;
+        let vae = load_into(Vae::new(&vae_config, &mut Init::new(0, device)), &vae_store)?;
+        let vocabulary = Vocabulary::learn(caption_corpus(&pack), config.task.word_count_min);
+        let shape = PixelShape::new(25, 128, 128);
+        let cache =
+            LatentCache::new(vae.clone(), &pack, Split::Train, config.run.seed, shape, STATISTICS_CLIPS, device);
+        Ok(Self { config, levels, pack, vae, vae_store, vocabulary, cache })
+    }
+
+    /// The whole model in one file, from the averaged weights of this task's run.
+    pub fn assemble(&self, denoiser: &TensorStore) -> MiniWeights {
+        MiniWeights::assemble(&self.vae_store, denoiser, self.cache.mean.clone(), self.cache.deviation.clone())
+    }
+
+    fn bucket(&self, random: &mut Random) -> &Bucket {
+        let buckets = &self.config.task.buckets;
+        let mut left = random.unit() * buckets.iter().map(|b| b.weight).sum::<f32>();
+        for bucket in buckets {
+            left -= bucket.weight;
+            if left < 0.0 {
+                return bucket;
+            }
+        }
+        &buckets[buckets.len() - 1]
+    }
+
+    /// Samples prompts with guidance, decodes, one clip each.
+    fn sample(&self, model: &Denoiser, prompts: &[String], shape: PixelShape, device: &Device) -> Vec<Frames> {
+        const STEPS: usize = 20;
+        const GUIDANCE: f32 = 3.0;
+        let batch = prompts.len();
+        let compression = vidit_models::mini::compression(
+            &serde_json::from_str(&self.vae_store.metadata["vae"]).expect("read before"),
+            &self.config.model,
+        );
+        let latent = compression.latent_from_pixel(shape).expect("preview sizes are legal");
+        let dims = [batch, latent.frames, latent.height, latent.width, latent.channels];
+        let mut tokens: Vec<Vec<u32>> = prompts.iter().map(|p| self.tokens(p)).collect();
+        tokens.extend(std::iter::repeat_n(self.vocabulary.encode(""), batch));
+        let conditioning = Conditioning { text: model.text.forward(&tokens), boxes: None };
+        let predict = |x: Tensor<5>, sigma: f32| {
+            let twice = Tensor::cat(vec![x.clone(), x], 0); // [2B, F, H, W, C]
+            let timesteps = Timesteps::uniform(sigma, 2 * batch, latent.frames, device);
+            let v = model.transformer.predict(twice, &timesteps, &conditioning);
+            Ok::<_, std::convert::Infallible>(classifier_free(
+                v.clone().narrow(0, 0, batch),
+                v.narrow(0, batch, batch),
+                GUIDANCE,
+            ))
+        };
+        let noise = noise::normal(dims, 1, device);
+        let Ok(x) = Sampler::Euler.sample(noise, &sigmas(STEPS, 2.0), predict, |_| {});
+        let channels = |values: &[f32]| {
+            Tensor::<1>::from_floats(values, device).reshape([1, 1, 1, 1, latent.channels])
+        };
+        let x = x * channels(&self.cache.deviation) + channels(&self.cache.mean);
+        let decoded: Vec<f32> = self.vae.decode(x).into_data().iter::<f32>().collect();
+        decoded
+            .chunks_exact(shape.pixels() * 3)
+            .map(|clip| {
+                let bytes = clip.iter().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect();
+                Frames::from_rgb(shape, bytes)
+            })
+            .collect()
+    }
+
+    fn tokens(&self, prompt: &str) -> Vec<u32> {
+        let mut tokens = self.vocabulary.encode(prompt);
+        tokens.truncate(self.config.model.text.tokens_max);
+        tokens
+    }
+}
+
+impl Task for DenoiserTask {
+    type Model = Denoiser;
+    type Batch = DenoiserBatch;
+
+    fn model(&self, seed: u64, device: &Device) -> Result<Denoiser, TrainError> {
+        let model = Denoiser::new(&self.config.model, self.vocabulary.size(), &mut Init::new(seed, device));
+        match &self.config.task.init_from {
+            None => Ok(model),
+            Some(path) => Ok(load_into(model, &TensorStore::read(path)?)?),
+        }
+    }
+
+    fn batch(&self, seed: u64, step: u64, part: usize, device: &Device) -> Result<DenoiserBatch, TrainError> {
+        let task = &self.config.task;
+        let mut random = Random::new(seed ^ 0x6261_7463, step * self.config.run.accumulate as u64 + part as u64);
+        let bucket = self.bucket(&mut random);
+        let (shape, batch) = (bucket.shape(), bucket.batch);
+        let indices: Vec<u64> = (0..batch).map(|_| random.bits() % task.clips).collect();
+        let clean = self.cache.batch(&self.pack, shape, &indices, device);
+        // Levels are drawn from equal parts of 0..1, so that each batch sees low and high ones.
+        let mut levels = Vec::with_capacity(batch);
+        let mut prompts = Vec::with_capacity(batch);
+        for (i, index) in indices.iter().enumerate() {
+            let u = (i as f32 + random.unit()) / batch as f32;
+            let level = match self.levels {
+                LevelDistribution::Uniform => self.levels.level(u, 0.0, task.level_shift),
+                LevelDistribution::LogitNormal => self.levels.level(random.unit(), u, task.level_shift),
+            };
+            levels.push(level);
+            let scene = self.cache.scene(&self.pack, *index);
+            let text = caption(&self.pack, &scene, scene.language, random.bits());
+            let dropped = random.chance(task.text_dropout);
+            prompts.push(self.tokens(if dropped { "" } else { &text }));
+        }
+        let noise = noise::normal(clean.dims(), random.bits(), device);
+        Ok(DenoiserBatch { clean, noise, levels, prompts })
+    }
+
+    fn loss(&self, model: &Denoiser, batch: DenoiserBatch) -> (Tensor<1>, Vec<(&'static str, f32)>) {
+        let device = batch.clean.device();
+        let [b, frames, ..] = batch.clean.dims();
+        let sigma = Tensor::<1>::from_floats(batch.levels.as_slice(), &device).reshape([b, 1, 1, 1, 1]);
+        let velocity = batch.noise - batch.clean.clone();
+        let noised = batch.clean + velocity.clone() * sigma; // (1 − σ)x0 + σε
+        let timesteps = Timesteps::per_sample(&batch.levels, frames, &device);
+        let conditioning = Conditioning { text: model.text.forward(&batch.prompts), boxes: None };
+        let predicted = model.transformer.predict(noised, &timesteps, &conditioning);
+        let loss = (predicted - velocity).square().mean();
+        let value = loss.clone().into_scalar::<f32>();
+        (loss, vec![(if frames == 1 { "loss_image" } else { "loss_video" }, value)])
+    }
+
+    fn preview(&self, model: &Denoiser, device: &Device, path: &Path) -> Result<(), TrainError> {
+        let prompts: Vec<String> =
+            held_out_prompts(&self.pack, 8, 5).into_iter().map(|held_out| held_out.prompt).collect();
+        let images = self.sample(model, &prompts, PixelShape::new(1, 128, 128), device);
+        let some: Vec<String> = prompts.iter().step_by(6).cloned().collect();
+        let clips = self.sample(model, &some, PixelShape::new(25, 128, 128), device);
+        let mut rows: Vec<Frames> = images
+            .chunks(8)
+            .map(|row| {
+                let shape = PixelShape::new(row.len(), 128, 128);
+                Frames::from_rgb(shape, row.iter().flat_map(|image| image.rgb().to_vec()).collect())
+            })
+            .collect();
+        rows.extend(clips);
+        let rows: Vec<&Frames> = rows.iter().collect();
+        let options = vidit_media::WriteOptions { overwrite: true, ..Default::default() };
+        vidit_media::write_image(&vidit_media::grid(&rows, 8), path, &options)
+            .map_err(|error| TrainError::Data(error.to_string()))?;
+        Ok(())
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let model = serde_json::to_string(&self.config.model).expect("plain numbers serialise");
+        let words = serde_json::to_string(self.vocabulary.words()).expect("text serialises");
+        BTreeMap::from([("denoiser".to_owned(), model), ("vocabulary".to_owned(), words)])
+    }
+}

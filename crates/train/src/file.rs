@@ -1,0 +1,71 @@
+//! From a configuration file to a run.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::Device;
+use serde::de::DeserializeOwned;
+use vidit_data::Pack;
+use vidit_weights::TensorStore;
+
+use crate::denoiser::DenoiserTask;
+use crate::vae::VaeTask;
+use crate::{Progress, TrainError, run};
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Steps done in all.
+    pub steps: u64,
+    /// The run's folder.
+    pub folder: PathBuf,
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, table: toml::Table) -> Result<T, TrainError> {
+    table.try_into().map_err(|error: toml::de::Error| TrainError::Config {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    })
+}
+
+/// Trains what the file describes (`kind = "vae"` or `"denoiser"`). A finished denoiser run leaves `model.safetensors`,
+/// the whole model, beside its checkpoint.
+///
+/// # Errors
+/// If the file cannot be read or understood, and as [`run`].
+pub fn train_file(
+    path: &Path,
+    resume: bool,
+    stop: &AtomicBool,
+    on_step: &mut dyn FnMut(Progress),
+) -> Result<Summary, TrainError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|source| TrainError::Io { action: "read", path: path.to_owned(), source })?;
+    let config_error = |reason: String| TrainError::Config { path: path.to_owned(), reason };
+    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;
+    let kind = match table.remove("kind") {
+        Some(toml::Value::String(kind)) => kind,
+        _ => return Err(config_error("`kind` is missing\nhint: `kind = \"vae\"` or `kind = \"denoiser\"`".into())),
+    };
+    let device = Device::flex();
+    match kind.as_str() {
+        "vae" => {
+            let config: crate::vae::VaeTraining = parse(path, table)?;
+            let (run_config, optimizer) = (config.run.clone(), config.optimizer.clone());
+            let task = VaeTask::new(config, Pack::embedded());
+            let steps = run(&task, &run_config, &optimizer, &device, resume, stop, on_step)?;
+            Ok(Summary { steps, folder: run_config.folder })
+        }
+        "denoiser" => {
+            let config: crate::denoiser::DenoiserTraining = parse(path, table)?;
+            let (run_config, optimizer) = (config.run.clone(), config.optimizer.clone());
+            let task = DenoiserTask::new(config, Pack::embedded(), &device)?;
+            let steps = run(&task, &run_config, &optimizer, &device, resume, stop, on_step)?;
+            let averages = TensorStore::read(&run_config.folder.join("weights.safetensors"))?;
+            let model = task.assemble(&averages);
+            model.store.write(&run_config.folder.join("model.safetensors"), |_| vidit_weights::StoredType::F16)?;
+            Ok(Summary { steps, folder: run_config.folder })
+        }
+        other => Err(config_error(format!("kind `{other}` is unknown\nhint: `vae` or `denoiser`"))),
+    }
+}

@@ -1,0 +1,168 @@
+//! Training the VAE: reconstruct crops of composed clips.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+use vidit_data::{Pack, Random, Scene, Split, render};
+use vidit_diffusion::noise;
+use vidit_models::mini::vae::{Vae, VaeConfig};
+use vidit_models::nn::Init;
+use vidit_video::{Frames, PixelShape};
+
+use crate::{OptimizerConfig, RunConfig, Task, TrainError};
+
+/// A configuration file of kind `vae`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaeTraining {
+    /// Sizes of the network.
+    pub model: VaeConfig,
+    /// Data and loss.
+    pub task: VaeTaskConfig,
+    /// The loop.
+    pub run: RunConfig,
+    /// The optimiser.
+    pub optimizer: OptimizerConfig,
+}
+
+/// Crops and the weights of the loss' parts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VaeTaskConfig {
+    /// Crops a batch.
+    pub batch: usize,
+    /// Frames of a crop, `4n + 1`.
+    pub frames: usize,
+    /// Height and width of a crop in pixels.
+    pub crop: usize,
+    /// Height and width of the clips that are cropped.
+    pub clip: usize,
+    /// Weight of the squared error beside the absolute one.
+    pub squared: f32,
+    /// Weight of the divergence from a standard normal, per latent value.
+    pub divergence: f32,
+    /// Deviation of noise added to latents before decoding, so that the decoder forgives a sampler's small errors.
+    pub latent_noise: f32,
+}
+
+/// The task.
+pub struct VaeTask {
+    config: VaeTraining,
+    pack: Pack,
+}
+
+/// A batch: pixels `[B, Fp, Hp, Wp, 3]` in -1..1 and noise for the latents.
+pub struct VaeBatch {
+    pixels: Tensor<5>,
+    noise: Tensor<5>,
+}
+
+impl VaeTask {
+    /// A task over the emoji pack.
+    pub fn new(config: VaeTraining, pack: Pack) -> Self {
+        Self { config, pack }
+    }
+
+    /// One crop of frames, as bytes.
+    fn crop(&self, split: Split, seed: u64, index: u64) -> Vec<u8> {
+        let task = &self.config.task;
+        let scene = Scene::sample(&self.pack, seed, index, split);
+        let clip = render(&self.pack, &scene, PixelShape::new(25, task.clip, task.clip));
+        let mut random = Random::new(seed ^ 0xc0ffee, index);
+        let first = random.below(25 - task.frames + 1);
+        // Three of four crops look at the object.
+        let place = clip.tracks[0].boxes[first].filter(|_| random.chance(0.75)).map(|b| b.centre());
+        let room = (task.clip - task.crop) as f32;
+        let mut corner = |centre: Option<f32>| -> usize {
+            let jitter = (random.unit() - 0.5) * 0.5 * task.crop as f32;
+            let free = random.unit() * room;
+            centre.map_or(free, |c| c * task.clip as f32 - task.crop as f32 / 2.0 + jitter).clamp(0.0, room) as usize
+        };
+        let (x0, y0) = (corner(place.map(|p| p.0)), corner(place.map(|p| p.1)));
+        let mut bytes = Vec::with_capacity(task.frames * task.crop * task.crop * 3);
+        for frame in first..first + task.frames {
+            let pixels = clip.frames.frame(frame);
+            for y in y0..y0 + task.crop {
+                let start = (y * task.clip + x0) * 3;
+                bytes.extend_from_slice(&pixels[start..start + task.crop * 3]);
+            }
+        }
+        bytes
+    }
+
+    fn crops(&self, split: Split, seed: u64, first: u64, count: usize, device: &Device) -> Tensor<5> {
+        let task = &self.config.task;
+        let crops: Vec<Vec<u8>> =
+            (0..count as u64).into_par_iter().map(|i| self.crop(split, seed, first + i)).collect();
+        let values: Vec<f32> = crops.iter().flatten().map(|byte| *byte as f32 / 127.5 - 1.0).collect();
+        Tensor::from_data(TensorData::new(values, [count, task.frames, task.crop, task.crop, 3]), device)
+    }
+}
+
+impl Task for VaeTask {
+    type Model = Vae;
+    type Batch = VaeBatch;
+
+    fn model(&self, seed: u64, device: &Device) -> Result<Vae, TrainError> {
+        Ok(Vae::new(&self.config.model, &mut Init::new(seed, device)))
+    }
+
+    fn batch(&self, seed: u64, step: u64, part: usize, device: &Device) -> Result<VaeBatch, TrainError> {
+        let task = &self.config.task;
+        let parts = self.config.run.accumulate as u64;
+        let first = (step * parts + part as u64) * task.batch as u64;
+        let pixels = self.crops(Split::Train, seed, first, task.batch, device);
+        let latent = [
+            task.batch,
+            (task.frames - 1) / 4 + 1,
+            task.crop / 8,
+            task.crop / 8,
+            self.config.model.latent_channels,
+        ];
+        Ok(VaeBatch { pixels, noise: noise::normal(latent, seed ^ 0x6e6f_6973 ^ first << 20, device) })
+    }
+
+    fn loss(&self, model: &Vae, batch: VaeBatch) -> (Tensor<1>, Vec<(&'static str, f32)>) {
+        let task = &self.config.task;
+        let posterior = model.encode(batch.pixels.clone());
+        let deviation = (posterior.log_variance.clone() * 0.5).exp();
+        let latents = posterior.mean.clone() + (deviation + task.latent_noise) * batch.noise;
+        let difference = model.decode(latents) - batch.pixels;
+        let squared = difference.clone().square().mean();
+        let absolute = difference.abs().mean();
+        // KL(N(μ, σ²) ‖ N(0, 1)) per latent value
+        let divergence = (posterior.mean.square() + posterior.log_variance.clone().exp() - posterior.log_variance - 1.0)
+            .mean()
+            * 0.5;
+        let mse = squared.clone().into_scalar::<f32>();
+        let kl = divergence.clone().into_scalar::<f32>();
+        let loss = absolute + squared * task.squared + divergence * task.divergence;
+        // pixels span 2, so the peak signal is 4 in squared units
+        (loss, vec![("psnr_db", 10.0 * (4.0 / mse).log10()), ("divergence", kl)])
+    }
+
+    fn preview(&self, model: &Vae, device: &Device, path: &Path) -> Result<(), TrainError> {
+        let task = &self.config.task;
+        let pixels = self.crops(Split::HeldOut, 1, 0, 8, device);
+        let decoded = model.decode(model.encode(pixels.clone()).mean);
+        let shape = PixelShape::new(8 * task.frames, task.crop, task.crop);
+        let rows: Vec<Frames> = [pixels, decoded]
+            .map(|x| {
+                let bytes = x.into_data().iter::<f32>().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect();
+                Frames::from_rgb(shape, bytes)
+            })
+            .into();
+        let options = vidit_media::WriteOptions { overwrite: true, ..Default::default() };
+        vidit_media::write_image(&vidit_media::grid(&[&rows[0], &rows[1]], 16), path, &options)
+            .map_err(|error| TrainError::Data(error.to_string()))?;
+        Ok(())
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let text = serde_json::to_string(&self.config.model).expect("plain numbers serialise");
+        BTreeMap::from([("vae".to_owned(), text)])
+    }
+}

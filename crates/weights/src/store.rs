@@ -1,0 +1,220 @@
+//! Named tensors in memory and in a file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+
+use half::{bf16, f16};
+use safetensors::tensor::{Dtype, TensorView};
+use safetensors::{SafeTensors, serialize};
+
+use crate::WeightsError;
+
+/// In which type a tensor is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoredType {
+    /// 32 bits, exact.
+    F32,
+    /// bfloat16.
+    Bf16,
+    /// IEEE half.
+    F16,
+}
+
+/// One tensor.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// Sizes, outermost first.
+    pub shape: Vec<usize>,
+    /// Row-major values.
+    pub values: Vec<f32>,
+}
+
+/// Tensors by key, and text by key.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TensorStore {
+    /// The tensors.
+    pub tensors: BTreeMap<String, Entry>,
+    /// Configuration, vocabulary and provenance, as text.
+    pub metadata: BTreeMap<String, String>,
+}
+
+impl TensorStore {
+    /// Adds a tensor.
+    ///
+    /// # Panics
+    /// If the shape does not hold as many values: a bug of the caller.
+    pub fn insert(&mut self, key: impl Into<String>, shape: Vec<usize>, values: Vec<f32>) {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "shape {shape:?} and values differ");
+        self.tensors.insert(key.into(), Entry { shape, values });
+    }
+
+    /// The tensors whose keys begin with `prefix`, without it; metadata is kept whole.
+    pub fn under(&self, prefix: &str) -> Self {
+        let tensors = self
+            .tensors
+            .iter()
+            .filter_map(|(key, entry)| Some((key.strip_prefix(prefix)?.to_owned(), entry.clone())))
+            .collect();
+        Self { tensors, metadata: self.metadata.clone() }
+    }
+
+    /// A metadata entry.
+    ///
+    /// # Errors
+    /// If it is absent.
+    pub fn text(&self, key: &str) -> Result<&str, WeightsError> {
+        self.metadata.get(key).map(String::as_str).ok_or_else(|| WeightsError::Metadata {
+            key: key.to_owned(),
+            reason: "is missing".to_owned(),
+        })
+    }
+
+    /// Reads a safetensors file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, or holds types other than F32, F16, BF16, or values that are not finite.
+    pub fn read(path: &Path) -> Result<Self, WeightsError> {
+        let bytes =
+            fs::read(path).map_err(|source| WeightsError::Io { action: "read", path: path.to_owned(), source })?;
+        Self::from_bytes(&path.display().to_string(), &bytes)
+    }
+
+    /// Reads safetensors bytes; `name` is for messages.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn from_bytes(name: &str, bytes: &[u8]) -> Result<Self, WeightsError> {
+        let format = |error: &dyn std::fmt::Display| WeightsError::Format {
+            name: name.to_owned(),
+            reason: error.to_string(),
+        };
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format(&e))?;
+        let file = SafeTensors::deserialize(bytes).map_err(|e| format(&e))?;
+        let mut store = Self::default();
+        if let Some(metadata) = header.metadata() {
+            store.metadata.extend(metadata.iter().map(|(k, v)| (k.clone(), v.clone())));
+        }
+        for (key, view) in file.tensors() {
+            let data = view.data();
+            let pairs = || data.chunks_exact(2).map(|b| [b[0], b[1]]);
+            let values: Vec<f32> = match view.dtype() {
+                Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+                Dtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
+                Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
+                other => return Err(WeightsError::Type { key, found: format!("{other:?}") }),
+            };
+            if values.iter().any(|v| !v.is_finite()) {
+                return Err(WeightsError::NotFinite { key });
+            }
+            store.tensors.insert(key, Entry { shape: view.shape().to_vec(), values });
+        }
+        Ok(store)
+    }
+
+    /// Writes a safetensors file: aside, synced, then renamed.
+    ///
+    /// # Errors
+    /// If the file system refuses.
+    pub fn write(&self, path: &Path, stored: impl Fn(&str) -> StoredType) -> Result<(), WeightsError> {
+        write_atomically(path, &self.to_bytes(stored))
+    }
+
+    /// The bytes of a safetensors file.
+    pub fn to_bytes(&self, stored: impl Fn(&str) -> StoredType) -> Vec<u8> {
+        let data: Vec<(&str, Dtype, &[usize], Vec<u8>)> = self
+            .tensors
+            .iter()
+            .map(|(key, entry)| {
+                let values = entry.values.iter();
+                let (dtype, bytes) = match stored(key) {
+                    StoredType::F32 => (Dtype::F32, values.flat_map(|v| v.to_le_bytes()).collect()),
+                    StoredType::F16 => (Dtype::F16, values.flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()),
+                    StoredType::Bf16 => (Dtype::BF16, values.flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect()),
+                };
+                (key.as_str(), dtype, entry.shape.as_slice(), bytes)
+            })
+            .collect();
+        let views = data.iter().map(|(key, dtype, shape, bytes)| {
+            (*key, TensorView::new(*dtype, shape.to_vec(), bytes).expect("shape and bytes agree by construction"))
+        });
+        let metadata: HashMap<String, String> = self.metadata.clone().into_iter().collect();
+        serialize(views, Some(metadata)).expect("keys are unique and views are valid")
+    }
+}
+
+/// Writes bytes beside `path`, syncs them, and renames: a reader sees the old file or the new one, never a part.
+///
+/// # Errors
+/// If the file system refuses; the part written so far is removed.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WeightsError> {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.incomplete", std::process::id()));
+    let aside = path.with_file_name(name);
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&aside)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&aside, path)?;
+        // The rename itself must survive a crash, too.
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            File::open(folder)?.sync_all()?;
+        }
+        Ok(())
+    };
+    write().map_err(|source| {
+        let _ = fs::remove_file(&aside);
+        WeightsError::Io { action: "write", path: path.to_owned(), source }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> TensorStore {
+        let mut store = TensorStore::default();
+        store.insert("a.weight", vec![2, 2], vec![1.0, -2.5, 0.125, 3.0]);
+        store.insert("b", vec![1], vec![0.5]);
+        store.metadata.insert("config".into(), "{}".into());
+        store
+    }
+
+    #[test]
+    fn files_walk_both_ways_in_every_type() {
+        for stored in [StoredType::F32, StoredType::Bf16, StoredType::F16] {
+            let bytes = sample().to_bytes(|_| stored);
+            assert_eq!(TensorStore::from_bytes("test", &bytes).unwrap(), sample());
+        }
+        assert_eq!(sample().under("a.").tensors.len(), 1);
+    }
+
+    #[test]
+    fn damaged_files_are_named_and_never_panic() {
+        let bytes = sample().to_bytes(|_| StoredType::F32);
+        for length in 0..bytes.len() {
+            assert!(TensorStore::from_bytes("cut", &bytes[..length]).is_err(), "{length} bytes were accepted");
+        }
+        for at in 0..bytes.len() {
+            let mut broken = bytes.clone();
+            broken[at] ^= 0x41;
+            let _ = TensorStore::from_bytes("flipped", &broken);
+        }
+        let mut nan = sample();
+        nan.tensors.get_mut("b").unwrap().values[0] = f32::NAN;
+        let error = TensorStore::from_bytes("nan", &nan.to_bytes(|_| StoredType::F32)).unwrap_err();
+        assert!(error.to_string().contains("`b`"), "{error}");
+    }
+
+    #[test]
+    fn a_failed_write_leaves_nothing() {
+        let folder = std::env::temp_dir().join(format!("vidit-weights-{}", std::process::id()));
+        fs::create_dir_all(folder.join("taken")).unwrap();
+        assert!(write_atomically(&folder.join("taken"), b"x").is_err());
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        write_atomically(&folder.join("file"), b"x").unwrap();
+        assert_eq!(fs::read(folder.join("file")).unwrap(), b"x");
+        fs::remove_dir_all(folder).unwrap();
+    }
+}
