@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use vidit_data::{Pack, Random, Split, caption, caption_corpus, held_out_prompts};
+use vidit_data::Random;
 use vidit_diffusion::guidance::classifier_free;
 use vidit_diffusion::noise;
 use vidit_diffusion::sampler::Sampler;
@@ -18,6 +18,7 @@ use vidit_video::{Frames, PixelShape};
 use vidit_weights::{TensorStore, WeightsError, load_into};
 
 use crate::latents::LatentCache;
+use crate::source::{DataConfig, Source};
 use crate::{OptimizerConfig, RunConfig, Task, TrainError};
 
 /// A configuration file of kind `denoiser`.
@@ -44,8 +45,10 @@ pub struct DenoiserTaskConfig {
     pub init_from: Option<PathBuf>,
     /// Sizes of clips, one of which is drawn for each batch.
     pub buckets: Vec<Bucket>,
-    /// Different clips a bucket; each comes back with another caption, noise and level.
-    pub clips: u64,
+    /// Where clips come from. Each comes back with another caption, noise and level.
+    pub data: DataConfig,
+    /// Clips whose latents give each channel's mean and deviation.
+    pub statistics: Statistics,
     /// Words that occur less often in the caption corpus are spelt in bytes.
     pub word_count_min: usize,
     /// `uniform` or `logit-normal`.
@@ -54,6 +57,20 @@ pub struct DenoiserTaskConfig {
     pub level_shift: f32,
     /// Probability that a prompt is left empty, for guidance.
     pub text_dropout: f32,
+}
+
+/// Over which clips latents are measured. Stages of one training have to agree on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Statistics {
+    /// How many clips.
+    pub clips: u64,
+    /// Frames, `4n + 1`.
+    pub frames: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
 }
 
 /// One size of clips.
@@ -82,7 +99,6 @@ impl Bucket {
 pub struct DenoiserTask {
     config: DenoiserTraining,
     levels: LevelDistribution,
-    pack: Pack,
     vae: Vae,
     vae_store: TensorStore,
     vocabulary: Vocabulary,
@@ -97,15 +113,12 @@ pub struct DenoiserBatch {
     prompts: Vec<Vec<u32>>,
 }
 
-/// Clips whose latents give the statistics.
-const STATISTICS_CLIPS: u64 = 128;
-
 impl DenoiserTask {
     /// Reads the VAE, learns the vocabulary and takes the latents' statistics.
     ///
     /// # Errors
     /// If the VAE cannot be read or a name in the configuration is unknown.
-    pub fn new(config: DenoiserTraining, pack: Pack, device: &Device) -> Result<Self, TrainError> {
+    pub fn new(config: DenoiserTraining, device: &Device) -> Result<Self, TrainError> {
         let levels = LevelDistribution::from_name(&config.task.levels).ok_or_else(|| {
             TrainError::Data(format!("levels `{}` are unknown\nhint: `uniform` or `logit-normal`", config.task.levels))
         })?;
@@ -116,11 +129,11 @@ impl DenoiserTask {
         let vae_config: VaeConfig = serde_json::from_str(vae_store.text("vae")?)
             .map_err(|error| WeightsError::Metadata { key: "vae".into(), reason: error.to_string() })?;
         let vae = load_into(Vae::new(&vae_config, &mut Init::new(0, device)), &vae_store)?;
-        let vocabulary = Vocabulary::learn(caption_corpus(&pack), config.task.word_count_min);
-        let shape = PixelShape::new(25, 128, 128);
-        let cache =
-            LatentCache::new(vae.clone(), &pack, Split::Train, config.run.seed, shape, STATISTICS_CLIPS, device);
-        Ok(Self { config, levels, pack, vae, vae_store, vocabulary, cache })
+        let source = Source::open(&config.task.data, config.run.seed)?;
+        let vocabulary = Vocabulary::learn(source.corpus().into_iter(), config.task.word_count_min);
+        let Statistics { clips, frames, height, width } = config.task.statistics;
+        let cache = LatentCache::new(source, vae.clone(), PixelShape::new(frames, height, width), clips, device)?;
+        Ok(Self { config, levels, vae, vae_store, vocabulary, cache })
     }
 
     /// The whole model in one file, from the averaged weights of this task's run.
@@ -204,8 +217,8 @@ impl Task for DenoiserTask {
         let mut random = Random::new(seed ^ 0x6261_7463, step * self.config.run.accumulate as u64 + part as u64);
         let bucket = self.bucket(&mut random);
         let (shape, batch) = (bucket.shape(), bucket.batch);
-        let indices: Vec<u64> = (0..batch).map(|_| random.bits() % task.clips).collect();
-        let clean = self.cache.batch(&self.pack, shape, &indices, device);
+        let indices: Vec<u64> = (0..batch).map(|_| random.bits() % self.cache.source().len()).collect();
+        let clean = self.cache.batch(shape, &indices, device)?;
         // Levels are drawn from equal parts of 0..1, so that each batch sees low and high ones.
         let mut levels = Vec::with_capacity(batch);
         let mut prompts = Vec::with_capacity(batch);
@@ -216,8 +229,7 @@ impl Task for DenoiserTask {
                 LevelDistribution::LogitNormal => self.levels.level(random.unit(), u, task.level_shift),
             };
             levels.push(level);
-            let scene = self.cache.scene(&self.pack, *index);
-            let text = caption(&self.pack, &scene, scene.language, random.bits());
+            let text = self.cache.source().caption(*index, random.bits());
             let dropped = random.chance(task.text_dropout);
             prompts.push(self.tokens(if dropped { "" } else { &text }));
         }
@@ -240,8 +252,7 @@ impl Task for DenoiserTask {
     }
 
     fn preview(&self, model: &Denoiser, device: &Device, path: &Path) -> Result<(), TrainError> {
-        let prompts: Vec<String> =
-            held_out_prompts(&self.pack, 8, 5).into_iter().map(|held_out| held_out.prompt).collect();
+        let prompts = self.cache.source().preview_prompts(24);
         let images = self.sample(model, &prompts, PixelShape::new(1, 128, 128), device);
         let some: Vec<String> = prompts.iter().step_by(6).cloned().collect();
         let clips = self.sample(model, &some, PixelShape::new(25, 128, 128), device);

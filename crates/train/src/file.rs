@@ -5,7 +5,6 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 use serde::de::DeserializeOwned;
-use vidit_data::Pack;
 use vidit_weights::TensorStore;
 
 use crate::denoiser::DenoiserTask;
@@ -52,14 +51,14 @@ pub fn train_file(
         "vae" => {
             let config: crate::vae::VaeTraining = parse(path, table)?;
             let (run_config, optimizer) = (config.run.clone(), config.optimizer.clone());
-            let task = VaeTask::new(config, Pack::embedded());
+            let task = VaeTask::new(config)?;
             let steps = run(&task, &run_config, &optimizer, &device, resume, stop, on_step)?;
             Ok(Summary { steps, folder: run_config.folder })
         }
         "denoiser" => {
             let config: crate::denoiser::DenoiserTraining = parse(path, table)?;
             let (run_config, optimizer) = (config.run.clone(), config.optimizer.clone());
-            let task = DenoiserTask::new(config, Pack::embedded(), &device)?;
+            let task = DenoiserTask::new(config, &device)?;
             let steps = run(&task, &run_config, &optimizer, &device, resume, stop, on_step)?;
             let averages = TensorStore::read(&run_config.folder.join("weights.safetensors"))?;
             let model = task.assemble(&averages);

@@ -1,4 +1,4 @@
-//! Clips as latents: composed, encoded by the frozen VAE, normalised, kept in memory as half floats.
+//! Clips as latents: encoded by the frozen VAE, normalised, kept in memory as half floats.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -6,9 +6,11 @@ use std::sync::Mutex;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use rayon::prelude::*;
-use vidit_data::{Pack, Scene, Split, render};
 use vidit_models::mini::vae::Vae;
 use vidit_video::{Frames, PixelShape};
+
+use crate::TrainError;
+use crate::source::Source;
 
 /// Pixels that the VAE encodes at once: bounds memory.
 const PIXELS_AT_ONCE: usize = 8 * 25 * 128 * 128;
@@ -29,14 +31,13 @@ pub fn pixels(clips: &[Frames], device: &Device) -> Tensor<5> {
     Tensor::from_data(TensorData::new(values, [clips.len(), shape.frames, shape.height, shape.width, 3]), device)
 }
 
-/// Latents of the composed clips of one split and seed, computed when first asked for.
+/// Latents of a source's clips, computed when first asked for.
 ///
-/// A clip's latents depend on its shape and index alone, so a lost cache costs time and changes nothing.
+/// A clip's latents depend on the source, shape and number alone, so a lost cache costs time and changes nothing.
 pub struct LatentCache {
+    source: Source,
     vae: Vae,
     device: Device,
-    split: Split,
-    seed: u64,
     /// Mean of each channel, before normalisation.
     pub mean: Vec<f32>,
     /// Deviation of each channel, before normalisation.
@@ -45,13 +46,15 @@ pub struct LatentCache {
 }
 
 impl LatentCache {
-    /// A cache over a frozen VAE. `device` has no tape. Statistics are taken over the first `clips` clips of `shape`.
-    pub fn new(vae: Vae, pack: &Pack, split: Split, seed: u64, shape: PixelShape, clips: u64, device: &Device) -> Self {
+    /// A cache over a frozen VAE. `device` has no tape. Statistics are taken over the first `clips` clips at `shape`.
+    ///
+    /// # Errors
+    /// If a clip cannot be read.
+    pub fn new(source: Source, vae: Vae, shape: PixelShape, clips: u64, device: &Device) -> Result<Self, TrainError> {
         let kept = Mutex::new(HashMap::new());
-        let mut cache =
-            Self { vae, device: device.clone(), split, seed, mean: vec![], deviation: vec![], kept };
-        let indices: Vec<u64> = (0..clips).collect();
-        let latents = cache.encode(pack, shape, &indices); // [B, F, H, W, C]
+        let mut cache = Self { source, vae, device: device.clone(), mean: vec![], deviation: vec![], kept };
+        let indices: Vec<u64> = (0..clips.min(cache.source.len())).collect();
+        let latents = cache.encode(shape, &indices)?; // [B, F, H, W, C]
         let channels = latents.dims()[4];
         let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
         let rows = (values.len() / channels) as f64;
@@ -63,37 +66,38 @@ impl LatentCache {
             cache.mean.push(mean as f32);
             cache.deviation.push((moment(c, 2) - mean * mean).max(1e-12).sqrt() as f32);
         }
-        cache
+        Ok(cache)
+    }
+
+    /// The clips' source.
+    pub fn source(&self) -> &Source {
+        &self.source
     }
 
     /// Raw latents of these clips, `[B, F, H, W, C]`.
-    fn encode(&self, pack: &Pack, shape: PixelShape, indices: &[u64]) -> Tensor<5> {
+    fn encode(&self, shape: PixelShape, indices: &[u64]) -> Result<Tensor<5>, TrainError> {
         let at_once = (PIXELS_AT_ONCE / shape.pixels()).max(1);
-        let parts = indices.chunks(at_once).map(|indices| {
+        let mut parts = Vec::new();
+        for indices in indices.chunks(at_once) {
             let clips: Vec<Frames> =
-                indices.par_iter().map(|i| render(pack, &self.scene(pack, *i), shape).frames).collect();
-            self.vae.encode(pixels(&clips, &self.device)).mean
-        });
-        Tensor::cat(parts.collect(), 0)
-    }
-
-    /// What clip `index` shows.
-    pub fn scene(&self, pack: &Pack, index: u64) -> Scene {
-        Scene::sample(pack, self.seed, index, self.split)
+                indices.par_iter().map(|i| Ok(self.source.clip(*i, shape)?.0)).collect::<Result<_, TrainError>>()?;
+            parts.push(self.vae.encode(pixels(&clips, &self.device)).mean);
+        }
+        Ok(Tensor::cat(parts, 0))
     }
 
     /// Normalised latents of these clips on `device`, `[B, F, H, W, C]`.
-    pub fn batch(&self, pack: &Pack, shape: PixelShape, indices: &[u64], device: &Device) -> Tensor<5> {
-        let mut missing: Vec<u64> = {
-            let kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            indices.iter().copied().filter(|i| !kept.contains_key(&(shape, *i))).collect()
-        };
+    ///
+    /// # Errors
+    /// If a clip cannot be read.
+    pub fn batch(&self, shape: PixelShape, indices: &[u64], device: &Device) -> Result<Tensor<5>, TrainError> {
+        let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut missing: Vec<u64> = indices.iter().copied().filter(|i| !kept.contains_key(&(shape, *i))).collect();
         missing.sort_unstable();
         missing.dedup();
+        let channels = self.mean.len();
         if !missing.is_empty() {
-            let values: Vec<f32> = self.encode(pack, shape, &missing).into_data().iter::<f32>().collect();
-            let channels = self.mean.len();
-            let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let values: Vec<f32> = self.encode(shape, &missing)?.into_data().iter::<f32>().collect();
             for (index, clip) in missing.iter().zip(values.chunks_exact(values.len() / missing.len())) {
                 let normalised = clip
                     .iter()
@@ -103,10 +107,9 @@ impl LatentCache {
                 kept.insert((shape, *index), normalised);
             }
         }
-        let kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let values: Vec<f32> = indices.iter().flat_map(|i| kept[&(shape, *i)].iter().map(|v| v.to_f32())).collect();
         let frames = (shape.frames - 1) / 4 + 1;
-        let dims = [indices.len(), frames, shape.height / 8, shape.width / 8, self.mean.len()];
-        Tensor::from_data(TensorData::new(values, dims), device)
+        let dims = [indices.len(), frames, shape.height / 8, shape.width / 8, channels];
+        Ok(Tensor::from_data(TensorData::new(values, dims), device))
     }
 }

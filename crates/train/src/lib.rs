@@ -12,10 +12,12 @@ mod latents;
 mod optimizer;
 mod run;
 mod schedule;
+mod source;
 pub mod vae;
 
 pub use config::{OptimizerConfig, RunConfig};
 pub use error::TrainError;
 pub use file::{Summary, train_file};
 pub use latents::{LatentCache, pixels};
+pub use source::{DataConfig, Source};
 pub use run::{Progress, Task, run};

@@ -3,15 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use vidit_data::{Pack, Random, Scene, Split, render};
+use vidit_data::Random;
 use vidit_diffusion::noise;
 use vidit_models::mini::vae::{Vae, VaeConfig};
 use vidit_models::nn::Init;
 use vidit_video::{Frames, PixelShape};
 
+use crate::latents::pixels;
+use crate::source::{DataConfig, Source};
 use crate::{OptimizerConfig, RunConfig, Task, TrainError};
 
 /// A configuration file of kind `vae`.
@@ -38,8 +40,12 @@ pub struct VaeTaskConfig {
     pub frames: usize,
     /// Height and width of a crop in pixels.
     pub crop: usize,
+    /// Frames of the clips that are cropped.
+    pub clip_frames: usize,
     /// Height and width of the clips that are cropped.
     pub clip: usize,
+    /// Where clips come from.
+    pub data: DataConfig,
     /// Weight of the squared error beside the absolute one.
     pub squared: f32,
     /// Weight of the divergence from a standard normal, per latent value.
@@ -51,7 +57,7 @@ pub struct VaeTaskConfig {
 /// The task.
 pub struct VaeTask {
     config: VaeTraining,
-    pack: Pack,
+    source: Source,
 }
 
 /// A batch: pixels `[B, Fp, Hp, Wp, 3]` in -1..1 and noise for the latents.
@@ -61,44 +67,54 @@ pub struct VaeBatch {
 }
 
 impl VaeTask {
-    /// A task over the emoji pack.
-    pub fn new(config: VaeTraining, pack: Pack) -> Self {
-        Self { config, pack }
+    /// Opens the data.
+    ///
+    /// # Errors
+    /// If it cannot be read, or crops do not fit into clips.
+    pub fn new(config: VaeTraining) -> Result<Self, TrainError> {
+        let task = &config.task;
+        if task.frames > task.clip_frames || task.crop > task.clip || task.frames % 4 != 1 || task.crop % 8 != 0 {
+            return Err(TrainError::Data(format!(
+                "crops of {} frames and {} pixels do not fit clips of {} and {}\nhint: frames are 4n+1, sides multiples of 8",
+                task.frames, task.crop, task.clip_frames, task.clip
+            )));
+        }
+        let source = Source::open(&config.task.data, config.run.seed)?;
+        Ok(Self { config, source })
     }
 
-    /// One crop of frames, as bytes.
-    fn crop(&self, split: Split, seed: u64, index: u64) -> Vec<u8> {
+    /// One crop of frames.
+    fn crop(&self, index: u64) -> Result<Frames, TrainError> {
         let task = &self.config.task;
-        let scene = Scene::sample(&self.pack, seed, index, split);
-        let clip = render(&self.pack, &scene, PixelShape::new(25, task.clip, task.clip));
-        let mut random = Random::new(seed ^ 0xc0ffee, index);
-        let first = random.below(25 - task.frames + 1);
-        // Three of four crops look at the object.
-        let place = clip.tracks[0].boxes[first].filter(|_| random.chance(0.75)).map(|b| b.centre());
+        let mut random = Random::new(self.config.run.seed ^ 0xc0ffee, index);
+        let shape = PixelShape::new(task.clip_frames, task.clip, task.clip);
+        let (clip, centre) = self.source.clip(index % self.source.len(), shape)?;
+        let first = random.below(task.clip_frames - task.frames + 1);
+        // Three of four crops look at where the object begins, where that is known.
+        let centre = centre.filter(|_| random.chance(0.75));
         let room = (task.clip - task.crop) as f32;
         let mut corner = |centre: Option<f32>| -> usize {
             let jitter = (random.unit() - 0.5) * 0.5 * task.crop as f32;
             let free = random.unit() * room;
             centre.map_or(free, |c| c * task.clip as f32 - task.crop as f32 / 2.0 + jitter).clamp(0.0, room) as usize
         };
-        let (x0, y0) = (corner(place.map(|p| p.0)), corner(place.map(|p| p.1)));
+        let (x0, y0) = (corner(centre.map(|c| c.0)), corner(centre.map(|c| c.1)));
         let mut bytes = Vec::with_capacity(task.frames * task.crop * task.crop * 3);
         for frame in first..first + task.frames {
-            let pixels = clip.frames.frame(frame);
+            let pixels = clip.frame(frame);
             for y in y0..y0 + task.crop {
                 let start = (y * task.clip + x0) * 3;
                 bytes.extend_from_slice(&pixels[start..start + task.crop * 3]);
             }
         }
-        bytes
+        Ok(Frames::from_rgb(PixelShape::new(task.frames, task.crop, task.crop), bytes))
     }
 
-    fn crops(&self, split: Split, seed: u64, first: u64, count: usize, device: &Device) -> Tensor<5> {
-        let task = &self.config.task;
-        let crops: Vec<Vec<u8>> =
-            (0..count as u64).into_par_iter().map(|i| self.crop(split, seed, first + i)).collect();
-        let values: Vec<f32> = crops.iter().flatten().map(|byte| *byte as f32 / 127.5 - 1.0).collect();
-        Tensor::from_data(TensorData::new(values, [count, task.frames, task.crop, task.crop, 3]), device)
+    fn crops(&self, first: u64, device: &Device) -> Result<Tensor<5>, TrainError> {
+        let count = self.config.task.batch as u64;
+        let crops: Vec<Frames> =
+            (0..count).into_par_iter().map(|i| self.crop(first + i)).collect::<Result<_, TrainError>>()?;
+        Ok(pixels(&crops, device))
     }
 }
 
@@ -114,7 +130,7 @@ impl Task for VaeTask {
         let task = &self.config.task;
         let parts = self.config.run.accumulate as u64;
         let first = (step * parts + part as u64) * task.batch as u64;
-        let pixels = self.crops(Split::Train, seed, first, task.batch, device);
+        let pixels = self.crops(first, device)?;
         let latent = [
             task.batch,
             (task.frames - 1) / 4 + 1,
@@ -146,9 +162,10 @@ impl Task for VaeTask {
 
     fn preview(&self, model: &Vae, device: &Device, path: &Path) -> Result<(), TrainError> {
         let task = &self.config.task;
-        let pixels = self.crops(Split::HeldOut, 1, 0, 8, device);
+        let pixels = self.crops(u64::MAX / 2, device)?; // far beyond what training reaches
+        let count = task.batch;
         let decoded = model.decode(model.encode(pixels.clone()).mean);
-        let shape = PixelShape::new(8 * task.frames, task.crop, task.crop);
+        let shape = PixelShape::new(count * task.frames, task.crop, task.crop);
         let rows: Vec<Frames> = [pixels, decoded]
             .map(|x| {
                 let bytes = x.into_data().iter::<f32>().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect();

@@ -1,0 +1,205 @@
+//! Tiny runs: resumption to the bit, pinned first losses, and learning at all.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+use vidit_train::{Progress, TrainError, train_file};
+use vidit_weights::TensorStore;
+
+/// A folder that goes away with the test.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("vidit-train-{name}-{}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&path);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn vae_config(folder: &Path, run: &str, steps: u64, clips: u64) -> PathBuf {
+    let text = format!(
+        r#"
+kind = "vae"
+[model]
+latent_channels = 4
+fine_width = 16
+coarse_width = 24
+encoder_blocks = 1
+decoder_blocks = 1
+[task]
+batch = 4
+frames = 5
+crop = 32
+clip_frames = 5
+clip = 32
+data = {{ emoji = {{ clips = {clips} }} }}
+squared = 1.0
+divergence = 1e-4
+latent_noise = 0.0
+[run]
+folder = "{0}/{run}"
+seed = 3
+steps = {steps}
+checkpoint_every = 2
+log_every = 1
+accumulate = 2
+[optimizer]
+learning_rate = 3e-3
+warmup = 2
+decay = "constant"
+final_fraction = 1.0
+beta1 = 0.9
+beta2 = 0.99
+weight_decay = 0.01
+clip_norm = 1.0
+ema = 0.9
+"#,
+        folder.display()
+    );
+    write(folder, &format!("{run}.toml"), &text)
+}
+
+fn denoiser_config(folder: &Path, run: &str, steps: u64) -> PathBuf {
+    let text = format!(
+        r#"
+kind = "denoiser"
+[model.text]
+tokens_max = 64
+layers = 1
+width = 32
+heads = 2
+[model.transformer]
+latent_channels = 4
+patch = 2
+width = 32
+blocks = 2
+heads = 2
+mlp_width = 64
+[task]
+vae = "{0}/vae/weights.safetensors"
+data = {{ emoji = {{ clips = 6 }} }}
+statistics = {{ clips = 6, frames = 5, height = 32, width = 32 }}
+word_count_min = 3
+levels = "logit-normal"
+level_shift = 1.0
+text_dropout = 0.1
+[[task.buckets]]
+frames = 1
+height = 32
+width = 32
+batch = 4
+weight = 0.5
+[[task.buckets]]
+frames = 5
+height = 32
+width = 48
+batch = 2
+weight = 0.5
+[run]
+folder = "{0}/{run}"
+seed = 5
+steps = {steps}
+checkpoint_every = 2
+log_every = 1
+[optimizer]
+learning_rate = 2e-3
+warmup = 2
+decay = "cosine"
+final_fraction = 0.1
+beta1 = 0.9
+beta2 = 0.99
+weight_decay = 0.01
+clip_norm = 1.0
+ema = 0.9
+"#,
+        folder.display()
+    );
+    write(folder, &format!("{run}.toml"), &text)
+}
+
+fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn train(config: &Path, resume: bool, mut on_step: impl FnMut(Progress)) -> Result<u64, TrainError> {
+    train_file(config, resume, &AtomicBool::new(false), &mut on_step).map(|summary| summary.steps)
+}
+
+fn file(folder: &Path, run: &str, name: &str) -> Vec<u8> {
+    std::fs::read(folder.join(run).join(name)).unwrap()
+}
+
+#[test]
+fn a_broken_run_resumes_to_the_same_bits() {
+    let folder = Folder::new("resume");
+    let path = &folder.0;
+    train(&vae_config(path, "vae", 7, 50), false, |_| {}).unwrap();
+    for kind in ["vae", "denoiser"] {
+        let config = |run: &str| match kind {
+            "vae" => vae_config(path, run, 7, 50),
+            _ => denoiser_config(path, run, 7),
+        };
+        let (whole, broken) = (format!("{kind}-whole"), format!("{kind}-broken"));
+        train(&config(&whole), false, |_| {}).unwrap();
+        // Dies in step 6, two steps after its last checkpoint but one: what the fifth step did is lost.
+        let config = config(&broken);
+        let died = std::panic::catch_unwind(|| {
+            train(&config, false, |progress| assert!(progress.step < 5, "killed on purpose")).unwrap();
+        });
+        assert!(died.is_err());
+        assert_eq!(train(&config, true, |_| {}).unwrap(), 7);
+        for name in ["checkpoint.safetensors", "weights.safetensors"] {
+            let same = TensorStore::from_bytes("whole", &file(path, &whole, name)).unwrap()
+                == TensorStore::from_bytes("broken", &file(path, &broken, name)).unwrap();
+            assert!(same, "{kind}: {name} differs after resumption");
+        }
+        let losses = |run: &str| -> Vec<(u64, f64)> {
+            String::from_utf8(file(path, run, "metrics.jsonl"))
+                .unwrap()
+                .lines()
+                .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+                .map(|line| (line["step"].as_u64().unwrap(), line["loss"].as_f64().unwrap()))
+                .collect()
+        };
+        assert_eq!(losses(&whole), losses(&broken), "{kind}: metrics differ");
+    }
+    assert!(path.join("denoiser-whole/model.safetensors").exists());
+}
+
+#[test]
+fn a_run_is_never_overwritten_and_never_resumed_from_nothing() {
+    let folder = Folder::new("guards");
+    let config = vae_config(&folder.0, "vae", 1, 5);
+    let error = train(&config, true, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("no checkpoint"), "{error}");
+    train(&config, false, |_| {}).unwrap();
+    let error = train(&config, false, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("--resume"), "{error}");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let broken = write(&folder.0, "broken.toml", &text.replace("kind = \"vae\"", "kind = \"gan\""));
+    assert!(train(&broken, false, |_| {}).unwrap_err().to_string().contains("`gan`"));
+    let broken = write(&folder.0, "typo.toml", &text.replace("warmup", "warm_up"));
+    assert!(train(&broken, false, |_| {}).unwrap_err().to_string().contains("warm_up"));
+}
+
+#[test]
+fn the_denoiser_overfits_a_handful_of_clips() {
+    let folder = Folder::new("overfit");
+    train(&vae_config(&folder.0, "vae", 12, 6), false, |_| {}).unwrap();
+    let mut losses = Vec::new();
+    train(&denoiser_config(&folder.0, "denoiser", 150), false, |progress| losses.push(progress.loss)).unwrap();
+    // With the output at zero the first loss is the variance of ε − x0: 2.
+    assert!((losses[0] - 2.0).abs() < 0.4, "{}", losses[0]);
+    let last = losses[130..].iter().sum::<f32>() / 20.0;
+    assert!(last < 1.1, "the loss fell to {last} only");
+}
