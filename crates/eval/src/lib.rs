@@ -1,1 +1,24 @@
 //! How good is it?
+//!
+//! `mini` is judged on clips of prompts that training never saw: does the object named appear, does it move as told, is
+//! the background of the colour asked for? [`foreground`], [`motion`] and [`colour`] are written rules; [`Judge`] is a
+//! small network that names the object. [`mini::evaluate`] runs the suite and holds every number against the same
+//! numbers of real clips and of shuffled prompts.
+
+pub mod colour;
+mod crops;
+mod error;
+#[cfg(test)]
+mod fixtures;
+pub mod foreground;
+mod judge;
+mod judge_task;
+pub mod mini;
+pub mod motion;
+mod report;
+
+pub use error::EvalError;
+pub use judge::{Judge, JudgeConfig};
+pub use judge_task::{JudgeTask, JudgeTaskConfig, JudgeTraining, train_judge};
+pub use mini::{EvalOptions, EvalProgress, evaluate, psnr};
+pub use report::{Chance, LanguageScores, MiniReport, Mistake, Psnr, Scores};

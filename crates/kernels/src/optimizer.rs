@@ -1,5 +1,7 @@
-//! AdamW and exponential moving averages over flat slices.
+//! AdamW, orthogonalised momentum and exponential moving averages over flat slices.
 
+use crate::gemm::{DepthMajor, Into, LaneMajor, Plain, gemm_serial};
+use crate::isa::Precision;
 use crate::threads::{SharedMut, for_ranges};
 
 /// Constants of one AdamW step (Loshchilov & Hutter 2019), decoupled weight decay.
@@ -46,6 +48,73 @@ pub fn adamw(config: &AdamW, weights: &mut [f32], gradient: &[f32], first: &mut 
     });
 }
 
+/// Constants of one step with orthogonalised momentum (Jordan et al. 2024, "Muon"), its length matched to that of AdamW
+/// (Liu et al. 2025) so that both share a learning rate.
+#[derive(Clone, Copy, Debug)]
+pub struct Muon {
+    /// Learning rate of this step.
+    pub learning_rate: f32,
+    /// Decay of the momentum.
+    pub momentum: f32,
+    /// Decoupled weight decay, multiplied by the learning rate.
+    pub weight_decay: f32,
+    /// Factor on every gradient.
+    pub gradient_scale: f32,
+}
+
+/// One step on a matrix `[rows, columns]`, in place, on the calling thread: callers run matrices in parallel.
+pub fn muon(
+    config: &Muon,
+    [rows, columns]: [usize; 2],
+    weights: &mut [f32],
+    gradient: &[f32],
+    momentum: &mut [f32],
+) {
+    let n = rows * columns;
+    assert!(weights.len() == n && gradient.len() == n && momentum.len() == n, "Muon slices differ in length");
+    let mut update = Vec::with_capacity(n);
+    for (m, g) in momentum.iter_mut().zip(gradient) {
+        let g = g * config.gradient_scale;
+        *m += (1.0 - config.momentum) * (g - *m);
+        update.push(g + config.momentum * (*m - g)); // Nesterov's look ahead
+    }
+    let update = orthogonalised([rows, columns], update);
+    let rate = config.learning_rate * 0.2 * (rows.max(columns) as f32).sqrt();
+    let keep = 1.0 - config.learning_rate * config.weight_decay;
+    for (w, u) in weights.iter_mut().zip(&update) {
+        *w = *w * keep - rate * u;
+    }
+}
+
+/// Five Newton–Schulz steps towards the nearest matrix whose singular values are about 1.
+fn orthogonalised([rows, columns]: [usize; 2], x: Vec<f32>) -> Vec<f32> {
+    const COEFFICIENTS: [f32; 3] = [3.4445, -4.775, 2.0315];
+    let transposed = |x: &[f32], rows: usize, columns: usize| -> Vec<f32> {
+        (0..rows * columns).map(|i| x[(i % rows) * columns + i / rows]).collect()
+    };
+    let tall = rows > columns;
+    let (r, c) = if tall { (columns, rows) } else { (rows, columns) };
+    let mut x = if tall { transposed(&x, rows, columns) } else { x }; // [r, c], r ≤ c
+    let norm = sum_of_squares(&x).sqrt() as f32 + 1e-7;
+    x.iter_mut().for_each(|v| *v /= norm);
+    let [a, b, d] = COEFFICIENTS;
+    let (mut gram, mut square, mut next) = (vec![0.0; r * r], vec![0.0; r * r], vec![0.0; r * c]);
+    for _ in 0..5 {
+        let by_row = LaneMajor { data: &x, stride: c };
+        gemm_serial([r, r, c], &by_row, &by_row, &mut gram, r, Into::Overwrite, &Plain, Precision::F32); // X Xᵀ
+        let (lhs, rhs) = (LaneMajor { data: &gram, stride: r }, DepthMajor { data: &gram, stride: r });
+        gemm_serial([r, r, r], &lhs, &rhs, &mut square, r, Into::Overwrite, &Plain, Precision::F32);
+        for (s, g) in square.iter_mut().zip(&gram) {
+            *s = b * g + d * *s;
+        }
+        next.iter_mut().zip(&x).for_each(|(n, x)| *n = a * x);
+        let (lhs, rhs) = (LaneMajor { data: &square, stride: r }, DepthMajor { data: &x, stride: c });
+        gemm_serial([r, c, r], &lhs, &rhs, &mut next, c, Into::Accumulate, &Plain, Precision::F32);
+        std::mem::swap(&mut x, &mut next);
+    }
+    if tall { transposed(&x, c.min(r), c.max(r)) } else { x }
+}
+
 /// `average += (1 − decay) · (weights − average)`.
 pub fn ema(average: &mut [f32], weights: &[f32], decay: f32) {
     assert_eq!(average.len(), weights.len());
@@ -84,6 +153,28 @@ mod tests {
         // decay by 1 − 0.1·0.5, then ∓0.1 whatever the gradient's size
         assert!((w[0] - (0.95 - 0.1)).abs() < 1e-6 && (w[1] - (-1.9 + 0.1)).abs() < 1e-6, "{w:?}");
         assert!((m[0] - 0.1).abs() < 1e-6 && (v[1] - 0.04).abs() < 1e-6);
+    }
+
+    #[test]
+    fn orthogonalised_matrices_have_singular_values_near_one() {
+        for [rows, columns] in [[8, 8], [6, 20], [20, 6]] {
+            let x = crate::testing::Lcg::new(4).normal(rows * columns);
+            let y = orthogonalised([rows, columns], x.clone());
+            let small = rows.min(columns);
+            // Gram matrix of the shorter side: about the identity.
+            for i in 0..small {
+                for j in 0..small {
+                    let dot: f32 = (0..rows.max(columns))
+                        .map(|k| if rows < columns { y[i * columns + k] * y[j * columns + k] } else { y[k * columns + i] * y[k * columns + j] })
+                        .sum();
+                    let expected = if i == j { 1.0 } else { 0.0 };
+                    // Five steps bring singular values into 0.7..1.2, not to 1.
+                    assert!((dot - expected).abs() < 0.55, "{rows}x{columns} [{i}, {j}]: {dot}");
+                }
+            }
+            let along: f32 = x.iter().zip(&y).map(|(x, y)| x * y).sum();
+            assert!(along > 0.0, "the step points away from the gradient");
+        }
     }
 
     #[test]

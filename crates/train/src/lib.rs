@@ -15,7 +15,7 @@ mod schedule;
 mod source;
 pub mod vae;
 
-pub use config::{OptimizerConfig, RunConfig};
+pub use config::{Decay, OptimizerConfig, Rule, RunConfig};
 pub use error::TrainError;
 pub use file::{Summary, train_file};
 pub use latents::{LatentCache, pixels};

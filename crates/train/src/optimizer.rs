@@ -2,10 +2,11 @@
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::{Gradients, Tensor, TensorData};
-use vidit_kernels::optimizer::{AdamW, adamw, ema, sum_of_squares};
+use rayon::prelude::*;
+use vidit_kernels::optimizer::{AdamW, Muon, adamw, ema, muon, sum_of_squares};
 use vidit_weights::{TensorStore, WeightsError, collect};
 
-use crate::config::OptimizerConfig;
+use crate::config::{OptimizerConfig, Rule};
 
 /// One parameter's state. All vectors have the parameter's length.
 struct Slot {
@@ -17,6 +18,16 @@ struct Slot {
     average: Vec<f32>,
     gradient: Vec<f32>,
 }
+
+impl Slot {
+    /// A matrix between hidden layers: inside of a stack of blocks, not an embedding and not an end.
+    fn is_inner_matrix(&self) -> bool {
+        self.shape.len() == 2 && self.key.split('.').any(|part| part.parse::<usize>().is_ok())
+    }
+}
+
+/// Decay of the momentum of [`Rule::Muon`].
+const MUON_MOMENTUM: f32 = 0.95;
 
 /// The optimiser's whole state.
 pub struct Optimizer {
@@ -79,7 +90,22 @@ impl Optimizer {
         let norm = squares.sqrt() as f32 * scale;
         let clip = if norm > config.clip_norm { config.clip_norm / norm } else { 1.0 };
         self.step += 1;
+        let muon_step = Muon {
+            learning_rate,
+            momentum: MUON_MOMENTUM,
+            weight_decay: config.weight_decay,
+            gradient_scale: scale * clip,
+        };
+        self.slots.par_iter_mut().filter(|slot| config.rule == Rule::Muon && slot.is_inner_matrix()).for_each(|slot| {
+            let shape = [slot.shape[0], slot.shape[1]];
+            muon(&muon_step, shape, &mut slot.weights, &slot.gradient, &mut slot.first);
+        });
         for slot in &mut self.slots {
+            if config.rule == Rule::Muon && slot.is_inner_matrix() {
+                ema(&mut slot.average, &slot.weights, ema_decay);
+                slot.gradient.fill(0.0);
+                continue;
+            }
             // Matrices decay; biases, norms and tables of one dimension do not.
             let weight_decay = if slot.shape.len() > 1 { config.weight_decay } else { 0.0 };
             let step = AdamW {

@@ -32,6 +32,7 @@ mod tests {
     #[test]
     fn rate_climbs_then_falls_to_the_final_fraction() {
         let mut config = OptimizerConfig {
+            rule: Default::default(),
             learning_rate: 1.0,
             warmup: 10,
             decay: Decay::Cosine,

@@ -129,6 +129,18 @@ impl Transformer {
     /// # Shapes
     /// `x [B, F, H, W, C]` → the same; `timesteps [B, F]`.
     pub fn predict(&self, x: Tensor<5>, timesteps: &Timesteps, conditioning: &Conditioning) -> Tensor<5> {
+        self.predict_traced(x, timesteps, conditioning, &mut |_, _| {})
+    }
+
+    /// [`Self::predict`], showing `trace` each activation in the order of computation: `input [B, L, D]`,
+    /// `condition [B, F, D]`, `blocks.0`, `blocks.1`, … `[B, L, D]`, `output [B, L, p·p·C]`.
+    pub(super) fn predict_traced(
+        &self,
+        x: Tensor<5>,
+        timesteps: &Timesteps,
+        conditioning: &Conditioning,
+        trace: &mut dyn FnMut(&str, &Tensor<3>),
+    ) -> Tensor<5> {
         let [batch, frames, height, width, channels] = x.dims();
         let (patch, d) = (self.config.patch, self.config.width);
         let (h, w) = (height / patch, width / patch);
@@ -137,6 +149,7 @@ impl Transformer {
             .permute([0, 1, 2, 4, 3, 5, 6])
             .reshape([batch, frames * h * w, patch * patch * channels]); // [B, L, p·p·C]
         let mut x = self.input.forward(tokens); // [B, L, D]
+        trace("input", &x);
         let text = &conditioning.text;
         let time = self.time2.forward(vidit_ops::activate(
             self.time1.forward(timestep_features(&timesteps.0)),
@@ -144,16 +157,18 @@ impl Transformer {
         )); // [B, F, D]
         let condition = time + self.pooled.forward(text.pooled.clone()); // [B, F, D]
         let condition = vidit_ops::activate(condition, Activation::Silu);
+        trace("condition", &condition);
         let table = rope_table([frames, h, w], d / self.config.heads, &x.device()); // [L, Dh]
-        for block in &self.blocks {
+        for (i, block) in self.blocks.iter().enumerate() {
             x = block.forward(x, &condition, conditioning, table.clone(), self.config.heads);
+            trace(&format!("blocks.{i}"), &x);
         }
         let modulation = self.final_modulation.forward(condition); // [B, F, 2D]
         let (shift, scale) = (modulation.clone().narrow(2, 0, d), modulation.narrow(2, d, d));
         let x = vidit_ops::layer_norm_modulate(x, shift, scale, NORM_EPSILON);
-        self.output
-            .forward(x) // [B, L, p·p·C]
-            .reshape::<7, _>([batch, frames, h, w, patch, patch, channels])
+        let x = self.output.forward(x); // [B, L, p·p·C]
+        trace("output", &x);
+        x.reshape::<7, _>([batch, frames, h, w, patch, patch, channels])
             .permute([0, 1, 2, 4, 3, 5, 6])
             .reshape([batch, frames, height, width, channels])
     }
@@ -220,7 +235,7 @@ fn timestep_features(timesteps: &Tensor<2>) -> Tensor<3> {
 
 /// Cosine and sine of each pair of a head for each token: `[L, Dh]`. A quarter of the pairs turn with time, the rest in
 /// equal parts with height and width.
-fn rope_table([frames, h, w]: [usize; 3], head_dim: usize, device: &Device) -> Tensor<2> {
+pub(super) fn rope_table([frames, h, w]: [usize; 3], head_dim: usize, device: &Device) -> Tensor<2> {
     let pairs = head_dim / 2;
     let time = pairs / 4;
     let height = (pairs - time) / 2;
