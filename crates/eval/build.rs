@@ -20,6 +20,7 @@ fn main() {
             "None".to_owned()
         }
     };
-    let text = format!("/// The weights file of the judge.\npub(crate) const JUDGE: Option<&[u8]> = {source};\n");
+    let text =
+        format!("/// The weights file of the judge.\npub(crate) const JUDGE: Option<&[u8]> = {source};\n");
     fs::write(out_folder.join("embedded.rs"), text).expect("cargo's output folder takes files");
 }

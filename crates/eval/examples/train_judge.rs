@@ -14,7 +14,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let resume = arguments.any(|argument| argument == "--resume");
     let summary = vidit_eval::train_judge(&path, resume, &AtomicBool::new(false), &mut |progress| {
         if progress.step % 20 == 0 {
-            println!("{}/{} loss {:.3} {:.2} s", progress.step, progress.steps, progress.loss, progress.step_secs);
+            println!(
+                "{}/{} loss {:.3} {:.2} s",
+                progress.step, progress.steps, progress.loss, progress.step_secs
+            );
         }
     })?;
     println!("{} steps, {}", summary.steps, summary.folder.display());

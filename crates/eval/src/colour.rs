@@ -61,7 +61,10 @@ mod tests {
     #[test]
     fn oklab_agrees_with_its_published_points() {
         let [l, a, b] = oklab([255.0, 0.0, 0.0]);
-        assert!((l - 0.628).abs() < 1e-3 && (a - 0.225).abs() < 1e-3 && (b - 0.126).abs() < 1e-3, "{l} {a} {b}");
+        assert!(
+            (l - 0.628).abs() < 1e-3 && (a - 0.225).abs() < 1e-3 && (b - 0.126).abs() < 1e-3,
+            "{l} {a} {b}"
+        );
         let [l, a, b] = oklab([255.0; 3]);
         assert!((l - 1.0).abs() < 1e-3 && a.abs() < 1e-3 && b.abs() < 1e-3);
     }

@@ -36,7 +36,8 @@ impl Window {
     /// Moved and scaled at random by up to `amount` of its side.
     pub fn jittered(self, amount: f32, random: &mut Random) -> Self {
         let side = self.side * (1.0 + random.between(-amount, amount));
-        let mut corner = |at: f32| at + (self.side - side) / 2.0 + self.side * random.between(-amount, amount);
+        let mut corner =
+            |at: f32| at + (self.side - side) / 2.0 + self.side * random.between(-amount, amount);
         Self { left: corner(self.left), top: corner(self.top), side }
     }
 }
@@ -153,12 +154,23 @@ mod tests {
 
     #[test]
     fn resizing_keeps_the_mean_and_way_of_axes() {
-        let crop: Vec<f32> = (0..SIDE * SIDE * CHANNELS)
-            .map(|i| if i % CHANNELS == 0 { (i / CHANNELS % SIDE) as f32 } else { (i / CHANNELS / SIDE) as f32 })
-            .collect();
+        let crop: Vec<f32> =
+            (0..SIDE * SIDE * CHANNELS)
+                .map(|i| {
+                    if i % CHANNELS == 0 {
+                        (i / CHANNELS % SIDE) as f32
+                    } else {
+                        (i / CHANNELS / SIDE) as f32
+                    }
+                })
+                .collect();
         let small = resize(&crop, SIDE, 20);
         let back = resize(&small, 20, SIDE);
         let middle = (20 * SIDE + 30) * CHANNELS;
-        assert!((back[middle] - 30.0).abs() < 0.3 && (back[middle + 1] - 20.0).abs() < 0.3, "{:?}", &back[middle..middle + 4]);
+        assert!(
+            (back[middle] - 30.0).abs() < 0.3 && (back[middle + 1] - 20.0).abs() < 0.3,
+            "{:?}",
+            &back[middle..middle + 4]
+        );
     }
 }

@@ -12,7 +12,9 @@ pub enum EvalError {
     #[error(transparent)]
     Weights(#[from] WeightsError),
     /// The judge was trained on other objects.
-    #[error("the judge knows {found} objects, the pack has {expected}, first difference `{object}`\nhint: train the judge again with configs/mini-judge.toml")]
+    #[error(
+        "the judge knows {found} objects, the pack has {expected}, first difference `{object}`\nhint: train the judge again with configs/mini-judge.toml"
+    )]
     Objects {
         /// Objects of the pack.
         expected: usize,
@@ -46,7 +48,9 @@ pub enum EvalError {
         found: String,
     },
     /// No prompts were asked for.
-    #[error("an evaluation needs at least 1 prompt, found a limit of `0`\nhint: leave the limit out for all 300")]
+    #[error(
+        "an evaluation needs at least 1 prompt, found a limit of `0`\nhint: leave the limit out for all 300"
+    )]
     NoPrompts,
     /// Stopped from outside.
     #[error("the evaluation was interrupted after {done} of {total} prompts; nothing is reported of a part")]

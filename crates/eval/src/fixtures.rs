@@ -10,7 +10,8 @@ pub(crate) fn degrade(frames: &mut Frames) {
     let mut random = Random::new(17, 0);
     for index in 0..shape.frames {
         let source = frames.frame(index).to_vec();
-        let blocks: Vec<f32> = (0..height.div_ceil(8) * width.div_ceil(8)).map(|_| random.between(-5.0, 5.0)).collect();
+        let blocks: Vec<f32> =
+            (0..height.div_ceil(8) * width.div_ceil(8)).map(|_| random.between(-5.0, 5.0)).collect();
         let target = frames.frame_mut(index);
         for y in 0..height {
             for x in 0..width {

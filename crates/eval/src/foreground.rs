@@ -91,7 +91,7 @@ fn fit(rgb: &[u8], shape: PixelShape) -> (Plane, f32) {
         if x.min(y) < margin || x + margin >= shape.width || y + margin >= shape.height {
             border.push(sample);
         }
-        if x % 3 == 1 && y % 3 == 1 {
+        if x % 3 == 0 && y % 3 == 0 {
             sparse.push(sample);
         }
     }
@@ -145,15 +145,20 @@ fn least_squares(samples: impl Iterator<Item = (Sample, f32)>) -> Plane {
     }
     let [[a, b, c], [_, d, e], [_, _, f]] = moments;
     // Inverse of the symmetric 3 × 3 matrix by cofactors.
-    let cofactors = [d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b];
+    let cofactors =
+        [d * f - e * e, c * e - b * f, b * e - c * d, a * f - c * c, b * c - a * e, a * d - b * b];
     let determinant = a * cofactors[0] + b * cofactors[1] + c * cofactors[2];
     if determinant.abs() < f64::EPSILON * a.max(1.0).powi(3) {
         // A frame of one row or column has no slope across it: a constant says all.
-        return Plane { channels: values.map(|value| [(value[0] / a.max(f64::MIN_POSITIVE)) as f32, 0.0, 0.0]) };
+        return Plane {
+            channels: values.map(|value| [(value[0] / a.max(f64::MIN_POSITIVE)) as f32, 0.0, 0.0]),
+        };
     }
     let [p, q, r, s, t, w] = cofactors.map(|cofactor| cofactor / determinant);
     let rows = [[p, q, r], [q, s, t], [r, t, w]];
-    Plane { channels: values.map(|value| rows.map(|row| (0..3).map(|i| row[i] * value[i]).sum::<f64>() as f32)) }
+    Plane {
+        channels: values.map(|value| rows.map(|row| (0..3).map(|i| row[i] * value[i]).sum::<f64>() as f32)),
+    }
 }
 
 /// A connected part of the mask; bounds in pixels, right and bottom exclusive.
@@ -218,12 +223,15 @@ fn components(distances: &[f32], threshold: f32, shape: PixelShape) -> Vec<Part>
 
 /// The heaviest part with all that belongs to it.
 fn largest(parts: &[Part], shape: PixelShape) -> Option<Blob> {
-    let mut whole = *parts.iter().max_by(|a, b| a.weight.total_cmp(&b.weight))?;
-    let (weight_min, gap_max) =
-        (whole.weight * PART_WEIGHT_MIN, (shape.height.min(shape.width) as f32 * PART_GAP_MAX) as usize);
-    let same = whole.bounds;
-    let mut others: Vec<&Part> =
-        parts.iter().filter(|part| part.weight >= weight_min && part.bounds != same).collect();
+    let by_weight = |a: &usize, b: &usize| parts[*a].weight.total_cmp(&parts[*b].weight);
+    let main = (0..parts.len()).max_by(by_weight)?;
+    let mut whole = parts[main];
+    let weight_min = whole.weight * PART_WEIGHT_MIN;
+    let gap_max = (shape.height.min(shape.width) as f32 * PART_GAP_MAX) as usize;
+    let mut others: Vec<&Part> = (0..parts.len())
+        .filter(|index| *index != main && parts[*index].weight >= weight_min)
+        .map(|index| &parts[index])
+        .collect();
     loop {
         let before = others.len();
         others.retain(|part| {
@@ -242,10 +250,7 @@ fn largest(parts: &[Part], shape: PixelShape) -> Option<Blob> {
     let count = whole.pixels as f32;
     let blob = Blob {
         bounds: UnitBox { x1: left / width, y1: top / height, x2: right / width, y2: bottom / height },
-        centroid: (
-            (whole.sum.0 as f32 / count + 0.5) / width,
-            (whole.sum.1 as f32 / count + 0.5) / height,
-        ),
+        centroid: ((whole.sum.0 as f32 / count + 0.5) / width, (whole.sum.1 as f32 / count + 0.5) / height),
         area: count / (width * height),
     };
     (blob.area >= AREA_MIN).then_some(blob)
@@ -293,7 +298,8 @@ mod tests {
         let shape = PixelShape::new(1, 64, 96);
         let mut bytes = Vec::new();
         for (u, v, _) in pixels(&vec![0; shape.pixels() * 3], shape) {
-            bytes.extend([120.0 + 50.0 * u, 90.0 - 40.0 * v, 200.0 + 20.0 * (u + v)].map(|level| level as u8));
+            bytes
+                .extend([120.0 + 50.0 * u, 90.0 - 40.0 * v, 200.0 + 20.0 * (u + v)].map(|level| level as u8));
         }
         assert_eq!(find(&bytes, shape).blob, None);
         for y in 10..40 {

@@ -20,7 +20,7 @@ mod embedded {
 /// Sizes of the network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct JudgeConfig {
+pub(crate) struct JudgeConfig {
     /// Channels at 24, 12 and 6 pixels a side.
     pub widths: [usize; 3],
 }
@@ -106,8 +106,13 @@ impl Judge {
         let known: Vec<String> = parse(store, "objects")?;
         let objects: Vec<&str> = pack.objects().iter().map(|object| object.id.as_str()).collect();
         if known != objects {
-            let differ = known.iter().zip(&objects).position(|(a, b)| a != b).unwrap_or(known.len().min(objects.len()));
-            let object = objects.get(differ).map(|id| (*id).to_owned()).or_else(|| known.get(differ).cloned());
+            let differ = known
+                .iter()
+                .zip(&objects)
+                .position(|(a, b)| a != b)
+                .unwrap_or(known.len().min(objects.len()));
+            let object =
+                objects.get(differ).map(|id| (*id).to_owned()).or_else(|| known.get(differ).cloned());
             let object = object.unwrap_or_default();
             return Err(EvalError::Objects { expected: objects.len(), found: known.len(), object });
         }
@@ -139,8 +144,10 @@ impl Judge {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(store: &TensorStore, key: &str) -> Result<T, WeightsError> {
-    serde_json::from_str(store.text(key)?)
-        .map_err(|error| WeightsError::Metadata { key: key.to_owned(), reason: format!("cannot be read: {error}") })
+    serde_json::from_str(store.text(key)?).map_err(|error| WeightsError::Metadata {
+        key: key.to_owned(),
+        reason: format!("cannot be read: {error}"),
+    })
 }
 
 #[cfg(test)]

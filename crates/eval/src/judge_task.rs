@@ -21,7 +21,7 @@ use crate::judge::{JudgeConfig, JudgeNetwork};
 /// A configuration file of kind `judge`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct JudgeTraining {
+pub(crate) struct JudgeTraining {
     /// `judge`.
     pub kind: JudgeKind,
     /// Sizes of the network.
@@ -37,7 +37,7 @@ pub struct JudgeTraining {
 /// What the file configures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum JudgeKind {
+pub(crate) enum JudgeKind {
     /// A judge.
     Judge,
 }
@@ -45,7 +45,7 @@ pub enum JudgeKind {
 /// What a batch is made of.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct JudgeTaskConfig {
+pub(crate) struct JudgeTaskConfig {
     /// Clips a batch.
     pub clips: usize,
     /// Crops of each clip.
@@ -61,13 +61,13 @@ pub struct JudgeTaskConfig {
 }
 
 /// The task.
-pub struct JudgeTask {
+pub(crate) struct JudgeTask {
     config: JudgeTraining,
     pack: Pack,
 }
 
 /// Crops `[B, 1, SIDE, SIDE, CHANNELS]` and what they show, `[B, N]` of probabilities.
-pub struct JudgeBatch {
+pub(crate) struct JudgeBatch {
     crops: Tensor<5>,
     targets: Tensor<2>,
 }
@@ -127,7 +127,8 @@ impl Task for JudgeTask {
     fn batch(&self, seed: u64, step: u64, part: usize, device: &Device) -> Result<JudgeBatch, TrainError> {
         let task = &self.config.task;
         let first = (step * self.config.run.accumulate as u64 + part as u64) * task.clips as u64;
-        let clips: Vec<_> = (first..first + task.clips as u64).into_par_iter().map(|i| self.crops(seed, i)).collect();
+        let clips: Vec<_> =
+            (first..first + task.clips as u64).into_par_iter().map(|i| self.crops(seed, i)).collect();
         let (count, objects) = (task.clips * task.crops, self.pack.objects().len());
         let mut targets = vec![task.smoothing / objects as f32; count * objects];
         for (clip, (_, object)) in clips.iter().enumerate() {
@@ -176,8 +177,11 @@ pub fn train_judge(
     stop: &AtomicBool,
     on_step: &mut dyn FnMut(Progress),
 ) -> Result<Summary, TrainError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| TrainError::Io { action: "read", path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| TrainError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
     let config: JudgeTraining = toml::from_str(&text)
         .map_err(|error| TrainError::Config { path: path.to_owned(), reason: error.to_string() })?;
     let (run_config, optimizer) = (config.run.clone(), config.optimizer.clone());

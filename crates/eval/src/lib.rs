@@ -18,7 +18,7 @@ pub mod motion;
 mod report;
 
 pub use error::EvalError;
-pub use judge::{Judge, JudgeConfig};
-pub use judge_task::{JudgeTask, JudgeTaskConfig, JudgeTraining, train_judge};
-pub use mini::{EvalOptions, EvalProgress, evaluate, psnr};
+pub use judge::Judge;
+pub use judge_task::train_judge;
+pub use mini::{EvalOptions, EvalProgress, Sighting, evaluate, psnr};
 pub use report::{Chance, LanguageScores, MiniReport, Mistake, Psnr, Scores};

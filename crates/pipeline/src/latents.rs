@@ -3,7 +3,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use vidit_video::LatentShape;
+use vidit_video::{LatentShape, PixelShape};
 use vidit_weights::{StoredType, TensorStore, WeightsError};
 
 use crate::{Error, Limits, Model, RequestError};
@@ -119,8 +119,8 @@ impl Latents {
         Ok(store.write(path, |_| StoredType::F32)?)
     }
 
-    /// Whether this model may decode them.
-    pub(crate) fn check(&self, model: &Model, limits: &Limits) -> Result<(), Error> {
+    /// The clip that they decode to, if this model may decode them.
+    pub(crate) fn check(&self, model: &Model, limits: &Limits) -> Result<PixelShape, Error> {
         let LatentShape { channels, frames, height, width } = self.shape;
         let expected = model.compression().channels;
         if channels != expected {
@@ -133,8 +133,9 @@ impl Latents {
                 return Err(RequestError::TooLarge { what, found, limit }.into());
             }
         }
-        limits.check_grid(model, model.compression().pixel_from_latent(self.shape))?;
-        Ok(())
+        let pixel = model.compression().pixel_from_latent(self.shape);
+        limits.check_grid(model, pixel)?;
+        Ok(pixel)
     }
 }
 

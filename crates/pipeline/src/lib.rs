@@ -11,6 +11,7 @@
 //! # Ok::<(), vidit_pipeline::Error>(())
 //! ```
 
+mod device;
 mod error;
 #[cfg(test)]
 mod fixtures;
@@ -22,6 +23,7 @@ mod model;
 mod request;
 
 pub use burn::tensor::Device;
+pub use device::{DEVICES, DeviceError, built_devices, device};
 pub use error::{Error, RequestError};
 pub use generate::{Generated, Progress, Stage, Timings, decode_latents, generate};
 pub use latents::{Latents, Provenance};
@@ -30,3 +32,4 @@ pub use memory::MemoryPlan;
 pub use model::{MINI, Model};
 pub use request::{Request, ValidRequest};
 pub use vidit_diffusion::sampler::Sampler;
+pub use vidit_models::mini::{DEFAULT_FPS, DEFAULT_SHAPE};

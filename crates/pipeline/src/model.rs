@@ -7,7 +7,7 @@ use vidit_models::mini::{DenoiserConfig, Mini, MiniWeights};
 use vidit_video::{Compression, LatentShape, PixelShape};
 use vidit_weights::{TensorStore, WeightsError};
 
-use crate::{Error, MemoryPlan};
+use crate::{Error, Latents, Limits, MemoryPlan};
 
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/embedded.rs"));
@@ -96,6 +96,14 @@ impl Model {
     /// Tokens of a prompt.
     pub fn prompt_tokens(&self, prompt: &str) -> Vec<u32> {
         self.mini.vocabulary.encode(prompt)
+    }
+
+    /// The clip that latents decode to.
+    ///
+    /// # Errors
+    /// If they are another model's, or above a limit.
+    pub fn check_latents(&self, latents: &Latents, limits: &Limits) -> Result<PixelShape, Error> {
+        latents.check(self, limits)
     }
 
     /// Video tokens of a clip.

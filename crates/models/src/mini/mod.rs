@@ -1,6 +1,8 @@
 //! `mini`: the model that the binary carries: text encoder, diffusion transformer and causal video VAE, trained from
 //! nothing by `vidit train`. The model card is `docs/mini.md`.
 
+#[cfg(test)]
+mod parity;
 pub mod text;
 pub mod transformer;
 pub mod vae;

@@ -1,0 +1,288 @@
+//! What can be typed. One definition makes the parser, `--help`, the manual page and the completions.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::Shell;
+use vidit_pipeline::{MINI, Request, Sampler};
+
+/// Makes videos from text with a diffusion transformer, on the processor.
+#[derive(Debug, Parser)]
+#[command(name = "vidit", version, max_term_width = 100, after_help = ENVIRONMENT)]
+pub struct Args {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const ENVIRONMENT: &str = "\
+Environment:
+  VIDIT_THREADS  number of threads; `--threads` goes before it
+  VIDIT_ISA      highest instruction set to use: scalar, neon, avx2, avx512, avx512bf16, amx
+
+Exit codes:
+  0 done, 1 failed, 2 asked for what cannot be done, 130 interrupted";
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a video from a prompt
+    Generate(Box<Generate>),
+    /// Make a video from latents that `generate --save-latents` kept
+    Decode(Decode),
+    /// Show what this machine and this build can do
+    Doctor(Doctor),
+    /// Make training data
+    #[command(subcommand)]
+    Data(Data),
+    /// Train a network from a configuration file
+    Train(Train),
+    /// Print completions for a shell
+    Completions(Completions),
+    /// Print the manual page
+    Man,
+}
+
+/// How the machine is used.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Compute {
+    /// Number of threads; all cores by default
+    #[arg(long, value_name = "N", help_heading = "Machine")]
+    pub threads: Option<usize>,
+}
+
+/// Where and with what networks run.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Network {
+    /// Embedded model, or path of a weights file
+    #[arg(long, value_name = "NAME_OR_PATH", default_value = MINI, value_hint = ValueHint::FilePath)]
+    pub model: OsString,
+
+    /// Where to compute: cpu, or a device this build was made for (vulkan, metal, webgpu)
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", help_heading = "Machine")]
+    pub device: String,
+
+    #[command(flatten)]
+    pub compute: Compute,
+}
+
+/// What is said, and how.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct Speech {
+    /// Print one line of JSON instead of text, and no progress
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+
+    /// Print the path alone, and no progress
+    #[arg(short, long, help_heading = "Output")]
+    pub quiet: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Generate {
+    /// What the video shows
+    pub prompt: OsString,
+
+    /// Where to write: .mp4, .gif, .webp, .png (contact sheet), or a folder of frames (no extension).
+    /// By default a new .mp4 in this folder, named after the prompt
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub output: Option<PathBuf>,
+
+    /// Replace files that exist
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
+
+    #[command(flatten)]
+    pub speech: Speech,
+
+    /// Keep the latents, too, for `vidit decode`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub save_latents: Option<PathBuf>,
+
+    /// Seed of the noise; the same seed makes the same video. Random by default
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+
+    /// Width and height in pixels, multiples of 16
+    #[arg(long, value_name = "WxH", default_value = "128x128", value_parser = parse_size)]
+    pub size: Size,
+
+    /// Number of frames, 4n+1 [default: 25]
+    #[arg(long, value_name = "N", conflicts_with = "seconds")]
+    pub frames: Option<usize>,
+
+    /// Length instead of a number of frames, rounded to the nearest possible
+    #[arg(long, value_name = "S")]
+    pub seconds: Option<f64>,
+
+    /// Frames a second
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub fps: u32,
+
+    /// Sampling steps: more are slower and finer
+    #[arg(long, value_name = "N", default_value_t = Request::STEPS)]
+    pub steps: usize,
+
+    /// How strongly the prompt is followed; 1 is neutral
+    #[arg(long, value_name = "G", default_value_t = Request::GUIDANCE, allow_negative_numbers = true)]
+    pub guidance: f32,
+
+    /// What the video should not show
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub negative: OsString,
+
+    /// How noise becomes video
+    #[arg(long, value_name = "NAME", default_value = Request::SAMPLER.name(), value_parser = sampler_names())]
+    pub sampler: String,
+
+    /// Start from the tensor `latents` [F, H, W, C] of this safetensors file, taken as it is for the noise at σ = 1,
+    /// instead of from seeded noise
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub init_latents: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub network: Network,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Decode {
+    /// File that `generate --save-latents` wrote
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub latents: PathBuf,
+
+    /// Where to write; see `vidit generate --help`
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub output: PathBuf,
+
+    /// Replace a file that exists
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
+
+    #[command(flatten)]
+    pub speech: Speech,
+
+    /// Frames a second; those of the latents by default
+    #[arg(long, value_name = "N")]
+    pub fps: Option<u32>,
+
+    #[command(flatten)]
+    pub network: Network,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Doctor {
+    /// Print one line of JSON instead of text
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub compute: Compute,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Data {
+    /// Compose clips of moving sprites with exact captions and boxes
+    Compose(Compose),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Compose {
+    /// Folder to make
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub output: PathBuf,
+
+    /// Number of clips
+    #[arg(long, value_name = "N", default_value_t = 16)]
+    pub count: u64,
+
+    /// Seed of the stream of scenes
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+
+    /// Width and height in pixels
+    #[arg(long, value_name = "WxH", default_value = "128x128", value_parser = parse_size)]
+    pub size: Size,
+
+    /// Number of frames
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    pub frames: usize,
+
+    /// Scenes that training sees, or those that are held out from it
+    #[arg(long, value_enum, default_value = "train")]
+    pub split: SplitName,
+
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    pub compute: Compute,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum SplitName {
+    Train,
+    HeldOut,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Train {
+    /// Configuration of the run, such as configs/mini-vae.toml
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub config: PathBuf,
+
+    /// Go on from the last checkpoint
+    #[arg(long)]
+    pub resume: bool,
+
+    /// Show no progress
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    #[command(flatten)]
+    pub compute: Compute,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Completions {
+    /// Which shell
+    pub shell: Shell,
+}
+
+/// Width and height in pixels, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    pub width: usize,
+    pub height: usize,
+}
+
+fn parse_size(text: &str) -> Result<Size, String> {
+    let sides = text.split_once(['x', 'X', '×']);
+    let size = sides.and_then(|(w, h)| Some(Size { width: w.parse().ok()?, height: h.parse().ok()? }));
+    size.ok_or_else(|| "expected width and height, such as 128x96".to_owned())
+}
+
+fn sampler_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(Sampler::ALL.map(Sampler::name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn sizes_are_two_numbers() {
+        for good in ["128x96", "128X96", "128×96"] {
+            assert_eq!(parse_size(good), Ok(Size { width: 128, height: 96 }), "{good}");
+        }
+        for bad in ["", "x", "128", "128x", "x96", "-1x96", "1.5x2", "128x96x3", "99999999999999999999x1"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! One file a verb.
+
+mod completions;
+mod data;
+mod decode;
+mod doctor;
+mod generate;
+mod model;
+mod train;
+
+use crate::args::{Args, Command, Data};
+use crate::report::Outcome;
+
+/// Does what was asked.
+pub fn run(args: Args) -> Outcome {
+    match args.command {
+        Command::Generate(args) => generate::run(*args),
+        Command::Decode(args) => decode::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Data(Data::Compose(args)) => data::compose(args),
+        Command::Train(args) => train::run(args),
+        Command::Completions(args) => completions::completions(args),
+        Command::Man => completions::man(),
+    }
+}

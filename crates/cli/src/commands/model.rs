@@ -1,0 +1,34 @@
+//! Which model on which device, and how much it may take.
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use anyhow::anyhow;
+use vidit_pipeline::{Device, Limits, MINI, Model, device};
+
+use crate::args::Network;
+use crate::machine;
+use crate::report::Failure;
+
+/// The device and the model by name or path, the cheap checks first.
+pub fn load(network: &Network) -> Result<Model, Failure> {
+    let device: Device = device(&network.device).map_err(Failure::usage)?;
+    if network.model == OsStr::new(MINI) {
+        return Ok(Model::embedded(&device)?);
+    }
+    let path = Path::new(&network.model);
+    if !path.is_file() {
+        return Err(Failure::usage(anyhow!(
+            "unknown model `{}`: neither a name nor a file\nhint: known is {MINI}; anything else is the path of a weights file",
+            path.display()
+        )));
+    }
+    Ok(Model::open(path, &device)?)
+}
+
+/// The limits of this machine: what memory it has free, as far as that is known.
+pub fn limits() -> Limits {
+    let defaults = Limits::default();
+    let free = machine::memory().map_or(defaults.memory_bytes_max, |memory| memory.available);
+    Limits { memory_bytes_max: free, ..defaults }
+}

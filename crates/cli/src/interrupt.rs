@@ -1,0 +1,133 @@
+//! Ctrl-C: the first asks the work to stop, the second ends the process.
+//!
+//! A single network call on a large clip can outlast a user's patience, so generation gets a grace period after which
+//! the process ends by itself. Either way no part of a file is left behind.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+
+use crate::report::{Failure, INTERRUPTED, Outcome};
+
+/// How long work may go on after the first Ctrl-C.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grace {
+    /// Under a second: there is nothing to save.
+    Short,
+    /// As long as it takes: a checkpoint is being written.
+    Unlimited,
+}
+
+/// Below the second that we promise.
+const GRACE: Duration = Duration::from_millis(700);
+/// Worker threads may still be writing while we clean up.
+const CLEANUPS_MAX: usize = 10;
+
+static FLAG: AtomicBool = AtomicBool::new(false);
+static LEFTOVERS: Mutex<Vec<Leftover>> = Mutex::new(Vec::new());
+
+/// What an abrupt end would leave.
+#[derive(Clone, Debug)]
+enum Leftover {
+    /// Unfinished siblings of a target, recognised by our process' number.
+    Beside(PathBuf),
+    /// A folder that is being filled.
+    Folder(PathBuf),
+}
+
+/// Catches Ctrl-C from now on; gives the flag that it raises.
+pub fn install(grace: Grace) -> Result<&'static AtomicBool, Failure> {
+    ctrlc::set_handler(move || {
+        if FLAG.swap(true, Ordering::SeqCst) {
+            abandon();
+        }
+        if grace == Grace::Short {
+            thread::spawn(|| {
+                thread::sleep(GRACE);
+                abandon();
+            });
+        }
+    })
+    .context("cannot catch Ctrl-C")?;
+    Ok(&FLAG)
+}
+
+/// An error if Ctrl-C was pressed: between steps that cannot be stopped themselves.
+pub fn check() -> Outcome {
+    match FLAG.load(Ordering::SeqCst) {
+        true => Err(vidit_pipeline::Error::Cancelled.into()),
+        false => Ok(()),
+    }
+}
+
+/// From now on an abrupt end removes unfinished siblings of `target`.
+pub fn clean_beside(target: &Path) {
+    add(Leftover::Beside(target.to_owned()));
+}
+
+/// From now on an abrupt end removes the unfinished folder at `path`.
+pub fn clean_folder(path: PathBuf) {
+    add(Leftover::Folder(path));
+}
+
+fn add(leftover: Leftover) {
+    LEFTOVERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(leftover);
+}
+
+fn abandon() -> ! {
+    let leftovers = LEFTOVERS.lock().map(|leftovers| leftovers.clone()).unwrap_or_default();
+    for _ in 0..CLEANUPS_MAX {
+        if !leftovers.iter().map(remove).fold(false, |any, removed| any || removed) {
+            break;
+        }
+    }
+    eprintln!("interrupted");
+    std::process::exit(INTERRUPTED.into());
+}
+
+/// Whether there was anything to remove.
+fn remove(leftover: &Leftover) -> bool {
+    match leftover {
+        Leftover::Folder(path) => path.exists() && (fs::remove_dir_all(path).is_ok() || path.exists()),
+        Leftover::Beside(target) => {
+            let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let Ok(entries) = fs::read_dir(parent) else { return false };
+            let mut any = false;
+            for entry in entries.flatten() {
+                if is_ours(&entry.file_name().to_string_lossy(), std::process::id()) {
+                    any = true;
+                    let path = entry.path();
+                    let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+                }
+            }
+            any
+        }
+    }
+}
+
+/// Whether a file name is that of an unfinished file of this process: `.NAME.PID-N.incomplete`, `NAME.PID.incomplete`.
+fn is_ours(name: &str, process: u32) -> bool {
+    let Some(stem) = name.strip_suffix(".incomplete") else { return false };
+    let last = stem.rsplit('.').next().unwrap_or_default();
+    last.split('-').next() == Some(process.to_string().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_unfinished_files_are_ours() {
+        for ours in [".cat.mp4.42-0.incomplete", "a.safetensors.42.incomplete", ".x.42-17.incomplete"] {
+            assert!(is_ours(ours, 42), "{ours}");
+        }
+        for theirs in [".cat.mp4.421-0.incomplete", "cat.mp4", ".cat.mp4.4-42.incomplete", "42.mp4", "runs.incomplete"] {
+            assert!(!is_ours(theirs, 42), "{theirs}");
+        }
+    }
+}

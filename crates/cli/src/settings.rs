@@ -1,0 +1,58 @@
+//! Every environment variable, read once, here alone.
+
+use std::env::{self, VarError};
+
+use anyhow::anyhow;
+use vidit_kernels::{Isa, init_threads};
+
+use crate::args::Compute;
+use crate::report::{Failure, Outcome};
+
+const THREADS: &str = "VIDIT_THREADS";
+const ISA: &str = "VIDIT_ISA";
+/// More than any machine gains from.
+const THREADS_MAX: usize = 1024;
+
+/// Sets up threads and instruction set for the whole process.
+pub fn apply(compute: &Compute) -> Outcome {
+    if let Some(name) = variable(ISA)? {
+        let isa = Isa::from_name(&name).ok_or_else(|| {
+            let known = Isa::ALL.map(Isa::name).join(", ");
+            Failure::usage(anyhow!("{ISA} names the unknown instruction set `{name}`\nhint: known are {known}"))
+        })?;
+        isa.force().map_err(|reason| Failure::usage(anyhow!("{ISA}: {reason}")))?;
+    }
+    let threads = match (compute.threads, variable(THREADS)?) {
+        (Some(threads), _) => Some(checked("--threads", threads)?),
+        (None, Some(text)) => {
+            let threads = text.parse().map_err(|_| {
+                Failure::usage(anyhow!("{THREADS} must be a number from 1 to {THREADS_MAX}, found `{text}`"))
+            })?;
+            Some(checked(THREADS, threads)?)
+        }
+        (None, None) => None,
+    };
+    if let Some(threads) = threads {
+        init_threads(threads).map_err(|reason| Failure::from(anyhow!(reason)))?;
+    }
+    Ok(())
+}
+
+fn checked(origin: &str, threads: usize) -> Result<usize, Failure> {
+    match (1..=THREADS_MAX).contains(&threads) {
+        true => Ok(threads),
+        false => Err(Failure::usage(anyhow!("{origin} must be 1 to {THREADS_MAX}, found `{threads}`"))),
+    }
+}
+
+/// A variable that is set and not empty.
+fn variable(name: &str) -> Result<Option<String>, Failure> {
+    match env::var(name) {
+        Ok(value) if value.is_empty() => Ok(None),
+        Ok(value) => Ok(Some(value)),
+        Err(VarError::NotPresent) => Ok(None),
+        Err(VarError::NotUnicode(value)) => {
+            Err(Failure::usage(anyhow!("{name} is not valid UTF-8, found `{}`", value.to_string_lossy())))
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Every mistake has a sentence, a hint, exit code 2, and leaves nothing behind.
+
+use crate::binary::Place;
+
+/// Runs `vidit generate` with these arguments and compares what it says.
+#[track_caller]
+fn check(args: &[&str], expected: &str) {
+    let place = Place::new();
+    place.vidit([&["generate"], args].concat()).refused(2, expected);
+    assert!(place.names().is_empty(), "left behind: {:?}", place.names());
+}
+
+#[test]
+fn prompts() {
+    let empty = "error: the prompt is empty\n\
+                 hint: say what the video should show, such as \"a red car drives to the left\"\n";
+    check(&[""], empty);
+    check(&[" \n\t"], empty);
+    check(
+        &["?!"],
+        "error: the prompt holds no word\nhint: say in words what the video should show\n",
+    );
+    check(
+        &["a\u{1b}[31m cat"],
+        "error: the prompt holds the control character `U+001B` at byte 1\nhint: remove it\n",
+    );
+    check(
+        &[&"a ".repeat(1001)],
+        "error: the prompt must be at most 2000 bytes long, found `2002`\nhint: shorten it\n",
+    );
+    check(
+        &["a cat", "--negative", "\u{7}"],
+        "error: the negative prompt holds the control character `U+0007` at byte 0\nhint: remove it\n",
+    );
+}
+
+#[test]
+fn prompts_of_too_many_tokens() {
+    let place = Place::new();
+    let run = place.vidit(["generate", &"zq".repeat(900)]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.starts_with("error: the prompt must be at most "), "{}", run.stderr);
+    assert!(run.stderr.contains(" tokens long, found `1801`\nhint: shorten it; "), "{}", run.stderr);
+    assert!(place.names().is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn prompts_that_are_not_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let prompt = std::ffi::OsStr::from_bytes(b"a \xff cat");
+    place.vidit(["generate".as_ref(), prompt]).refused(
+        2,
+        "error: the prompt is not valid UTF-8, found `a \u{fffd} cat`\nhint: set the terminal to UTF-8\n",
+    );
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn sizes() {
+    check(&["a cat", "--frames", "0"], "error: frames must be at least 1, found `0`\nhint: 1 makes an image, 25 is the default clip\n");
+    check(
+        &["a cat", "--frames", "16"],
+        "error: frames must be 4n+1, found `16`\nhint: the nearest legal values are 13 and 17\n",
+    );
+    check(&["a cat", "--frames", "5001"], "error: frames must be at most 1025, found `5001`\nhint: ask for less\n");
+    check(
+        &["a cat", "--size", "100x64"],
+        "error: width must be a positive multiple of 16, found `100`\nhint: the nearest legal values are 96 and 112\n",
+    );
+    check(
+        &["a cat", "--size", "64x0"],
+        "error: height must be a positive multiple of 16, found `0`\nhint: the nearest legal values are 16\n",
+    );
+    check(&["a cat", "--size", "64x2048"], "error: height must be at most 1024, found `2048`\nhint: ask for less\n");
+    check(
+        &["a cat", "--size", "1024x1024", "--frames", "49"],
+        "error: 49 frames of 1024x1024 make `53248` tokens, more than the limit of 16384\n\
+         hint: ask for fewer frames or a smaller size\n",
+    );
+}
+
+#[test]
+fn numbers() {
+    check(&["a cat", "--steps", "0"], "error: steps must be 1 to 1000, found `0`\nhint: 30 is usual\n");
+    check(&["a cat", "--steps", "1001"], "error: steps must be 1 to 1000, found `1001`\nhint: 30 is usual\n");
+    check(&["a cat", "--guidance", "nan"], "error: guidance must be 0 to 50, found `NaN`\nhint: 4 is usual\n");
+    check(&["a cat", "--guidance", "-1"], "error: guidance must be 0 to 50, found `-1`\nhint: 4 is usual\n");
+    check(&["a cat", "--guidance", "inf"], "error: guidance must be 0 to 50, found `inf`\nhint: 4 is usual\n");
+    check(&["a cat", "--fps", "0"], "error: frames per second must be 1 to 120, found `0`\nhint: 12 is usual\n");
+    check(&["a cat", "--fps", "121"], "error: frames per second must be 1 to 120, found `121`\nhint: 12 is usual\n");
+    check(&["a cat", "--seconds", "nan"], "error: seconds must be above 0, found `NaN`\nhint: 2 is usual\n");
+    check(&["a cat", "--seconds", "0"], "error: seconds must be above 0, found `0`\nhint: 2 is usual\n");
+    check(
+        &["a cat", "--seconds", "1e300"],
+        "error: seconds must be at most 85.4 at 12 frames a second, found `1000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000`\nhint: ask for less\n",
+    );
+    check(&["a cat", "--threads", "0"], "error: --threads must be 1 to 1024, found `0`\n");
+}
+
+#[test]
+fn models_and_devices() {
+    check(
+        &["a cat", "--model", "wan"],
+        "error: unknown model `wan`: neither a name nor a file\n\
+         hint: known is mini; anything else is the path of a weights file\n",
+    );
+    check(
+        &["a cat", "--device", "abacus"],
+        "error: unknown device `abacus`\nhint: known are cpu, vulkan, metal, webgpu\n",
+    );
+    #[cfg(not(feature = "vulkan"))]
+    check(
+        &["a cat", "--device", "vulkan"],
+        "error: device `vulkan` is not in this build\nhint: build with `--features vulkan`\n",
+    );
+    let place = Place::new();
+    std::fs::write(place.file("broken.safetensors"), "no weights").unwrap();
+    let run = place.vidit(["generate", "a cat", "--model", "broken.safetensors"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.starts_with("error: `broken.safetensors` is not a whole safetensors file: "), "{}", run.stderr);
+    assert_eq!(place.names(), ["broken.safetensors"]);
+}
+
+#[test]
+fn targets() {
+    check(
+        &["a cat", "-o", "a.avi"],
+        "error: cannot write `a.avi`: the format `.avi` is not known\n\
+         hint: known are .mp4, .gif, .webp and .png; no extension makes a folder of frames\n",
+    );
+    check(
+        &["a cat", "-o", "no/a.mp4"],
+        "error: cannot write `no/a.mp4`: the folder `no` does not exist\nhint: create it first\n",
+    );
+    check(
+        &["a cat", "--save-latents", "no/a.safetensors"],
+        "error: cannot write `no/a.safetensors`: the folder `no` does not exist\nhint: create it first\n",
+    );
+    let place = Place::new();
+    std::fs::write(place.file("a.mp4"), "mine").unwrap();
+    for args in [["-o", "a.mp4"], ["--save-latents", "a.mp4"]] {
+        let run = place.vidit([&["generate", "a cat"], args.as_slice()].concat());
+        assert_eq!(run.code, Some(2));
+        assert!(run.stderr.starts_with("error: cannot write `a.mp4`: it exists already\nhint: "), "{}", run.stderr);
+    }
+    assert_eq!(std::fs::read(place.file("a.mp4")).unwrap(), b"mine");
+    assert_eq!(place.names(), ["a.mp4"]);
+}
+
+#[test]
+fn what_the_parser_refuses() {
+    for args in [
+        &["generate"][..],
+        &["generate", "a", "--size", "big"],
+        &["generate", "a", "--seed", "-1"],
+        &["generate", "a", "--seed", "18446744073709551616"],
+        &["generate", "a", "--fps", "1.5"],
+        &["generate", "a", "--frames", "5", "--seconds", "1"],
+        &["generate", "a", "--sampler", "magic"],
+        &["generate", "a", "b"],
+        &["decode"],
+        &["train"],
+        &["data", "compose"],
+        &["completions", "cobol"],
+        &["dream"],
+        &[],
+    ] {
+        let place = Place::new();
+        let run = place.vidit(args);
+        assert_eq!(run.code, Some(2), "{args:?}: {}", run.stderr);
+        assert!(!run.stderr.is_empty() && run.stdout.is_empty(), "{args:?}");
+        assert!(place.names().is_empty());
+    }
+}
+
+#[test]
+fn environment() {
+    let place = Place::new();
+    let said = |name: &str, value: &str| {
+        let output = place.command(["doctor"]).env(name, value).output().unwrap();
+        crate::binary::Run::of(output)
+    };
+    said("VIDIT_ISA", "mmx").refused(
+        2,
+        "error: VIDIT_ISA names the unknown instruction set `mmx`\n\
+         hint: known are scalar, neon, avx2, avx512, avx512bf16, amx\n",
+    );
+    said("VIDIT_THREADS", "many")
+        .refused(2, "error: VIDIT_THREADS must be a number from 1 to 1024, found `many`\n");
+    said("VIDIT_THREADS", "0").refused(2, "error: VIDIT_THREADS must be 1 to 1024, found `0`\n");
+    let scalar = said("VIDIT_ISA", "scalar").done();
+    assert!(scalar.contains("(in use: scalar)"), "{scalar}");
+    assert!(said("VIDIT_THREADS", "").done().contains("threads"));
+}

@@ -1,0 +1,7 @@
+//! What a person meets at the command line: the built binary, its exit codes, its words and its files.
+
+mod bad_input;
+mod binary;
+mod generation;
+mod interrupts;
+mod verbs;

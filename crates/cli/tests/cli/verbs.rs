@@ -1,0 +1,91 @@
+//! The smaller verbs.
+
+use crate::binary::Place;
+
+#[test]
+fn every_verb_explains_itself() {
+    let place = Place::new();
+    for args in [
+        &["--help"][..],
+        &["generate", "--help"],
+        &["decode", "--help"],
+        &["doctor", "--help"],
+        &["data", "compose", "--help"],
+        &["train", "--help"],
+        &["completions", "--help"],
+        &["man", "--help"],
+    ] {
+        let help = place.vidit(args).done();
+        assert!(help.contains("Usage: vidit"), "{args:?}: {help}");
+    }
+    let version = place.vidit(["--version"]).done();
+    assert_eq!(version, concat!("vidit ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn completions_and_manual_name_the_verbs() {
+    let place = Place::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let text = place.vidit(["completions", shell]).done();
+        assert!(text.contains("generate") && text.contains("save-latents"), "{shell}");
+    }
+    let manual = place.vidit(["man"]).done();
+    for needle in [".TH vidit", "VIDIT_THREADS", "save\\-latents"] {
+        assert!(manual.contains(needle), "the manual lacks {needle}");
+    }
+}
+
+#[test]
+fn doctor_looks_around() {
+    let place = Place::new();
+    let words = place.vidit(["doctor"]).done();
+    for needle in ["cores", "threads", "instruction sets", "memory", "devices", "cpu", "model", "mini", "ffmpeg"] {
+        assert!(words.contains(needle), "{needle} is missing: {words}");
+    }
+    let line = place.vidit(["doctor", "--json", "--threads", "1"]).done();
+    assert_eq!(line.lines().count(), 1);
+    let found: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(found["threads"], 1);
+    assert!(found["instruction_sets"].as_array().unwrap().contains(&found["instruction_set"]));
+    assert!(found["models"][0]["parameters"].as_u64().unwrap() > 0);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_standard_output_is_an_error() {
+    let place = Place::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = place.command(["man"]).stdout(full).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.starts_with("error: cannot write to standard output\ncaused by: No space left"), "{said}");
+}
+
+#[test]
+fn clips_are_composed_and_folders_kept() {
+    let place = Place::new();
+    let compose = ["data", "compose", "-o", "clips", "--count", "3", "--size", "32x48", "--frames", "2"];
+    assert_eq!(place.vidit(compose).done(), "clips\n");
+    let mut names: Vec<_> =
+        std::fs::read_dir(place.file("clips")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["00000", "00001", "00002", "metadata.jsonl"]);
+    let again = "error: `clips` already exists\nhint: choose another folder, or remove this one first\n";
+    place.vidit(compose).refused(2, again);
+    let none = ["data", "compose", "-o", "other", "--count", "0"];
+    place.vidit(none).refused(2, "error: count must be at least 1, found `0`\n");
+    assert_eq!(place.names(), ["clips"]);
+}
+
+#[test]
+fn training_needs_a_sound_configuration() {
+    let place = Place::new();
+    let missing = place.vidit(["train", "no.toml"]);
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.stderr.starts_with("error: cannot read `no.toml`: "), "{}", missing.stderr);
+    std::fs::write(place.file("a.toml"), "kind = \"poetry\"\n").unwrap();
+    let unknown = place.vidit(["train", "a.toml"]);
+    assert_eq!(unknown.code, Some(1));
+    assert!(unknown.stderr.contains("poetry"), "{}", unknown.stderr);
+    assert_eq!(place.names(), ["a.toml"]);
+}

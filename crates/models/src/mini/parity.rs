@@ -1,0 +1,221 @@
+//! `mini` against `golden/`: every activation and every gradient of an independent implementation in float64, written
+//! by `golden/export.py`.
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use serde::de::DeserializeOwned;
+use vidit_testkit::first_divergence;
+use vidit_weights::{Entry, TensorStore, load_into};
+
+use super::transformer::rope_table;
+use super::vae::{DecoderMemory, Vae, VaeConfig};
+use super::{Denoiser, DenoiserConfig};
+use crate::conditioning::{Conditioning, Timesteps};
+use crate::nn::Init;
+
+/// f32 sums of up to 200 products against f64, through a dozen layers of values up to 6.
+const FORWARD_TOLERANCE: f32 = 2e-5;
+/// The angles of noise levels reach 1,000 radians, which f32 knows to 6e-5; what follows them inherits that.
+const TIME_TOLERANCE: f32 = 1e-4;
+/// Relative to the largest gradient of the parameter: [`TIME_TOLERANCE`] again, forward and backward.
+const GRADIENT_TOLERANCE: f32 = 3e-4;
+/// Smallest scale that gradients are measured against: the text encoder's key biases have none (softmax does not see
+/// them), all others reach 4e-3.
+const GRADIENT_SCALE_MIN: f32 = 1e-3;
+
+/// A file of `golden/`.
+struct Golden(TensorStore);
+
+impl Golden {
+    fn vae() -> Self {
+        let bytes = include_bytes!("golden/vae.safetensors");
+        Self(TensorStore::from_bytes("vae.safetensors", bytes).expect("the golden is sound"))
+    }
+
+    fn denoiser() -> Self {
+        let bytes = include_bytes!("golden/denoiser.safetensors");
+        Self(TensorStore::from_bytes("denoiser.safetensors", bytes).expect("the golden is sound"))
+    }
+
+    fn metadata<T: DeserializeOwned>(&self, key: &str) -> T {
+        serde_json::from_str(self.0.text(key).expect("present")).expect("written by export.py")
+    }
+
+    fn weights(&self) -> TensorStore {
+        TensorStore { metadata: Default::default(), ..self.0.under("weights.") }
+    }
+
+    fn entry(&self, key: &str) -> &Entry {
+        self.0.tensors.get(key).unwrap_or_else(|| panic!("the golden holds no `{key}`"))
+    }
+
+    fn given<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
+        let entry = self.entry(&format!("given.{name}"));
+        Tensor::from_data(TensorData::new(entry.values.clone(), entry.shape.clone()), device)
+    }
+
+    /// Compares with `expected.*` in this order.
+    fn compare(&self, found: &[(String, Vec<f32>)], tolerance: f32) -> Result<(), String> {
+        let expected = |name: &str| self.entry(&format!("expected.{name}")).values.as_slice();
+        first_divergence(found.iter().map(|(name, found)| (name.as_str(), &found[..], expected(name))), tolerance)
+    }
+}
+
+/// Operands of products are rounded to nothing less than f32, whatever the processor prefers.
+fn exact(device: Device) -> Device {
+    vidit_ops::set_precision(vidit_ops::Precision::F32);
+    device
+}
+
+fn values<const D: usize>(x: &Tensor<D>) -> Vec<f32> {
+    x.clone().into_data().iter::<f32>().collect()
+}
+
+fn named<const D: usize>(name: &str, x: &Tensor<D>) -> (String, Vec<f32>) {
+    (name.to_owned(), values(x))
+}
+
+fn denoiser(golden: &Golden, weights: &TensorStore, device: &Device) -> Denoiser {
+    let config: DenoiserConfig = golden.metadata("denoiser");
+    let random = Denoiser::new(&config, golden.metadata("vocabulary_size"), &mut Init::new(0, device));
+    load_into(random, weights).expect("keys and shapes agree")
+}
+
+/// What one pass of text encoder and transformer gives.
+struct Pass {
+    text: Vec<(String, Vec<f32>)>,
+    transformer: Vec<(String, Vec<f32>)>,
+    velocity: Tensor<5>,
+}
+
+fn pass(golden: &Golden, denoiser: &Denoiser, device: &Device) -> Pass {
+    let prompts: Vec<Vec<u32>> = golden.metadata("prompts");
+    let embedding = denoiser.text.forward(&prompts);
+    // The golden encodes each prompt alone: what stands at padding is nobody's business.
+    let states = |i: usize| embedding.tokens.clone().narrow(0, i, 1).narrow(1, 0, prompts[i].len());
+    let mut text: Vec<_> = (0..prompts.len()).map(|i| named(&format!("text.{i}"), &states(i))).collect();
+    text.push(named("pooled", &embedding.pooled));
+
+    let conditioning = Conditioning { text: embedding, boxes: None };
+    let timesteps = Timesteps(golden.given("timesteps", device));
+    let mut transformer = Vec::new();
+    let velocity =
+        denoiser.transformer.predict_traced(golden.given("x", device), &timesteps, &conditioning, &mut |name, x| {
+            transformer.push(named(name, x));
+        });
+    transformer.push(named("velocity", &velocity));
+    Pass { text, transformer, velocity }
+}
+
+/// Gradients by name, those computed first by backpropagation first.
+fn gradients_backwards(denoiser: &Denoiser, gradients: &Gradients) -> Vec<(String, Vec<f32>)> {
+    struct Visitor<'a> {
+        path: Vec<String>,
+        gradients: &'a Gradients,
+        found: Vec<(String, Vec<f32>)>,
+    }
+    impl ModuleVisitor for Visitor<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let name = self.path.join(".");
+            let gradient = param.val().grad(self.gradients).unwrap_or_else(|| panic!("`{name}` has no gradient"));
+            self.found.push((name, values(&gradient)));
+        }
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.path.push(name.to_owned());
+        }
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.path.pop();
+        }
+    }
+    let mut visitor = Visitor { path: Vec::new(), gradients, found: Vec::new() };
+    denoiser.visit(&mut visitor);
+    visitor.found.reverse();
+    visitor.found
+}
+
+#[test]
+fn vae_encodes_and_decodes() {
+    let (golden, device) = (Golden::vae(), exact(Device::flex()));
+    let config: VaeConfig = golden.metadata("vae");
+    let vae = load_into(Vae::new(&config, &mut Init::new(0, &device)), &golden.weights()).unwrap();
+    let posterior = vae.encode(golden.given("pixels", &device));
+    let latents: Tensor<5> = golden.given("latents", &device);
+    let mut found = vec![
+        named("mean", &posterior.mean),
+        named("log_variance", &posterior.log_variance),
+        named("pixels", &vae.decode(latents.clone())),
+    ];
+    let mut memory = DecoderMemory::default();
+    let frames = (0..latents.dims()[1]).map(|i| vae.decode_next(latents.clone().narrow(1, i, 1), &mut memory));
+    found.push(named("pixels", &Tensor::cat(frames.collect(), 1)));
+    golden.compare(&found, FORWARD_TOLERANCE).unwrap();
+}
+
+#[test]
+fn rotary_angles() {
+    let table = rope_table([2, 2, 3], 64, &exact(Device::flex()));
+    Golden::denoiser().compare(&[named("rope", &table)], FORWARD_TOLERANCE).unwrap();
+}
+
+#[test]
+fn text_and_transformer_forward() {
+    let (golden, device) = (Golden::denoiser(), exact(Device::flex()));
+    let found = pass(&golden, &denoiser(&golden, &golden.weights(), &device), &device);
+    golden.compare(&found.text, FORWARD_TOLERANCE).unwrap();
+    golden.compare(&found.transformer, TIME_TOLERANCE).unwrap();
+    let names: Vec<_> = found.transformer.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["input", "condition", "blocks.0", "blocks.1", "output", "velocity"]);
+}
+
+#[test]
+fn every_gradient_of_text_and_transformer() {
+    let (golden, device) = (Golden::denoiser(), exact(Device::flex().autodiff()));
+    let denoiser = denoiser(&golden, &golden.weights(), &device);
+    let velocity = pass(&golden, &denoiser, &device).velocity;
+    let loss = (velocity * golden.given("loss_weights", &device)).powi_scalar(2).mean();
+    golden.compare(&[named("loss", &loss)], TIME_TOLERANCE).unwrap();
+
+    let mut found = gradients_backwards(&denoiser, &loss.backward());
+    let mut expected = golden.0.under("gradient.");
+    assert_eq!(found.len(), expected.tensors.len());
+    for (name, found) in &mut found {
+        let expected = &mut expected.tensors.get_mut(name).unwrap_or_else(|| panic!("no gradient of `{name}`")).values;
+        let scale = expected.iter().fold(GRADIENT_SCALE_MIN, |largest, value| largest.max(value.abs()));
+        found.iter_mut().chain(expected).for_each(|value| *value /= scale);
+    }
+    let pairs = found.iter().map(|(name, found)| (name.as_str(), &found[..], &expected.tensors[name].values[..]));
+    first_divergence(pairs, GRADIENT_TOLERANCE).unwrap();
+}
+
+/// Trades columns `a..a + count` of a layer's outputs for `b..b + count`.
+fn swap_outputs(weights: &mut TensorStore, layer: &str, a: usize, b: usize, count: usize) {
+    for part in ["weight", "bias"] {
+        let Entry { shape, values } = weights.tensors.get_mut(&format!("{layer}.{part}")).expect("a linear layer");
+        for row in values.chunks_exact_mut(*shape.last().expect("a shape")) {
+            (0..count).for_each(|i| row.swap(a + i, b + i));
+        }
+    }
+}
+
+#[test]
+fn a_mistake_is_found_where_it_is_made() {
+    let (golden, device) = (Golden::denoiser(), exact(Device::flex()));
+    let config: DenoiserConfig = golden.metadata("denoiser");
+    let (d, heads) = (config.transformer.width, config.transformer.heads);
+    // As if the code took: scale for shift, one gate for the other, half of a head for the other half, key for query.
+    for (layer, [a, b], count, diverging) in [
+        ("transformer.blocks.0.modulation", [0, d], d, "blocks.0"),
+        ("transformer.blocks.1.modulation", [2 * d, 5 * d], d, "blocks.1"),
+        ("transformer.blocks.1.self_attention.query", [0, d / heads / 2], d / heads / 2, "blocks.1"),
+        ("transformer.final_modulation", [0, d], d, "output"),
+        ("transformer.time2", [0, 1], 1, "condition"),
+        ("transformer.input", [0, 1], 1, "input"),
+    ] {
+        let mut weights = golden.weights();
+        swap_outputs(&mut weights, layer, a, b, count);
+        let found = pass(&golden, &denoiser(&golden, &weights, &device), &device);
+        golden.compare(&found.text, FORWARD_TOLERANCE).unwrap();
+        let error = golden.compare(&found.transformer, TIME_TOLERANCE).unwrap_err();
+        assert!(error.starts_with(&format!("first divergence at `{diverging}`")), "{layer}: {error}");
+    }
+}
