@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
+use vidit_eval::EvalOptions;
 use vidit_pipeline::{MINI, Request, Sampler};
 
 /// Makes videos from text with a diffusion transformer, on the processor.
@@ -37,6 +38,9 @@ pub enum Command {
     Data(Data),
     /// Train a network from a configuration file
     Train(Train),
+    /// Measure how good a model is
+    #[command(subcommand)]
+    Eval(Eval),
     /// Print completions for a shell
     Completions(Completions),
     /// Print the manual page
@@ -285,4 +289,27 @@ mod tests {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
     }
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Eval {
+    /// Score a `mini` on prompts that its training never saw
+    Mini(EvalMini),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct EvalMini {
+    /// At most so many prompts instead of 300, taken from the three languages in turn
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+
+    /// Chooses the prompts and the noise
+    #[arg(long, value_name = "N", default_value_t = EvalOptions::default().seed)]
+    pub seed: u64,
+
+    #[command(flatten)]
+    pub speech: Speech,
+
+    #[command(flatten)]
+    pub network: Network,
 }

@@ -82,7 +82,9 @@ fn add(leftover: Leftover) {
 fn abandon() -> ! {
     let leftovers = LEFTOVERS.lock().map(|leftovers| leftovers.clone()).unwrap_or_default();
     for _ in 0..CLEANUPS_MAX {
-        if !leftovers.iter().map(remove).fold(false, |any, removed| any || removed) {
+        // Every one of them is removed, so `any`, which stops at the first, will not do.
+        let removed = leftovers.iter().filter(|leftover| remove(leftover)).count();
+        if removed == 0 {
             break;
         }
     }
@@ -126,7 +128,9 @@ mod tests {
         for ours in [".cat.mp4.42-0.incomplete", "a.safetensors.42.incomplete", ".x.42-17.incomplete"] {
             assert!(is_ours(ours, 42), "{ours}");
         }
-        for theirs in [".cat.mp4.421-0.incomplete", "cat.mp4", ".cat.mp4.4-42.incomplete", "42.mp4", "runs.incomplete"] {
+        for theirs in
+            [".cat.mp4.421-0.incomplete", "cat.mp4", ".cat.mp4.4-42.incomplete", "42.mp4", "runs.incomplete"]
+        {
             assert!(!is_ours(theirs, 42), "{theirs}");
         }
     }

@@ -38,7 +38,10 @@ mod tests {
     #[test]
     fn meminfo_is_read_in_bytes() {
         let text = "MemTotal:       24683924 kB\nMemFree: 1 kB\nMemAvailable:   23000000 kB\n";
-        assert_eq!(parse_meminfo(text), Some(Memory { total: 24_683_924 << 10, available: 23_000_000 << 10 }));
+        assert_eq!(
+            parse_meminfo(text),
+            Some(Memory { total: 24_683_924 << 10, available: 23_000_000 << 10 })
+        );
         assert_eq!(parse_meminfo("MemTotal: x kB"), None);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::io;
 use std::process::ExitCode;
 
-use vidit_pipeline::Error;
+use vidit_pipeline::{Error, RequestError};
 
 /// What every command returns.
 pub type Outcome = Result<(), Failure>;
@@ -34,6 +34,9 @@ impl<E: Into<anyhow::Error>> From<E> for Failure {
     /// Sorts errors of the pipeline; all others are failures.
     fn from(error: E) -> Self {
         let error = error.into();
+        if error.is::<RequestError>() {
+            return Self::Usage(error);
+        }
         match error.downcast_ref::<Error>() {
             Some(Error::Cancelled) => Self::Interrupted("nothing was written".to_owned()),
             Some(Error::Request(_)) => Self::Usage(error),
@@ -125,9 +128,9 @@ mod tests {
 
     #[test]
     fn the_kind_of_failure_follows_from_the_error() {
-        let kind = |error: Error| Failure::from(error);
-        assert!(matches!(kind(Error::Cancelled), Failure::Interrupted(_)));
-        assert!(matches!(kind(vidit_pipeline::RequestError::EmptyPrompt.into()), Failure::Usage(_)));
-        assert!(matches!(kind(Error::NotEmbedded), Failure::Failed(_)));
+        assert!(matches!(Failure::from(Error::Cancelled), Failure::Interrupted(_)));
+        assert!(matches!(Failure::from(Error::NotEmbedded), Failure::Failed(_)));
+        assert!(matches!(Failure::from(RequestError::NoWords), Failure::Usage(_)));
+        assert!(matches!(Failure::from(Error::from(RequestError::NoWords)), Failure::Usage(_)));
     }
 }

@@ -18,7 +18,9 @@ pub fn apply(compute: &Compute) -> Outcome {
     if let Some(name) = variable(ISA)? {
         let isa = Isa::from_name(&name).ok_or_else(|| {
             let known = Isa::ALL.map(Isa::name).join(", ");
-            Failure::usage(anyhow!("{ISA} names the unknown instruction set `{name}`\nhint: known are {known}"))
+            Failure::usage(anyhow!(
+                "{ISA} names the unknown instruction set `{name}`\nhint: known are {known}"
+            ))
         })?;
         isa.force().map_err(|reason| Failure::usage(anyhow!("{ISA}: {reason}")))?;
     }

@@ -31,7 +31,8 @@ mod tests {
     fn noise_is_standard_normal_and_a_function_of_the_seed() {
         let draw = |seed| normal([50_000], seed, &Device::flex());
         let x = draw(7);
-        let (mean, square) = (x.clone().mean().into_scalar::<f32>(), x.clone().square().mean().into_scalar::<f32>());
+        let (mean, square) =
+            (x.clone().mean().into_scalar::<f32>(), x.clone().square().mean().into_scalar::<f32>());
         assert!(mean.abs() < 0.02 && (square - 1.0).abs() < 0.03, "{mean} {square}");
         assert_eq!((x.clone() - draw(7)).abs().max().into_scalar::<f32>(), 0.0);
         assert!((x - draw(8)).abs().max().into_scalar::<f32>() > 1.0);

@@ -96,7 +96,12 @@ mod tests {
     fn a_failing_prediction_stops_the_walk() {
         let x = Tensor::full([1, 1, 1, 1, 1], 1.0, &Device::flex());
         let mut done = 0;
-        let result = Sampler::Euler.sample(x, &sigmas(5, 1.0), |x, s| if s < 0.5 { Err("no") } else { Ok(x) }, |d| done = d);
+        let result = Sampler::Euler.sample(
+            x,
+            &sigmas(5, 1.0),
+            |x, s| if s < 0.5 { Err("no") } else { Ok(x) },
+            |d| done = d,
+        );
         assert_eq!((result.err(), done), (Some("no"), 3));
     }
 }

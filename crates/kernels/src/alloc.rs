@@ -96,7 +96,8 @@ unsafe impl GlobalAlloc for CachingAllocator {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         match class_of(layout.size()).filter(|_| layout.align() <= PAGE_BYTES) {
             Some((class, bytes)) => {
-                if self.kept_bytes.load(Ordering::Relaxed) + bytes <= self.kept_bytes_max.load(Ordering::Relaxed)
+                if self.kept_bytes.load(Ordering::Relaxed) + bytes
+                    <= self.kept_bytes_max.load(Ordering::Relaxed)
                     && let Ok(mut class) = self.classes[class].lock()
                     && class.len < SLOTS
                 {

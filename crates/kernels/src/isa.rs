@@ -85,7 +85,8 @@ impl Isa {
     /// If the machine cannot execute the level; the sentence says what it can.
     pub fn force(self) -> Result<(), String> {
         if !self.is_supported() {
-            let usable: Vec<_> = Self::ALL.into_iter().filter(|isa| isa.is_supported()).map(Isa::name).collect();
+            let usable: Vec<_> =
+                Self::ALL.into_iter().filter(|isa| isa.is_supported()).map(Isa::name).collect();
             return Err(format!(
                 "instruction set `{}` cannot run on this machine\nhint: it has {}",
                 self.name(),

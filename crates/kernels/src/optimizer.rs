@@ -165,7 +165,13 @@ mod tests {
             for i in 0..small {
                 for j in 0..small {
                     let dot: f32 = (0..rows.max(columns))
-                        .map(|k| if rows < columns { y[i * columns + k] * y[j * columns + k] } else { y[k * columns + i] * y[k * columns + j] })
+                        .map(|k| {
+                            if rows < columns {
+                                y[i * columns + k] * y[j * columns + k]
+                            } else {
+                                y[k * columns + i] * y[k * columns + j]
+                            }
+                        })
                         .sum();
                     let expected = if i == j { 1.0 } else { 0.0 };
                     // Five steps bring singular values into 0.7..1.2, not to 1.

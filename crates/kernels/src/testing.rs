@@ -48,6 +48,10 @@ pub fn check_gradient(what: &str, x: &[f32], gradient: &[f32], loss: impl Fn(&[f
         let numeric = ((above - below) / (2.0 * step as f64)) as f32;
         // Curvature (step²) and f32 rounding of the loss (2⁻²⁴ / step) both stay below this.
         let tolerance = 2e-2 * (1.0 + numeric.abs());
-        assert!((numeric - gradient[i]).abs() < tolerance, "{what}[{i}]: gradient {} ≠ {numeric}", gradient[i]);
+        assert!(
+            (numeric - gradient[i]).abs() < tolerance,
+            "{what}[{i}]: gradient {} ≠ {numeric}",
+            gradient[i]
+        );
     }
 }

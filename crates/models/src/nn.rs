@@ -112,7 +112,10 @@ impl Conv3d {
     /// Normal weights of deviation `gain / √(taps·C)`, bias 0.
     pub fn new(init: &mut Init, kernel: [usize; 3], inputs: usize, outputs: usize, gain: f64) -> Self {
         let depth = kernel.iter().product::<usize>() * inputs;
-        Self { weight: init.normal([depth, outputs], gain / (depth as f64).sqrt()), bias: init.constant([outputs], 0.0) }
+        Self {
+            weight: init.normal([depth, outputs], gain / (depth as f64).sqrt()),
+            bias: init.constant([outputs], 0.0),
+        }
     }
 
     /// `[B, F, H, W, C]` → `[B, F', H', W', O]`, plus `residual`.

@@ -63,7 +63,13 @@ fn main() {
             &format!("linear {m}x{n}x{k} with gradients"),
             3.0 * flop,
             || drop(vidit_ops::linear(x.clone(), w.clone(), b.clone()).sum().backward()),
-            || drop((x.clone().reshape([m, k]).matmul(w.clone()) + b.clone().unsqueeze::<2>()).sum().backward()),
+            || {
+                drop(
+                    (x.clone().reshape([m, k]).matmul(w.clone()) + b.clone().unsqueeze::<2>())
+                        .sum()
+                        .backward(),
+                )
+            },
         );
     }
 

@@ -46,7 +46,13 @@ pub fn layer_norm_modulate(x: Tensor<3>, shift: Tensor<3>, scale: Tensor<3>, eps
     centred / deviation * (spread(scale, tokens) + 1.0) + spread(shift, tokens)
 }
 
-pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, group: usize, epsilon: f32, tail: Tail) -> Tensor<D> {
+pub fn rms_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    group: usize,
+    epsilon: f32,
+    tail: Tail,
+) -> Tensor<D> {
     let dims = x.dims();
     let width = dims[D - 1];
     let rows = dims.iter().product::<usize>() / width;

@@ -7,7 +7,7 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Bytes, DType, Shape};
-use vidit_kernels::attention::{self, AttentionShape, Attended};
+use vidit_kernels::attention::{self, Attended, AttentionShape};
 use vidit_kernels::conv3d::{self, Conv3dShape};
 use vidit_kernels::gemm::{Bias, BiasResidual, DepthMajor, Into, LaneMajor, Plain, gemm};
 use vidit_kernels::norm::{self, RmsTail};
@@ -41,11 +41,16 @@ pub trait VideoOps: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
 
     fn activate(x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
-    fn activate_grad(g: FloatTensor<Self>, x: FloatTensor<Self>, activation: Activation) -> FloatTensor<Self>;
+    fn activate_grad(g: FloatTensor<Self>, x: FloatTensor<Self>, activation: Activation)
+    -> FloatTensor<Self>;
 
     fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    fn gated_residual(x: FloatTensor<Self>, y: FloatTensor<Self>, gate: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn gated_residual(
+        x: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
     fn gated_residual_grad(
         g: FloatTensor<Self>,
         y: FloatTensor<Self>,
@@ -296,7 +301,13 @@ impl VideoOps for Flex {
         (tensor(dx, x.shape()), tensor(dweight, weight.shape()))
     }
 
-    fn attention(q: FlexTensor, k: FlexTensor, v: FlexTensor, heads: usize, key_lengths: KeyLengths) -> FlexTensor {
+    fn attention(
+        q: FlexTensor,
+        k: FlexTensor,
+        v: FlexTensor,
+        heads: usize,
+        key_lengths: KeyLengths,
+    ) -> FlexTensor {
         <Flex as VideoOps>::attention_keep(q, k, v, heads, key_lengths).0
     }
 
@@ -377,7 +388,12 @@ impl<B: Backend + VideoOps, C: CheckpointStrategy> VideoOps for Autodiff<B, C> {
                 let [x, w] = saved.tensors.try_into().expect("two tensors");
                 B::linear_grad(g, x, w).into()
             },
-            || (<B as VideoOps>::linear(x.clone(), w.clone(), b), Saved { tensors: vec![x, w], arguments: () }),
+            || {
+                (
+                    <B as VideoOps>::linear(x.clone(), w.clone(), b),
+                    Saved { tensors: vec![x, w], arguments: () },
+                )
+            },
         )
     }
 
@@ -402,7 +418,11 @@ impl<B: Backend + VideoOps, C: CheckpointStrategy> VideoOps for Autodiff<B, C> {
         )
     }
 
-    fn gated_residual(x: FloatTensor<Self>, y: FloatTensor<Self>, gate: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn gated_residual(
+        x: FloatTensor<Self>,
+        y: FloatTensor<Self>,
+        gate: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
         let ((x, nx), (y, ny), (gate, ng)) = (x.into_parts(), y.into_parts(), gate.into_parts());
         record::<B, C, (), 3>(
             [nx, ny, ng],
@@ -497,7 +517,12 @@ impl<B: Backend + VideoOps, C: CheckpointStrategy> VideoOps for Autodiff<B, C> {
                 let [x, w] = saved.tensors.try_into().expect("two tensors");
                 B::conv3d_grad(g, x, w, saved.arguments).into()
             },
-            || (<B as VideoOps>::conv3d(x.clone(), w.clone(), b, shape), Saved { tensors: vec![x, w], arguments: shape }),
+            || {
+                (
+                    <B as VideoOps>::conv3d(x.clone(), w.clone(), b, shape),
+                    Saved { tensors: vec![x, w], arguments: shape },
+                )
+            },
         )
     }
 

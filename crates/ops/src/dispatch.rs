@@ -19,6 +19,7 @@ pub fn runs_on_kernels(device: &Device) -> bool {
 
 /// What follows an RMS norm in the same pass.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant)] // a tensor's handle, passed by value a few times a block
 pub enum Tail {
     /// Nothing.
     None,
@@ -72,13 +73,24 @@ pub fn gated_residual(x: Tensor<3>, y: Tensor<3>, gate: Tensor<3>) -> Tensor<3> 
 pub fn layer_norm_modulate(x: Tensor<3>, shift: Tensor<3>, scale: Tensor<3>, epsilon: f32) -> Tensor<3> {
     if runs_on_kernels(&x.device()) {
         let (shift, scale) = (shift.into_dispatch(), scale.into_dispatch());
-        return Tensor::from_dispatch(OnDevice::layer_norm_modulate(x.into_dispatch(), shift, scale, epsilon));
+        return Tensor::from_dispatch(OnDevice::layer_norm_modulate(
+            x.into_dispatch(),
+            shift,
+            scale,
+            epsilon,
+        ));
     }
     composed::layer_norm_modulate(x, shift, scale, epsilon)
 }
 
 /// `tail(weight ∘ x / rms(x))`: `x [.., D]`, `weight [D]`, the mean square over each `group` channels.
-pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, group: usize, epsilon: f32, tail: Tail) -> Tensor<D> {
+pub fn rms_norm<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    group: usize,
+    epsilon: f32,
+    tail: Tail,
+) -> Tensor<D> {
     if runs_on_kernels(&x.device()) {
         let (kind, table) = match tail {
             Tail::None => (CpuTail::None, weight.clone().into_dispatch()),
@@ -86,7 +98,14 @@ pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, group: usize, e
             Tail::Rope(table) => (CpuTail::Rope(table.dims()[1]), table.into_dispatch()),
         };
         let weight = weight.into_dispatch();
-        return Tensor::from_dispatch(OnDevice::rms_norm(x.into_dispatch(), weight, table, group, epsilon, kind));
+        return Tensor::from_dispatch(OnDevice::rms_norm(
+            x.into_dispatch(),
+            weight,
+            table,
+            group,
+            epsilon,
+            kind,
+        ));
     }
     composed::rms_norm(x, weight, group, epsilon, tail)
 }

@@ -75,7 +75,9 @@ fn modulation_with_one_group_a_frame() {
 fn rms_norm_and_its_tails() {
     let (x, weight) = (random([2, 3, 16]), random([16]));
     let table = random([3, 8]).detach();
-    for (group, tail) in [(16, Tail::None), (16, Tail::Silu), (8, Tail::Rope(table.clone())), (16, Tail::Rope(table))] {
+    for (group, tail) in
+        [(16, Tail::None), (16, Tail::Silu), (8, Tail::Rope(table.clone())), (16, Tail::Rope(table))]
+    {
         compare!(
             crate::rms_norm(x.clone(), weight.clone(), group, 1e-6, tail.clone()),
             composed::rms_norm(x.clone(), weight.clone(), group, 1e-6, tail),
@@ -99,9 +101,11 @@ fn attention_with_and_without_key_lengths() {
 #[test]
 fn conv3d_causal_strided_and_with_residual() {
     let x = random([2, 3, 6, 4, 5]);
-    for (kernel, stride, padding) in
-        [([2, 3, 3], [1, 1, 1], [1, 1, 1]), ([1, 2, 2], [1, 2, 2], [0, 0, 0]), ([3, 1, 1], [1, 1, 1], [2, 0, 0])]
-    {
+    for (kernel, stride, padding) in [
+        ([2, 3, 3], [1, 1, 1], [1, 1, 1]),
+        ([1, 2, 2], [1, 2, 2], [0, 0, 0]),
+        ([3, 1, 1], [1, 1, 1], [2, 0, 0]),
+    ] {
         let geometry = ConvGeometry { kernel, stride, padding };
         let (w, b) = (random([kernel.iter().product::<usize>() * 5, 5]), random([5]));
         let plain = crate::conv3d(x.clone(), w.clone(), b.clone(), geometry, None);

@@ -18,7 +18,9 @@ pub enum Error {
     )]
     NotEmbedded,
     /// A latents file is far larger than latents can be.
-    #[error("`{path}` has {found} bytes, more than latents can have (`{limit}`)\nhint: is it a latents file?")]
+    #[error(
+        "`{path}` has {found} bytes, more than latents can have (`{limit}`)\nhint: is it a latents file?"
+    )]
     LatentsFile {
         /// The file.
         path: PathBuf,
@@ -28,7 +30,9 @@ pub enum Error {
         limit: u64,
     },
     /// Latents of another model.
-    #[error("latents must have shape [F, H, W, {channels}], found `{found:?}`\nhint: use the model that made them")]
+    #[error(
+        "latents must have shape [F, H, W, {channels}], found `{found:?}`\nhint: use the model that made them"
+    )]
     LatentsShape {
         /// Channels of the model, or those that the file itself implies.
         channels: usize,
@@ -47,7 +51,9 @@ pub enum Error {
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum RequestError {
     /// Nothing to show.
-    #[error("the prompt is empty\nhint: say what the video should show, such as \"a red car drives to the left\"")]
+    #[error(
+        "the prompt is empty\nhint: say what the video should show, such as \"a red car drives to the left\""
+    )]
     EmptyPrompt,
     /// Punctuation or symbols alone.
     #[error("the prompt holds no word\nhint: say in words what the video should show")]
@@ -98,7 +104,9 @@ pub enum RequestError {
         limit: usize,
     },
     /// Each side is legal, but all together are too many.
-    #[error("{shape} make `{found}` tokens, more than the limit of {limit}\nhint: ask for fewer frames or a smaller size")]
+    #[error(
+        "{shape} make `{found}` tokens, more than the limit of {limit}\nhint: ask for fewer frames or a smaller size"
+    )]
     TooManyTokens {
         /// What was asked.
         shape: PixelShape,

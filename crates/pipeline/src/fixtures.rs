@@ -28,7 +28,8 @@ pub fn model() -> Model {
     let mut init = init(3, &device);
     let mut vae = collect(&Vae::new(&vae_config(), &mut init), "");
     let mut denoiser = collect(&Denoiser::new(&denoiser_config(), vocabulary.size(), &mut init), "");
-    for entry in denoiser.tensors.values_mut().filter(|entry| entry.values.iter().all(|value| *value == 0.0)) {
+    for entry in denoiser.tensors.values_mut().filter(|entry| entry.values.iter().all(|value| *value == 0.0))
+    {
         for (i, value) in entry.values.iter_mut().enumerate() {
             *value = 0.3 * (i as f32 * 12.9898).sin();
         }

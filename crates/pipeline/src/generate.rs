@@ -1,13 +1,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use vidit_diffusion::{guidance, noise, schedule};
 use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::vae::DecoderMemory;
 use vidit_video::{Frames, LatentShape};
 
-use crate::{Error, Latents, Limits, Model, Provenance, ValidRequest};
+use crate::{Error, Latents, Limits, Model, Provenance, RequestError, ValidRequest};
 
 /// Latent frames that are decoded at once; bounds the memory, not the result.
 pub(crate) const LATENT_FRAMES_PER_CHUNK: usize = 2;
@@ -109,6 +109,20 @@ pub fn decode_latents(
     decode(model, latents, &mut on_progress, cancel)
 }
 
+/// Frames → latents → frames: what the model's VAE keeps of a clip. Sizes must lie on the model's grid.
+///
+/// # Errors
+/// If they do not.
+pub fn reconstruct(model: &Model, frames: &Frames) -> Result<Frames, Error> {
+    let shape = frames.shape();
+    model.compression().latent_from_pixel(shape).map_err(RequestError::from)?;
+    let values: Vec<f32> = frames.rgb().iter().map(|byte| *byte as f32 / 127.5 - 1.0).collect();
+    let data = TensorData::new(values, [1, shape.frames, shape.height, shape.width, 3]);
+    let vae = &model.mini.vae;
+    let pixels = vae.decode(vae.encode(Tensor::from_data(data, &model.device)).mean); // [1, Fp, Hp, Wp, 3]
+    Ok(Frames::from_rgb(shape, pixels.into_data().iter::<f32>().map(byte_from_unit).collect()))
+}
+
 /// Whether guidance needs a prediction without the prompt: at scale 1 it would cancel out.
 fn is_guided(request: &ValidRequest) -> bool {
     request.request.guidance != 1.0
@@ -145,10 +159,15 @@ fn denoise(
     let predict = |x: Tensor<5>, sigma: f32| -> Result<Tensor<5>, Error> {
         check(cancel)?;
         if !is_guided(request) {
-            return Ok(transformer.predict(x, &Timesteps::uniform(sigma, 1, frames, &model.device), conditioning));
+            return Ok(transformer.predict(
+                x,
+                &Timesteps::uniform(sigma, 1, frames, &model.device),
+                conditioning,
+            ));
         }
         let both = Tensor::cat(vec![x.clone(), x], 0); // [2, F, H, W, C]
-        let velocity = transformer.predict(both, &Timesteps::uniform(sigma, 2, frames, &model.device), conditioning);
+        let velocity =
+            transformer.predict(both, &Timesteps::uniform(sigma, 2, frames, &model.device), conditioning);
         let (conditional, unconditional) = (velocity.clone().narrow(0, 0, 1), velocity.narrow(0, 1, 1));
         Ok(guidance::classifier_free(conditional, unconditional, asked.guidance))
     };
@@ -255,8 +274,13 @@ mod tests {
         let model = model();
         let made = make(&model, request("a cat walks", 5));
         let mut heard = Vec::new();
-        let frames =
-            decode_latents(&model, &made.latents, &Limits::default(), |p| heard.push(p.done), &AtomicBool::new(false));
+        let frames = decode_latents(
+            &model,
+            &made.latents,
+            &Limits::default(),
+            |p| heard.push(p.done),
+            &AtomicBool::new(false),
+        );
         assert_eq!(frames.unwrap(), made.frames);
         assert_eq!(heard, [0, 2, 4]);
         assert_eq!(made.latents.provenance.seed, Some(5));
@@ -298,6 +322,9 @@ mod tests {
 
     #[test]
     fn bytes_are_rounded_and_cut_off() {
-        assert_eq!([-2.0, -1.0, 0.0, 0.999, 1.0, 7.0, f32::NAN].map(byte_from_unit), [0, 0, 128, 255, 255, 255, 0]);
+        assert_eq!(
+            [-2.0, -1.0, 0.0, 0.999, 1.0, 7.0, f32::NAN].map(byte_from_unit),
+            [0, 0, 128, 255, 255, 255, 0]
+        );
     }
 }

@@ -74,7 +74,11 @@ impl Latents {
         if let Ok(about) = fs::metadata(path)
             && about.len() > FILE_BYTES_MAX
         {
-            return Err(Error::LatentsFile { path: path.to_owned(), found: about.len(), limit: FILE_BYTES_MAX });
+            return Err(Error::LatentsFile {
+                path: path.to_owned(),
+                found: about.len(),
+                limit: FILE_BYTES_MAX,
+            });
         }
         let mut store = TensorStore::read(path)?;
         let entry = store
@@ -124,7 +128,10 @@ impl Latents {
         let LatentShape { channels, frames, height, width } = self.shape;
         let expected = model.compression().channels;
         if channels != expected {
-            return Err(Error::LatentsShape { channels: expected, found: vec![frames, height, width, channels] });
+            return Err(Error::LatentsShape {
+                channels: expected,
+                found: vec![frames, height, width, channels],
+            });
         }
         // Far below where the products that follow would overflow.
         for (what, found) in [("latent frames", frames), ("latent height", height), ("latent width", width)] {

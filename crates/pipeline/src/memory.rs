@@ -41,14 +41,17 @@ impl MemoryPlan {
         let transformer = &denoiser.transformer;
         let tokens = BATCH * wide(latent.frames) * cells / wide(transformer.patch * transformer.patch);
         // Residual stream, normed input, q, k, v, their normed copies, and the attended values; or the feed-forward pair.
-        let per_token = (8 * wide(transformer.width)).max(3 * wide(transformer.width) + 2 * wide(transformer.mlp_width));
+        let per_token =
+            (8 * wide(transformer.width)).max(3 * wide(transformer.width) + 2 * wide(transformer.mlp_width));
         let modulation = BATCH * wide(latent.frames) * 12 * wide(transformer.width);
         let denoise_bytes = F32_BYTES * (tokens * per_token + modulation);
 
         // One remembered frame stands before the chunk; fine cells are four to a coarse one.
         let frames = wide(LATENT_FRAMES_PER_CHUNK + 1);
         let folded = 4 * 4 * 4 * 3; // values of a folded block of pixels
-        let widest = (4 * wide(vae.coarse_width)).max(16 * wide(vae.fine_width)).max(4 * (3 * folded + wide(vae.fine_width)));
+        let widest = (4 * wide(vae.coarse_width))
+            .max(16 * wide(vae.fine_width))
+            .max(4 * (3 * folded + wide(vae.fine_width)));
         let remembered = wide(vae.decoder_blocks) * (wide(vae.coarse_width) + 4 * wide(vae.fine_width));
         let decode_bytes = F32_BYTES * cells * (frames * widest + remembered);
 

@@ -34,7 +34,11 @@ impl Model {
     /// If this build carries none.
     pub fn embedded(device: &Device) -> Result<Self, Error> {
         let bytes = Self::embedded_bytes().ok_or(Error::NotEmbedded)?;
-        Self::from_weights(MINI, MiniWeights { store: TensorStore::from_bytes("the embedded model", bytes)? }, device)
+        Self::from_weights(
+            MINI,
+            MiniWeights { store: TensorStore::from_bytes("the embedded model", bytes)? },
+            device,
+        )
     }
 
     /// The weights file that the binary carries, if it carries one.
@@ -47,7 +51,11 @@ impl Model {
     /// # Errors
     /// If the file cannot be read, is damaged, or holds another kind of model.
     pub fn open(path: &Path, device: &Device) -> Result<Self, Error> {
-        Self::from_weights(&path.display().to_string(), MiniWeights { store: TensorStore::read(path)? }, device)
+        Self::from_weights(
+            &path.display().to_string(),
+            MiniWeights { store: TensorStore::read(path)? },
+            device,
+        )
     }
 
     /// A model from weights in memory; `name` is for reports and provenance.
@@ -119,6 +127,8 @@ impl Model {
 }
 
 fn config<T: serde::de::DeserializeOwned>(store: &TensorStore, key: &str) -> Result<T, WeightsError> {
-    serde_json::from_str(store.text(key)?)
-        .map_err(|error| WeightsError::Metadata { key: key.to_owned(), reason: format!("cannot be read: {error}") })
+    serde_json::from_str(store.text(key)?).map_err(|error| WeightsError::Metadata {
+        key: key.to_owned(),
+        reason: format!("cannot be read: {error}"),
+    })
 }

@@ -76,13 +76,23 @@ impl Request {
         }
         // Written so that NaN is refused.
         if !(0.0..=limits.guidance_max as f32).contains(&self.guidance) {
-            return out_of_range("guidance", format!("0 to {}", limits.guidance_max), self.guidance.to_string(), "4");
+            return out_of_range(
+                "guidance",
+                format!("0 to {}", limits.guidance_max),
+                self.guidance.to_string(),
+                "4",
+            );
         }
         if !(self.shift > 0.0 && self.shift <= 100.0) {
             return out_of_range("shift", "above 0 and at most 100".to_owned(), self.shift.to_string(), "3");
         }
         if self.fps == 0 || self.fps > limits.fps_max {
-            return out_of_range("frames per second", format!("1 to {}", limits.fps_max), self.fps.to_string(), "12");
+            return out_of_range(
+                "frames per second",
+                format!("1 to {}", limits.fps_max),
+                self.fps.to_string(),
+                "12",
+            );
         }
         Ok(())
     }
@@ -226,12 +236,21 @@ mod tests {
     fn sizes_lie_on_the_grid_and_within_limits() {
         let sized = |frames, height, width| refusal(|r| r.shape = PixelShape::new(frames, height, width));
         assert_eq!(sized(0, 64, 64), RequestError::Shape(ShapeError::NoFrames));
-        assert!(matches!(sized(16, 64, 64), RequestError::Shape(ShapeError::Frames { below: 13, above: 17, .. })));
+        assert!(matches!(
+            sized(16, 64, 64),
+            RequestError::Shape(ShapeError::Frames { below: 13, above: 17, .. })
+        ));
         assert!(matches!(sized(5, 64, 0), RequestError::Shape(ShapeError::OffGrid { axis: "width", .. })));
         assert!(matches!(sized(5, 100, 64), RequestError::Shape(ShapeError::OffGrid { axis: "height", .. })));
-        assert_eq!(sized(usize::MAX, 64, 64), RequestError::TooLarge { what: "frames", found: usize::MAX, limit: 1025 });
+        assert_eq!(
+            sized(usize::MAX, 64, 64),
+            RequestError::TooLarge { what: "frames", found: usize::MAX, limit: 1025 }
+        );
         assert_eq!(sized(5, 64, 1040), RequestError::TooLarge { what: "width", found: 1040, limit: 1024 });
-        assert!(matches!(sized(401, 1024, 1024), RequestError::TooManyTokens { found: 413_696, limit: 16_384, .. }));
+        assert!(matches!(
+            sized(401, 1024, 1024),
+            RequestError::TooManyTokens { found: 413_696, limit: 16_384, .. }
+        ));
     }
 
     #[test]

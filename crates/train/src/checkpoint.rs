@@ -14,8 +14,11 @@ pub struct RunFolder(PathBuf);
 impl RunFolder {
     /// Creates the folder if need be.
     pub fn create(path: &Path) -> Result<Self, TrainError> {
-        fs::create_dir_all(path)
-            .map_err(|source| TrainError::Io { action: "create", path: path.to_owned(), source })?;
+        fs::create_dir_all(path).map_err(|source| TrainError::Io {
+            action: "create",
+            path: path.to_owned(),
+            source,
+        })?;
         Ok(Self(path.to_owned()))
     }
 

@@ -120,10 +120,15 @@ impl DenoiserTask {
     /// If the VAE cannot be read or a name in the configuration is unknown.
     pub fn new(config: DenoiserTraining, device: &Device) -> Result<Self, TrainError> {
         let levels = LevelDistribution::from_name(&config.task.levels).ok_or_else(|| {
-            TrainError::Data(format!("levels `{}` are unknown\nhint: `uniform` or `logit-normal`", config.task.levels))
+            TrainError::Data(format!(
+                "levels `{}` are unknown\nhint: `uniform` or `logit-normal`",
+                config.task.levels
+            ))
         })?;
         if config.task.buckets.is_empty() {
-            return Err(TrainError::Data("no buckets\nhint: `[[task.buckets]]` names a size of clips".into()));
+            return Err(TrainError::Data(
+                "no buckets\nhint: `[[task.buckets]]` names a size of clips".into(),
+            ));
         }
         let vae_store = TensorStore::read(&config.task.vae)?;
         let vae_config: VaeConfig = serde_json::from_str(vae_store.text("vae")?)
@@ -132,13 +137,19 @@ impl DenoiserTask {
         let source = Source::open(&config.task.data, config.run.seed)?;
         let vocabulary = Vocabulary::learn(source.corpus().into_iter(), config.task.word_count_min);
         let Statistics { clips, frames, height, width } = config.task.statistics;
-        let cache = LatentCache::new(source, vae.clone(), PixelShape::new(frames, height, width), clips, device)?;
+        let cache =
+            LatentCache::new(source, vae.clone(), PixelShape::new(frames, height, width), clips, device)?;
         Ok(Self { config, levels, vae, vae_store, vocabulary, cache })
     }
 
     /// The whole model in one file, from the averaged weights of this task's run.
     pub fn assemble(&self, denoiser: &TensorStore) -> MiniWeights {
-        MiniWeights::assemble(&self.vae_store, denoiser, self.cache.mean.clone(), self.cache.deviation.clone())
+        MiniWeights::assemble(
+            &self.vae_store,
+            denoiser,
+            self.cache.mean.clone(),
+            self.cache.deviation.clone(),
+        )
     }
 
     fn bucket(&self, random: &mut Random) -> &Bucket {
@@ -154,7 +165,13 @@ impl DenoiserTask {
     }
 
     /// Samples prompts with guidance, decodes, one clip each.
-    fn sample(&self, model: &Denoiser, prompts: &[String], shape: PixelShape, device: &Device) -> Vec<Frames> {
+    fn sample(
+        &self,
+        model: &Denoiser,
+        prompts: &[String],
+        shape: PixelShape,
+        device: &Device,
+    ) -> Vec<Frames> {
         const STEPS: usize = 20;
         const GUIDANCE: f32 = 3.0;
         let batch = prompts.len();
@@ -179,15 +196,15 @@ impl DenoiserTask {
         };
         let noise = noise::normal(dims, 1, device);
         let Ok(x) = Sampler::Euler.sample(noise, &sigmas(STEPS, 2.0), predict, |_| {});
-        let channels = |values: &[f32]| {
-            Tensor::<1>::from_floats(values, device).reshape([1, 1, 1, 1, latent.channels])
-        };
+        let channels =
+            |values: &[f32]| Tensor::<1>::from_floats(values, device).reshape([1, 1, 1, 1, latent.channels]);
         let x = x * channels(&self.cache.deviation) + channels(&self.cache.mean);
         let decoded: Vec<f32> = self.vae.decode(x).into_data().iter::<f32>().collect();
         decoded
             .chunks_exact(shape.pixels() * 3)
             .map(|clip| {
-                let bytes = clip.iter().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect();
+                let bytes =
+                    clip.iter().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect();
                 Frames::from_rgb(shape, bytes)
             })
             .collect()
@@ -214,7 +231,8 @@ impl Task for DenoiserTask {
 
     fn batch(&self, seed: u64, step: u64, part: usize, device: &Device) -> Result<DenoiserBatch, TrainError> {
         let task = &self.config.task;
-        let mut random = Random::new(seed ^ 0x6261_7463, step * self.config.run.accumulate as u64 + part as u64);
+        let mut random =
+            Random::new(seed ^ 0x6261_7463, step * self.config.run.accumulate as u64 + part as u64);
         let bucket = self.bucket(&mut random);
         let (shape, batch) = (bucket.shape(), bucket.batch);
         let indices: Vec<u64> = (0..batch).map(|_| random.bits() % self.cache.source().len()).collect();

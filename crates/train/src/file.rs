@@ -38,13 +38,21 @@ pub fn train_file(
     stop: &AtomicBool,
     on_step: &mut dyn FnMut(Progress),
 ) -> Result<Summary, TrainError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| TrainError::Io { action: "read", path: path.to_owned(), source })?;
+    let text = std::fs::read_to_string(path).map_err(|source| TrainError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })?;
     let config_error = |reason: String| TrainError::Config { path: path.to_owned(), reason };
-    let mut table: toml::Table = text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;
+    let mut table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;
     let kind = match table.remove("kind") {
         Some(toml::Value::String(kind)) => kind,
-        _ => return Err(config_error("`kind` is missing\nhint: `kind = \"vae\"` or `kind = \"denoiser\"`".into())),
+        _ => {
+            return Err(config_error(
+                "`kind` is missing\nhint: `kind = \"vae\"` or `kind = \"denoiser\"`".into(),
+            ));
+        }
     };
     let device = Device::flex();
     match kind.as_str() {
@@ -62,7 +70,9 @@ pub fn train_file(
             let steps = run(&task, &run_config, &optimizer, &device, resume, stop, on_step)?;
             let averages = TensorStore::read(&run_config.folder.join("weights.safetensors"))?;
             let model = task.assemble(&averages);
-            model.store.write(&run_config.folder.join("model.safetensors"), |_| vidit_weights::StoredType::F16)?;
+            model
+                .store
+                .write(&run_config.folder.join("model.safetensors"), |_| vidit_weights::StoredType::F16)?;
             Ok(Summary { steps, folder: run_config.folder })
         }
         other => Err(config_error(format!("kind `{other}` is unknown\nhint: `vae` or `denoiser`"))),

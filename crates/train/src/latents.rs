@@ -28,7 +28,10 @@ pub fn pixels(clips: &[Frames], device: &Device) -> Tensor<5> {
             clip.rgb().iter().map(|byte| *byte as f32 / 127.5 - 1.0)
         })
         .collect();
-    Tensor::from_data(TensorData::new(values, [clips.len(), shape.frames, shape.height, shape.width, 3]), device)
+    Tensor::from_data(
+        TensorData::new(values, [clips.len(), shape.frames, shape.height, shape.width, 3]),
+        device,
+    )
 }
 
 /// Latents of a source's clips, computed when first asked for.
@@ -50,7 +53,13 @@ impl LatentCache {
     ///
     /// # Errors
     /// If a clip cannot be read.
-    pub fn new(source: Source, vae: Vae, shape: PixelShape, clips: u64, device: &Device) -> Result<Self, TrainError> {
+    pub fn new(
+        source: Source,
+        vae: Vae,
+        shape: PixelShape,
+        clips: u64,
+        device: &Device,
+    ) -> Result<Self, TrainError> {
         let kept = Mutex::new(HashMap::new());
         let mut cache = Self { source, vae, device: device.clone(), mean: vec![], deviation: vec![], kept };
         let indices: Vec<u64> = (0..clips.min(cache.source.len())).collect();
@@ -79,8 +88,10 @@ impl LatentCache {
         let at_once = (PIXELS_AT_ONCE / shape.pixels()).max(1);
         let mut parts = Vec::new();
         for indices in indices.chunks(at_once) {
-            let clips: Vec<Frames> =
-                indices.par_iter().map(|i| Ok(self.source.clip(*i, shape)?.0)).collect::<Result<_, TrainError>>()?;
+            let clips: Vec<Frames> = indices
+                .par_iter()
+                .map(|i| Ok(self.source.clip(*i, shape)?.0))
+                .collect::<Result<_, TrainError>>()?;
             parts.push(self.vae.encode(pixels(&clips, &self.device)).mean);
         }
         Ok(Tensor::cat(parts, 0))
@@ -90,9 +101,15 @@ impl LatentCache {
     ///
     /// # Errors
     /// If a clip cannot be read.
-    pub fn batch(&self, shape: PixelShape, indices: &[u64], device: &Device) -> Result<Tensor<5>, TrainError> {
+    pub fn batch(
+        &self,
+        shape: PixelShape,
+        indices: &[u64],
+        device: &Device,
+    ) -> Result<Tensor<5>, TrainError> {
         let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut missing: Vec<u64> = indices.iter().copied().filter(|i| !kept.contains_key(&(shape, *i))).collect();
+        let mut missing: Vec<u64> =
+            indices.iter().copied().filter(|i| !kept.contains_key(&(shape, *i))).collect();
         missing.sort_unstable();
         missing.dedup();
         let channels = self.mean.len();
@@ -107,7 +124,8 @@ impl LatentCache {
                 kept.insert((shape, *index), normalised);
             }
         }
-        let values: Vec<f32> = indices.iter().flat_map(|i| kept[&(shape, *i)].iter().map(|v| v.to_f32())).collect();
+        let values: Vec<f32> =
+            indices.iter().flat_map(|i| kept[&(shape, *i)].iter().map(|v| v.to_f32())).collect();
         let frames = (shape.frames - 1) / 4 + 1;
         let dims = [indices.len(), frames, shape.height / 8, shape.width / 8, channels];
         Ok(Tensor::from_data(TensorData::new(values, dims), device))

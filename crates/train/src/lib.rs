@@ -19,5 +19,5 @@ pub use config::{Decay, OptimizerConfig, Rule, RunConfig};
 pub use error::TrainError;
 pub use file::{Summary, train_file};
 pub use latents::{LatentCache, pixels};
-pub use source::{DataConfig, Source};
 pub use run::{Progress, Task, run};
+pub use source::{DataConfig, Source};

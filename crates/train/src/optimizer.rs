@@ -84,7 +84,13 @@ impl Optimizer {
     }
 
     /// One AdamW step with the mean of `batches` accumulated gradients; returns their norm before clipping.
-    pub fn update(&mut self, config: &OptimizerConfig, learning_rate: f32, ema_decay: f32, batches: usize) -> f32 {
+    pub fn update(
+        &mut self,
+        config: &OptimizerConfig,
+        learning_rate: f32,
+        ema_decay: f32,
+        batches: usize,
+    ) -> f32 {
         let scale = 1.0 / batches as f32;
         let squares: f64 = self.slots.iter().map(|slot| sum_of_squares(&slot.gradient)).sum();
         let norm = squares.sqrt() as f32 * scale;
@@ -96,10 +102,13 @@ impl Optimizer {
             weight_decay: config.weight_decay,
             gradient_scale: scale * clip,
         };
-        self.slots.par_iter_mut().filter(|slot| config.rule == Rule::Muon && slot.is_inner_matrix()).for_each(|slot| {
-            let shape = [slot.shape[0], slot.shape[1]];
-            muon(&muon_step, shape, &mut slot.weights, &slot.gradient, &mut slot.first);
-        });
+        self.slots
+            .par_iter_mut()
+            .filter(|slot| config.rule == Rule::Muon && slot.is_inner_matrix())
+            .for_each(|slot| {
+                let shape = [slot.shape[0], slot.shape[1]];
+                muon(&muon_step, shape, &mut slot.weights, &slot.gradient, &mut slot.first);
+            });
         for slot in &mut self.slots {
             if config.rule == Rule::Muon && slot.is_inner_matrix() {
                 ema(&mut slot.average, &slot.weights, ema_decay);
@@ -165,9 +174,12 @@ impl Optimizer {
     pub fn state(&self) -> TensorStore {
         let mut store = TensorStore::default();
         for slot in &self.slots {
-            for (part, values) in
-                [("weights", &slot.weights), ("first", &slot.first), ("second", &slot.second), ("average", &slot.average)]
-            {
+            for (part, values) in [
+                ("weights", &slot.weights),
+                ("first", &slot.first),
+                ("second", &slot.second),
+                ("average", &slot.average),
+            ] {
                 store.insert(format!("{part}.{}", slot.key), slot.shape.clone(), values.clone());
             }
         }
@@ -189,18 +201,20 @@ impl Optimizer {
             ] {
                 let key = format!("{part}.{}", slot.key);
                 let expected = slot.shape.clone();
-                let entry =
-                    store.tensors.get(&key).ok_or(WeightsError::Missing { key: key.clone(), expected: expected.clone() })?;
+                let entry = store
+                    .tensors
+                    .get(&key)
+                    .ok_or(WeightsError::Missing { key: key.clone(), expected: expected.clone() })?;
                 if entry.shape != expected {
                     return Err(WeightsError::Shape { key, expected, found: entry.shape.clone() });
                 }
                 values.clone_from(&entry.values);
             }
         }
-        self.step = store.text("step")?.parse().map_err(|_| WeightsError::Metadata {
-            key: "step".into(),
-            reason: "is not a number".into(),
-        })?;
+        self.step = store
+            .text("step")?
+            .parse()
+            .map_err(|_| WeightsError::Metadata { key: "step".into(), reason: "is not a number".into() })?;
         Ok(())
     }
 }

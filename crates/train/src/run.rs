@@ -117,12 +117,18 @@ pub fn run<T: Task>(
             optimizer.accumulate(&model, &gradients);
         }
         let rate = learning_rate(optimizer_config, step, config.steps);
-        let norm = optimizer.update(optimizer_config, rate, ema_decay(optimizer_config.ema, step), config.accumulate);
+        let norm = optimizer.update(
+            optimizer_config,
+            rate,
+            ema_decay(optimizer_config.ema, step),
+            config.accumulate,
+        );
         model = optimizer.apply(model);
         let done = optimizer.step;
         let step_secs = started.elapsed().as_secs_f64();
         if done % config.log_every == 0 || done == config.steps {
-            let mut line = json!({"step": done, "learning_rate": rate, "gradient_norm": norm, "step_secs": step_secs});
+            let mut line =
+                json!({"step": done, "learning_rate": rate, "gradient_norm": norm, "step_secs": step_secs});
             for (name, (sum, count)) in std::mem::take(&mut logged) {
                 line[name] = json!(sum / count as f64);
             }
@@ -139,7 +145,12 @@ pub fn run<T: Task>(
             let averaged = optimizer.apply_average(task.model(config.seed, device)?);
             task.preview(&averaged, device, &folder.sample(done))?;
         }
-        on_step(Progress { step: done, steps: config.steps, loss: loss_sum / config.accumulate as f32, step_secs });
+        on_step(Progress {
+            step: done,
+            steps: config.steps,
+            loss: loss_sum / config.accumulate as f32,
+            step_secs,
+        });
     }
     let _ = folder.path();
     Ok(optimizer.step)

@@ -56,7 +56,9 @@ impl Source {
     /// If the folder cannot be read or holds no captioned clips.
     pub fn open(config: &DataConfig, seed: u64) -> Result<Self, TrainError> {
         match config {
-            DataConfig::Emoji { clips: 0 } => Err(TrainError::Data("`clips` must be at least 1, found `0`".into())),
+            DataConfig::Emoji { clips: 0 } => {
+                Err(TrainError::Data("`clips` must be at least 1, found `0`".into()))
+            }
             DataConfig::Emoji { clips } => Ok(Self::Emoji { pack: Pack::embedded(), seed, clips: *clips }),
             DataConfig::Folder { fps, .. } if !(fps.is_finite() && *fps > 0.0) => {
                 Err(TrainError::Data(format!("`fps` must be positive, found `{fps}`")))
@@ -98,8 +100,8 @@ impl Source {
             }
             Self::Folder { folder, fps } => {
                 let path = &folder.clips()[index as usize].path;
-                let clip =
-                    read_video(path, &ReadLimits::default()).map_err(|error| TrainError::Data(error.to_string()))?;
+                let clip = read_video(path, &ReadLimits::default())
+                    .map_err(|error| TrainError::Data(error.to_string()))?;
                 let found = clip.frames.shape().frames;
                 // The frame that shows at each moment of the asked rate.
                 let step = if found == 1 { 0.0 } else { clip.fps / fps };
@@ -113,7 +115,8 @@ impl Source {
                         last + 1
                     )));
                 }
-                let chosen: Vec<usize> = (0..shape.frames).map(|i| (i as f64 * step).floor() as usize).collect();
+                let chosen: Vec<usize> =
+                    (0..shape.frames).map(|i| (i as f64 * step).floor() as usize).collect();
                 Ok((fit(&clip.frames, &chosen, shape), None))
             }
         }
@@ -141,9 +144,11 @@ impl Source {
     /// Prompts for sample sheets: held out where the source can hold any out.
     pub fn preview_prompts(&self, count: usize) -> Vec<String> {
         match self {
-            Self::Emoji { pack, .. } => {
-                held_out_prompts(pack, count.div_ceil(3), 5).into_iter().map(|h| h.prompt).take(count).collect()
-            }
+            Self::Emoji { pack, .. } => held_out_prompts(pack, count.div_ceil(3), 5)
+                .into_iter()
+                .map(|h| h.prompt)
+                .take(count)
+                .collect(),
             Self::Folder { folder, .. } => {
                 let mut random = Random::new(5, 0);
                 (0..count).map(|_| random.choose(folder.clips()).caption.clone()).collect()

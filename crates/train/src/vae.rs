@@ -73,7 +73,11 @@ impl VaeTask {
     /// If it cannot be read, or crops do not fit into clips.
     pub fn new(config: VaeTraining) -> Result<Self, TrainError> {
         let task = &config.task;
-        if task.frames > task.clip_frames || task.crop > task.clip || task.frames % 4 != 1 || task.crop % 8 != 0 {
+        if task.frames > task.clip_frames
+            || task.crop > task.clip
+            || task.frames % 4 != 1
+            || task.crop % 8 != 0
+        {
             return Err(TrainError::Data(format!(
                 "crops of {} frames and {} pixels do not fit clips of {} and {}\nhint: frames are 4n+1, sides multiples of 8",
                 task.frames, task.crop, task.clip_frames, task.clip
@@ -96,7 +100,8 @@ impl VaeTask {
         let mut corner = |centre: Option<f32>| -> usize {
             let jitter = (random.unit() - 0.5) * 0.5 * task.crop as f32;
             let free = random.unit() * room;
-            centre.map_or(free, |c| c * task.clip as f32 - task.crop as f32 / 2.0 + jitter).clamp(0.0, room) as usize
+            centre.map_or(free, |c| c * task.clip as f32 - task.crop as f32 / 2.0 + jitter).clamp(0.0, room)
+                as usize
         };
         let (x0, y0) = (corner(centre.map(|c| c.0)), corner(centre.map(|c| c.1)));
         let mut bytes = Vec::with_capacity(task.frames * task.crop * task.crop * 3);
@@ -150,9 +155,10 @@ impl Task for VaeTask {
         let squared = difference.clone().square().mean();
         let absolute = difference.abs().mean();
         // KL(N(μ, σ²) ‖ N(0, 1)) per latent value
-        let divergence = (posterior.mean.square() + posterior.log_variance.clone().exp() - posterior.log_variance - 1.0)
-            .mean()
-            * 0.5;
+        let divergence =
+            (posterior.mean.square() + posterior.log_variance.clone().exp() - posterior.log_variance - 1.0)
+                .mean()
+                * 0.5;
         let mse = squared.clone().into_scalar::<f32>();
         let kl = divergence.clone().into_scalar::<f32>();
         let loss = absolute + squared * task.squared + divergence * task.divergence;
@@ -168,7 +174,11 @@ impl Task for VaeTask {
         let shape = PixelShape::new(count * task.frames, task.crop, task.crop);
         let rows: Vec<Frames> = [pixels, decoded]
             .map(|x| {
-                let bytes = x.into_data().iter::<f32>().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect();
+                let bytes = x
+                    .into_data()
+                    .iter::<f32>()
+                    .map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8)
+                    .collect();
                 Frames::from_rgb(shape, bytes)
             })
             .into();

@@ -197,7 +197,8 @@ fn the_denoiser_overfits_a_handful_of_clips() {
     let folder = Folder::new("overfit");
     train(&vae_config(&folder.0, "vae", 12, 6), false, |_| {}).unwrap();
     let mut losses = Vec::new();
-    train(&denoiser_config(&folder.0, "denoiser", 150), false, |progress| losses.push(progress.loss)).unwrap();
+    train(&denoiser_config(&folder.0, "denoiser", 150), false, |progress| losses.push(progress.loss))
+        .unwrap();
     // With the output at zero the first loss is the variance of ε − x0: 2.
     assert!((losses[0] - 2.0).abs() < 0.4, "{}", losses[0]);
     let last = losses[130..].iter().sum::<f32>() / 20.0;

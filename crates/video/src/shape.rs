@@ -59,7 +59,9 @@ pub struct Compression {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
     /// The number of frames is not `time·n + 1`.
-    #[error("frames must be {time}n+1, found `{found}`\nhint: the nearest legal values are {below} and {above}")]
+    #[error(
+        "frames must be {time}n+1, found `{found}`\nhint: the nearest legal values are {below} and {above}"
+    )]
     Frames {
         /// Frames per latent.
         time: usize,
@@ -116,8 +118,11 @@ impl Compression {
         for (axis, found) in [("width", pixel.width), ("height", pixel.height)] {
             if found == 0 || !found.is_multiple_of(multiple) {
                 let below = found / multiple * multiple;
-                let near =
-                    if below == 0 { format!("{multiple}") } else { format!("{below} and {}", below + multiple) };
+                let near = if below == 0 {
+                    format!("{multiple}")
+                } else {
+                    format!("{below} and {}", below + multiple)
+                };
                 return Err(ShapeError::OffGrid { axis, multiple, found, near });
             }
         }

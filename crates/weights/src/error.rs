@@ -30,7 +30,9 @@ pub enum WeightsError {
         found: String,
     },
     /// A parameter of the module that the file lacks.
-    #[error("weights lack `{key}` of shape {expected:?}\nhint: the file was made by another model or version")]
+    #[error(
+        "weights lack `{key}` of shape {expected:?}\nhint: the file was made by another model or version"
+    )]
     Missing {
         /// The parameter's path.
         key: String,
@@ -38,7 +40,9 @@ pub enum WeightsError {
         expected: Vec<usize>,
     },
     /// A tensor in the file that no parameter takes.
-    #[error("weights hold `{key}`, which the model does not have\nhint: the file was made by another model or version")]
+    #[error(
+        "weights hold `{key}`, which the model does not have\nhint: the file was made by another model or version"
+    )]
     Unknown {
         /// The tensor's key.
         key: String,

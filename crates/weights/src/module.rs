@@ -27,7 +27,8 @@ pub fn collect<M: Module>(module: &M, prefix: &str) -> TensorStore {
     }
     let mut collector = Collector { path: Vec::new(), store: TensorStore::default() };
     module.visit(&mut collector);
-    let tensors = collector.store.tensors.into_iter().map(|(key, entry)| (format!("{prefix}{key}"), entry)).collect();
+    let tensors =
+        collector.store.tensors.into_iter().map(|(key, entry)| (format!("{prefix}{key}"), entry)).collect();
     TensorStore { tensors, metadata: Default::default() }
 }
 
@@ -85,7 +86,8 @@ pub fn load_into<M: Module>(module: M, store: &TensorStore) -> Result<M, Weights
     }
     if taken < store.tensors.len() {
         let known = collect(&module, "");
-        let key = store.tensors.keys().find(|key| !known.tensors.contains_key(*key)).cloned().unwrap_or_default();
+        let key =
+            store.tensors.keys().find(|key| !known.tensors.contains_key(*key)).cloned().unwrap_or_default();
         return Err(WeightsError::Unknown { key });
     }
     Ok(module)

@@ -65,10 +65,10 @@ impl TensorStore {
     /// # Errors
     /// If it is absent.
     pub fn text(&self, key: &str) -> Result<&str, WeightsError> {
-        self.metadata.get(key).map(String::as_str).ok_or_else(|| WeightsError::Metadata {
-            key: key.to_owned(),
-            reason: "is missing".to_owned(),
-        })
+        self.metadata
+            .get(key)
+            .map(String::as_str)
+            .ok_or_else(|| WeightsError::Metadata { key: key.to_owned(), reason: "is missing".to_owned() })
     }
 
     /// Reads a safetensors file.
@@ -76,8 +76,11 @@ impl TensorStore {
     /// # Errors
     /// If the file cannot be read, is damaged, or holds types other than F32, F16, BF16, or values that are not finite.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        let bytes =
-            fs::read(path).map_err(|source| WeightsError::Io { action: "read", path: path.to_owned(), source })?;
+        let bytes = fs::read(path).map_err(|source| WeightsError::Io {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
         Self::from_bytes(&path.display().to_string(), &bytes)
     }
 
@@ -100,7 +103,9 @@ impl TensorStore {
             let data = view.data();
             let pairs = || data.chunks_exact(2).map(|b| [b[0], b[1]]);
             let values: Vec<f32> = match view.dtype() {
-                Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+                Dtype::F32 => {
+                    data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+                }
                 Dtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
                 Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
                 other => return Err(WeightsError::Type { key, found: format!("{other:?}") }),
@@ -130,14 +135,22 @@ impl TensorStore {
                 let values = entry.values.iter();
                 let (dtype, bytes) = match stored(key) {
                     StoredType::F32 => (Dtype::F32, values.flat_map(|v| v.to_le_bytes()).collect()),
-                    StoredType::F16 => (Dtype::F16, values.flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect()),
-                    StoredType::Bf16 => (Dtype::BF16, values.flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect()),
+                    StoredType::F16 => {
+                        (Dtype::F16, values.flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect())
+                    }
+                    StoredType::Bf16 => {
+                        (Dtype::BF16, values.flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect())
+                    }
                 };
                 (key.as_str(), dtype, entry.shape.as_slice(), bytes)
             })
             .collect();
         let views = data.iter().map(|(key, dtype, shape, bytes)| {
-            (*key, TensorView::new(*dtype, shape.to_vec(), bytes).expect("shape and bytes agree by construction"))
+            (
+                *key,
+                TensorView::new(*dtype, shape.to_vec(), bytes)
+                    .expect("shape and bytes agree by construction"),
+            )
         });
         let metadata: HashMap<String, String> = self.metadata.clone().into_iter().collect();
         serialize(views, Some(metadata)).expect("keys are unique and views are valid")
@@ -194,7 +207,10 @@ mod tests {
     fn damaged_files_are_named_and_never_panic() {
         let bytes = sample().to_bytes(|_| StoredType::F32);
         for length in 0..bytes.len() {
-            assert!(TensorStore::from_bytes("cut", &bytes[..length]).is_err(), "{length} bytes were accepted");
+            assert!(
+                TensorStore::from_bytes("cut", &bytes[..length]).is_err(),
+                "{length} bytes were accepted"
+            );
         }
         for at in 0..bytes.len() {
             let mut broken = bytes.clone();

@@ -7,8 +7,20 @@ use vidit_xtask::{files, root, text};
 
 /// Crates from the ground up: each may depend on earlier ones alone.
 const ORDER: [&str; 14] = [
-    "kernels", "ops", "weights", "video", "motion", "media", "diffusion", "data", "models", "pipeline", "train", "eval",
-    "testkit", "cli",
+    "kernels",
+    "ops",
+    "weights",
+    "video",
+    "motion",
+    "media",
+    "diffusion",
+    "data",
+    "models",
+    "pipeline",
+    "train",
+    "eval",
+    "testkit",
+    "cli",
 ];
 const LINES_MAX: usize = 1000;
 
@@ -35,10 +47,14 @@ fn no_file_is_too_long_and_names_say_what_is_inside() {
     for path in files(&root(), &[".rs", ".py", ".sh", ".md"]) {
         let lines = text(&path).lines().count();
         if lines > LINES_MAX {
-            offences.push(format!("{} has {lines} lines, at most {LINES_MAX} are read with pleasure", relative(&path)));
+            offences.push(format!(
+                "{} has {lines} lines, at most {LINES_MAX} are read with pleasure",
+                relative(&path)
+            ));
         }
         let stem = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let folder = path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
+        let folder =
+            path.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned();
         for name in [stem, folder] {
             if matches!(name.as_str(), "utils" | "util" | "helpers" | "helper" | "common" | "base" | "misc") {
                 offences.push(format!("{} is called `{name}`, which says nothing", relative(&path)));
@@ -140,7 +156,9 @@ fn no_package_registry_is_named() {
 #[test]
 fn the_standing_documents_exist_and_their_links_lead_somewhere() {
     let mut offences = Vec::new();
-    for name in ["README.md", "ARCHITECTURE.md", "STYLE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/mini.md"] {
+    for name in
+        ["README.md", "ARCHITECTURE.md", "STYLE.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/mini.md"]
+    {
         if !root().join(name).exists() {
             offences.push(format!("{name} is missing"));
         }

@@ -43,7 +43,9 @@ pub fn compose(args: Compose) -> Outcome {
     };
     let composing = Composing { seed: args.seed, count: args.count, shape, split };
     let mut bars = Bars::new(args.quiet);
-    compose_to_folder(&Pack::embedded(), composing, &args.output, |done| bars.show("clips", done, args.count, ""))?;
+    compose_to_folder(&Pack::embedded(), composing, &args.output, |done| {
+        bars.show("clips", done, args.count, "")
+    })?;
     bars.finish();
     output::line(args.output.display().to_string())
 }

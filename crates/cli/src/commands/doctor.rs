@@ -95,22 +95,31 @@ impl Findings {
         row("cores", self.cores.to_string());
         row("threads", self.threads.to_string());
         row("instruction sets", format!("{} (in use: {})", self.isas.join(", "), self.isa));
-        row("memory", match self.memory {
-            Some(memory) => format!("{:.1} GiB, {:.1} GiB of it free", gib(memory.total), gib(memory.available)),
-            None => "unknown".to_owned(),
-        });
+        row(
+            "memory",
+            match self.memory {
+                Some(memory) => {
+                    format!("{:.1} GiB, {:.1} GiB of it free", gib(memory.total), gib(memory.available))
+                }
+                None => "unknown".to_owned(),
+            },
+        );
         row("devices", self.devices.join(", "));
         match &self.model {
             None => row("model", "none in this build".to_owned()),
             Some(model) => {
-                let (parameters, mib) = (model.parameters as f64 / 1e6, model.bytes as f64 / f64::from(1 << 20));
+                let (parameters, mib) =
+                    (model.parameters as f64 / 1e6, model.bytes as f64 / f64::from(1 << 20));
                 row("model", format!("{MINI}, {parameters:.1} million parameters, {mib:.1} MiB"));
                 for (key, value) in &model.metadata {
                     row("", format!("{key}: {value}"));
                 }
             }
         }
-        row("ffmpeg", self.ffmpeg.clone().unwrap_or_else(|| "not found; only needed to read rare formats".to_owned()));
+        row(
+            "ffmpeg",
+            self.ffmpeg.clone().unwrap_or_else(|| "not found; only needed to read rare formats".to_owned()),
+        );
         text
     }
 }

@@ -46,7 +46,8 @@ pub fn run(args: Generate) -> Outcome {
     let writing = Instant::now();
     write(&args, &target, &model, &request, &made)?;
     let write = writing.elapsed();
-    let report = Report { path: &target, model: &model, request: &request, made: &made, load, write, started };
+    let report =
+        Report { path: &target, model: &model, request: &request, made: &made, load, write, started };
     match (args.speech.json, args.speech.quiet) {
         (true, _) => output::line(report.json().to_string()),
         (false, true) => output::line(target.display().to_string()),
@@ -71,7 +72,9 @@ fn utf8(which: &str, text: &OsString) -> Result<String, Failure> {
     let valid = text.to_str().map(str::to_owned);
     valid.ok_or_else(|| {
         let found = text.to_string_lossy();
-        Failure::usage(anyhow!("the {which} is not valid UTF-8, found `{found}`\nhint: set the terminal to UTF-8"))
+        Failure::usage(anyhow!(
+            "the {which} is not valid UTF-8, found `{found}`\nhint: set the terminal to UTF-8"
+        ))
     })
 }
 
@@ -210,7 +213,8 @@ mod tests {
 
     #[test]
     fn seconds_become_the_nearest_legal_frames() {
-        for (wanted, frames) in [(0.1, 1), (2.9, 1), (3.1, 5), (24.0, 25), (25.0, 25), (26.9, 25), (27.1, 29)] {
+        for (wanted, frames) in [(0.1, 1), (2.9, 1), (3.1, 5), (24.0, 25), (25.0, 25), (26.9, 25), (27.1, 29)]
+        {
             assert_eq!(nearest_legal(wanted), frames, "{wanted}");
         }
     }

@@ -4,11 +4,12 @@ mod completions;
 mod data;
 mod decode;
 mod doctor;
+mod eval;
 mod generate;
 mod model;
 mod train;
 
-use crate::args::{Args, Command, Data};
+use crate::args::{Args, Command, Data, Eval};
 use crate::report::Outcome;
 
 /// Does what was asked.
@@ -19,6 +20,7 @@ pub fn run(args: Args) -> Outcome {
         Command::Doctor(args) => doctor::run(args),
         Command::Data(Data::Compose(args)) => data::compose(args),
         Command::Train(args) => train::run(args),
+        Command::Eval(Eval::Mini(args)) => eval::mini(args),
         Command::Completions(args) => completions::completions(args),
         Command::Man => completions::man(),
     }

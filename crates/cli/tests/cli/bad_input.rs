@@ -16,10 +16,7 @@ fn prompts() {
                  hint: say what the video should show, such as \"a red car drives to the left\"\n";
     check(&[""], empty);
     check(&[" \n\t"], empty);
-    check(
-        &["?!"],
-        "error: the prompt holds no word\nhint: say in words what the video should show\n",
-    );
+    check(&["?!"], "error: the prompt holds no word\nhint: say in words what the video should show\n");
     check(
         &["a\u{1b}[31m cat"],
         "error: the prompt holds the control character `U+001B` at byte 1\nhint: remove it\n",
@@ -59,12 +56,18 @@ fn prompts_that_are_not_text() {
 
 #[test]
 fn sizes() {
-    check(&["a cat", "--frames", "0"], "error: frames must be at least 1, found `0`\nhint: 1 makes an image, 25 is the default clip\n");
+    check(
+        &["a cat", "--frames", "0"],
+        "error: frames must be at least 1, found `0`\nhint: 1 makes an image, 25 is the default clip\n",
+    );
     check(
         &["a cat", "--frames", "16"],
         "error: frames must be 4n+1, found `16`\nhint: the nearest legal values are 13 and 17\n",
     );
-    check(&["a cat", "--frames", "5001"], "error: frames must be at most 1025, found `5001`\nhint: ask for less\n");
+    check(
+        &["a cat", "--frames", "5001"],
+        "error: frames must be at most 1025, found `5001`\nhint: ask for less\n",
+    );
     check(
         &["a cat", "--size", "100x64"],
         "error: width must be a positive multiple of 16, found `100`\nhint: the nearest legal values are 96 and 112\n",
@@ -73,7 +76,10 @@ fn sizes() {
         &["a cat", "--size", "64x0"],
         "error: height must be a positive multiple of 16, found `0`\nhint: the nearest legal values are 16\n",
     );
-    check(&["a cat", "--size", "64x2048"], "error: height must be at most 1024, found `2048`\nhint: ask for less\n");
+    check(
+        &["a cat", "--size", "64x2048"],
+        "error: height must be at most 1024, found `2048`\nhint: ask for less\n",
+    );
     check(
         &["a cat", "--size", "1024x1024", "--frames", "49"],
         "error: 49 frames of 1024x1024 make `53248` tokens, more than the limit of 16384\n\
@@ -85,15 +91,27 @@ fn sizes() {
 fn numbers() {
     check(&["a cat", "--steps", "0"], "error: steps must be 1 to 1000, found `0`\nhint: 30 is usual\n");
     check(&["a cat", "--steps", "1001"], "error: steps must be 1 to 1000, found `1001`\nhint: 30 is usual\n");
-    check(&["a cat", "--guidance", "nan"], "error: guidance must be 0 to 50, found `NaN`\nhint: 4 is usual\n");
+    check(
+        &["a cat", "--guidance", "nan"],
+        "error: guidance must be 0 to 50, found `NaN`\nhint: 4 is usual\n",
+    );
     check(&["a cat", "--guidance", "-1"], "error: guidance must be 0 to 50, found `-1`\nhint: 4 is usual\n");
-    check(&["a cat", "--guidance", "inf"], "error: guidance must be 0 to 50, found `inf`\nhint: 4 is usual\n");
-    check(&["a cat", "--fps", "0"], "error: frames per second must be 1 to 120, found `0`\nhint: 12 is usual\n");
-    check(&["a cat", "--fps", "121"], "error: frames per second must be 1 to 120, found `121`\nhint: 12 is usual\n");
+    check(
+        &["a cat", "--guidance", "inf"],
+        "error: guidance must be 0 to 50, found `inf`\nhint: 4 is usual\n",
+    );
+    check(
+        &["a cat", "--fps", "0"],
+        "error: frames per second must be 1 to 120, found `0`\nhint: 12 is usual\n",
+    );
+    check(
+        &["a cat", "--fps", "121"],
+        "error: frames per second must be 1 to 120, found `121`\nhint: 12 is usual\n",
+    );
     check(&["a cat", "--seconds", "nan"], "error: seconds must be above 0, found `NaN`\nhint: 2 is usual\n");
     check(&["a cat", "--seconds", "0"], "error: seconds must be above 0, found `0`\nhint: 2 is usual\n");
     check(
-        &["a cat", "--seconds", "1e300"],
+        &["a cat", "--seconds", "1e6"],
         "error: seconds must be at most 85.4 at 12 frames a second, found `1000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000`\nhint: ask for less\n",
     );
     check(&["a cat", "--threads", "0"], "error: --threads must be 1 to 1024, found `0`\n");
@@ -119,7 +137,11 @@ fn models_and_devices() {
     std::fs::write(place.file("broken.safetensors"), "no weights").unwrap();
     let run = place.vidit(["generate", "a cat", "--model", "broken.safetensors"]);
     assert_eq!(run.code, Some(1));
-    assert!(run.stderr.starts_with("error: `broken.safetensors` is not a whole safetensors file: "), "{}", run.stderr);
+    assert!(
+        run.stderr.starts_with("error: `broken.safetensors` is not a whole safetensors file: "),
+        "{}",
+        run.stderr
+    );
     assert_eq!(place.names(), ["broken.safetensors"]);
 }
 
@@ -143,7 +165,11 @@ fn targets() {
     for args in [["-o", "a.mp4"], ["--save-latents", "a.mp4"]] {
         let run = place.vidit([&["generate", "a cat"], args.as_slice()].concat());
         assert_eq!(run.code, Some(2));
-        assert!(run.stderr.starts_with("error: cannot write `a.mp4`: it exists already\nhint: "), "{}", run.stderr);
+        assert!(
+            run.stderr.starts_with("error: cannot write `a.mp4`: it exists already\nhint: "),
+            "{}",
+            run.stderr
+        );
     }
     assert_eq!(std::fs::read(place.file("a.mp4")).unwrap(), b"mine");
     assert_eq!(place.names(), ["a.mp4"]);

@@ -39,7 +39,9 @@ fn completions_and_manual_name_the_verbs() {
 fn doctor_looks_around() {
     let place = Place::new();
     let words = place.vidit(["doctor"]).done();
-    for needle in ["cores", "threads", "instruction sets", "memory", "devices", "cpu", "model", "mini", "ffmpeg"] {
+    for needle in
+        ["cores", "threads", "instruction sets", "memory", "devices", "cpu", "model", "mini", "ffmpeg"]
+    {
         assert!(words.contains(needle), "{needle} is missing: {words}");
     }
     let line = place.vidit(["doctor", "--json", "--threads", "1"]).done();
@@ -66,8 +68,10 @@ fn clips_are_composed_and_folders_kept() {
     let place = Place::new();
     let compose = ["data", "compose", "-o", "clips", "--count", "3", "--size", "32x48", "--frames", "2"];
     assert_eq!(place.vidit(compose).done(), "clips\n");
-    let mut names: Vec<_> =
-        std::fs::read_dir(place.file("clips")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<_> = std::fs::read_dir(place.file("clips"))
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
     names.sort();
     assert_eq!(names, ["00000", "00001", "00002", "metadata.jsonl"]);
     let again = "error: `clips` already exists\nhint: choose another folder, or remove this one first\n";

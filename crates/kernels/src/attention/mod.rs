@@ -48,7 +48,10 @@ impl AttentionShape {
         assert_eq!(v.len(), keys, "v is not [B, Lk, N·Dh] of {self:?}");
         if let Some(lengths) = key_lengths {
             assert_eq!(lengths.len(), self.batch, "one key length a sample");
-            assert!(lengths.iter().all(|&l| l >= 1 && l <= self.keys), "key lengths lie in 1..=Lk: {lengths:?}");
+            assert!(
+                lengths.iter().all(|&l| l >= 1 && l <= self.keys),
+                "key lengths lie in 1..=Lk: {lengths:?}"
+            );
         }
     }
 }
@@ -109,7 +112,16 @@ pub fn forward(
             }
             let p = LaneMajor { data: scores, stride: cols };
             let v = DepthMajor { data: v, stride: width };
-            gemm_serial([rows, head_dim, cols], &p, &v, &mut sums, head_dim, Into::Accumulate, &Plain, precision);
+            gemm_serial(
+                [rows, head_dim, cols],
+                &p,
+                &v,
+                &mut sums,
+                head_dim,
+                Into::Accumulate,
+                &Plain,
+                precision,
+            );
         }
         for r in 0..rows {
             let inverse = 1.0 / totals[r];
@@ -194,7 +206,16 @@ pub fn backward(
                 let by_depth = |data| DepthMajor { data, stride: width };
                 let product = [rows, cols, head_dim];
                 gemm_serial(product, &by_row(q), &by_row(k), p, cols, Into::Overwrite, &Plain, precision);
-                gemm_serial(product, &by_row(d_out), &by_row(v), ds, cols, Into::Overwrite, &Plain, precision);
+                gemm_serial(
+                    product,
+                    &by_row(d_out),
+                    &by_row(v),
+                    ds,
+                    cols,
+                    Into::Overwrite,
+                    &Plain,
+                    precision,
+                );
                 for r in 0..rows {
                     let p = &mut p[r * cols..][..cols];
                     exp_shifted_sum(p, scale, lse[q0 + r]);
@@ -203,9 +224,19 @@ pub fn backward(
                         *ds = *p * (*ds - delta) * scale;
                     }
                 }
-                let (p_t, ds_t) = (DepthMajor { data: p, stride: cols }, DepthMajor { data: ds, stride: cols });
+                let (p_t, ds_t) =
+                    (DepthMajor { data: p, stride: cols }, DepthMajor { data: ds, stride: cols });
                 let product = [cols, head_dim, rows];
-                gemm_serial(product, &p_t, &by_depth(d_out), dv, head_dim, Into::Accumulate, &Plain, precision);
+                gemm_serial(
+                    product,
+                    &p_t,
+                    &by_depth(d_out),
+                    dv,
+                    head_dim,
+                    Into::Accumulate,
+                    &Plain,
+                    precision,
+                );
                 gemm_serial(product, &ds_t, &by_depth(q), dk, head_dim, Into::Accumulate, &Plain, precision);
                 let ds = LaneMajor { data: ds, stride: cols };
                 let dq = &mut dq[q0 * head_dim..][..rows * head_dim];
@@ -215,8 +246,12 @@ pub fn backward(
             for r in 0..cols {
                 // SAFETY: this task alone writes head `n` of sample `b`.
                 unsafe {
-                    dk_shared.slice(key_row(k0 + r), head_dim).copy_from_slice(&dk[r * head_dim..][..head_dim]);
-                    dv_shared.slice(key_row(k0 + r), head_dim).copy_from_slice(&dv[r * head_dim..][..head_dim]);
+                    dk_shared
+                        .slice(key_row(k0 + r), head_dim)
+                        .copy_from_slice(&dk[r * head_dim..][..head_dim]);
+                    dv_shared
+                        .slice(key_row(k0 + r), head_dim)
+                        .copy_from_slice(&dv[r * head_dim..][..head_dim]);
                 }
             }
         }

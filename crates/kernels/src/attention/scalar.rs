@@ -3,7 +3,13 @@
 use super::AttentionShape;
 
 /// `softmax(scale · Q Kᵀ) V`, layouts as in [`super::forward`].
-pub fn forward(q: &[f32], k: &[f32], v: &[f32], shape: AttentionShape, key_lengths: Option<&[usize]>) -> Vec<f32> {
+pub fn forward(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    shape: AttentionShape,
+    key_lengths: Option<&[usize]>,
+) -> Vec<f32> {
     let AttentionShape { batch, heads, head_dim, queries, keys } = shape;
     let width = heads * head_dim;
     let mut out = vec![0.0; q.len()];

@@ -60,8 +60,16 @@ impl Conv3dShape {
     }
 
     fn check(&self, x: &[f32], weights: &[f32]) {
-        assert_eq!(x.len(), self.positions_in() * self.channels_in, "input is not [B, F, H, W, C] of {self:?}");
-        assert_eq!(weights.len(), self.depth() * self.channels_out, "weights are not [taps·C, O] of {self:?}");
+        assert_eq!(
+            x.len(),
+            self.positions_in() * self.channels_in,
+            "input is not [B, F, H, W, C] of {self:?}"
+        );
+        assert_eq!(
+            weights.len(),
+            self.depth() * self.channels_out,
+            "weights are not [taps·C, O] of {self:?}"
+        );
     }
 }
 

@@ -106,7 +106,8 @@ impl<'a> InputPatches<'a> {
         let input = self.shape.input;
         let mut flat = sample;
         for axis in 0..3 {
-            let i = (at[axis] * self.shape.stride[axis] + offsets[axis]).checked_sub(self.shape.padding[axis])?;
+            let i =
+                (at[axis] * self.shape.stride[axis] + offsets[axis]).checked_sub(self.shape.padding[axis])?;
             if i >= input[axis] {
                 return None;
             }

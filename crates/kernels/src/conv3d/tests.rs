@@ -21,7 +21,14 @@ fn shapes() -> Vec<Conv3dShape> {
         Conv3dShape { kernel: [3, 1, 1], padding: [2, 0, 0], channels_in: 16, ..base },
         Conv3dShape { kernel: [1, 3, 3], padding: [0, 1, 1], stride: [1, 2, 2], ..base },
         Conv3dShape { kernel: [2, 3, 3], padding: [1, 1, 1], stride: [2, 1, 1], channels_in: 48, ..base },
-        Conv3dShape { batch: 1, input: [1, 9, 9], kernel: [1, 4, 4], padding: [0, 1, 1], stride: [1, 2, 2], ..base },
+        Conv3dShape {
+            batch: 1,
+            input: [1, 9, 9],
+            kernel: [1, 4, 4],
+            padding: [0, 1, 1],
+            stride: [1, 2, 2],
+            ..base
+        },
     ]
 }
 

@@ -34,7 +34,9 @@ pub(super) unsafe fn kernel_32x32(depth: usize, a: *const f32, b: *const f32, ti
     // `ldtilecfg` is per thread and stays.
     if !CONFIGURED.get() {
         // SAFETY: CONFIG is 64 valid bytes of palette 1; the caller's promise covers the instruction.
-        unsafe { asm!("ldtilecfg [{config}]", config = in(reg) &raw const CONFIG, options(nostack, readonly)) };
+        unsafe {
+            asm!("ldtilecfg [{config}]", config = in(reg) &raw const CONFIG, options(nostack, readonly))
+        };
         CONFIGURED.set(true);
     }
     // A: 32 rows × 64 bytes a chunk, so rows 16.. begin 1,024 bytes on. B: 16 pairs × 128 bytes a chunk, columns 16..

@@ -110,11 +110,27 @@ impl Micro {
         }
     }
 
-    pub fn pack_a(&self, a: &impl Operand, lane0: usize, lanes: usize, k0: usize, kc: usize, out: &mut [f32]) {
+    pub fn pack_a(
+        &self,
+        a: &impl Operand,
+        lane0: usize,
+        lanes: usize,
+        k0: usize,
+        kc: usize,
+        out: &mut [f32],
+    ) {
         self.pack(a, self.mr, lane0, lanes, k0, kc, out, Side::A);
     }
 
-    pub fn pack_b(&self, b: &impl Operand, lane0: usize, lanes: usize, k0: usize, kc: usize, out: &mut [f32]) {
+    pub fn pack_b(
+        &self,
+        b: &impl Operand,
+        lane0: usize,
+        lanes: usize,
+        k0: usize,
+        kc: usize,
+        out: &mut [f32],
+    ) {
         self.pack(b, self.nr, lane0, lanes, k0, kc, out, Side::B);
     }
 
@@ -220,7 +236,9 @@ mod tests {
 
     #[test]
     fn bf16_rounds_to_nearest_even() {
-        for x in [0.0f32, -0.0, 1.0, 1.00390625, 1.01171875, 3.3e38, -2.5e-39, f32::INFINITY, f32::MIN_POSITIVE] {
+        for x in
+            [0.0f32, -0.0, 1.0, 1.003_906_3, 1.011_718_8, 3.3e38, -2.5e-39, f32::INFINITY, f32::MIN_POSITIVE]
+        {
             assert_eq!(bf16_bits(x) as u16, half::bf16::from_f32(x).to_bits(), "{x}");
         }
         assert!(f32::from_bits(bf16_bits(f32::NAN) << 16).is_nan());

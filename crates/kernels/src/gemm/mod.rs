@@ -187,7 +187,11 @@ pub fn gemm_serial<A: Operand, B: Operand, E: Epilogue>(
 
 fn check(m: usize, n: usize, c: &[f32], ldc: usize) {
     assert!(ldc >= n, "rows of C overlap: {ldc} < {n}");
-    assert!(m == 0 || c.len() >= (m - 1) * ldc + n, "C has {} values, [{m}, {n}] with stride {ldc} needs more", c.len());
+    assert!(
+        m == 0 || c.len() >= (m - 1) * ldc + n,
+        "C has {} values, [{m}, {n}] with stride {ldc} needs more",
+        c.len()
+    );
 }
 
 /// # Safety

@@ -4,7 +4,11 @@ use crate::testing::{Lcg, force_each_isa};
 /// f32 sums in another order: about √K roundings of 2⁻²⁴ each.
 const TOLERANCE_F32: f32 = 2e-6;
 
-fn naive([m, n, k]: [usize; 3], a: impl Fn(usize, usize) -> f32, b: impl Fn(usize, usize) -> f32) -> Vec<f32> {
+fn naive(
+    [m, n, k]: [usize; 3],
+    a: impl Fn(usize, usize) -> f32,
+    b: impl Fn(usize, usize) -> f32,
+) -> Vec<f32> {
     let mut c = vec![0.0; m * n];
     for i in 0..m {
         for j in 0..n {
@@ -49,7 +53,7 @@ fn every_isa_layout_and_odd_size_agrees_with_the_naive_product() {
                 // Sentinels after each row show writes outside.
                 let ldc = n + 3;
                 let what = format!("{isa} {precision:?} {m}x{n}x{k}");
-                let mut run = |a: &dyn DynOperand, b: &dyn DynOperand| {
+                let run = |a: &dyn DynOperand, b: &dyn DynOperand| {
                     let mut c = vec![7.5; m * ldc];
                     gemm([m, n, k], &a, &b, &mut c, ldc, Into::Overwrite, &Plain, precision);
                     for row in c.chunks(ldc) {
@@ -92,8 +96,7 @@ fn epilogues_see_each_element_once_and_accumulation_adds() {
         let mut c = vec![f32::NAN; m * n];
         let epilogue = BiasResidual { bias: &bias, residual: &residual };
         gemm([m, n, k], &a, &b, &mut c, n, Into::Overwrite, &epilogue, Precision::F32);
-        let expected: Vec<f32> =
-            (0..m * n).map(|i| product[i] + bias[i % n] + residual[i]).collect();
+        let expected: Vec<f32> = (0..m * n).map(|i| product[i] + bias[i % n] + residual[i]).collect();
         assert_close(&c, &expected, k, &format!("{isa} bias + residual"));
         gemm([m, n, k], &a, &b, &mut c, n, Into::Accumulate, &Plain, Precision::F32);
         let twice: Vec<f32> = expected.iter().zip(&product).map(|(e, p)| e + p).collect();

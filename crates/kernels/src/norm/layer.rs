@@ -14,7 +14,13 @@ pub struct ModulatedNorm {
 }
 
 /// `x [R, D]`, `shift, scale [G, D]`; consecutive `R/G` rows share a modulation.
-pub fn layer_norm_modulate(x: &[f32], shift: &[f32], scale: &[f32], width: usize, epsilon: f32) -> ModulatedNorm {
+pub fn layer_norm_modulate(
+    x: &[f32],
+    shift: &[f32],
+    scale: &[f32],
+    width: usize,
+    epsilon: f32,
+) -> ModulatedNorm {
     let per_group = rows_per_group(x.len(), scale.len());
     assert_eq!(shift.len(), scale.len());
     let rows = x.len() / width;
@@ -24,7 +30,8 @@ pub fn layer_norm_modulate(x: &[f32], shift: &[f32], scale: &[f32], width: usize
         for row in range {
             let group = row / per_group * width;
             // SAFETY: rows are disjoint.
-            let (out, stat) = unsafe { (out_shared.slice(row * width, width), stat_shared.slice(row * 2, 2)) };
+            let (out, stat) =
+                unsafe { (out_shared.slice(row * width, width), stat_shared.slice(row * 2, 2)) };
             let (shift, scale) = (&shift[group..][..width], &scale[group..][..width]);
             forward_row(&x[row * width..][..width], shift, scale, epsilon, out, stat);
         }
@@ -58,7 +65,8 @@ pub fn layer_norm_modulate_backward(
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let per_group = rows_per_group(x.len(), scale.len());
     assert_eq!(x.len(), d_out.len());
-    let (mut dx, mut dshift, mut dscale) = (vec![0.0; x.len()], vec![0.0; scale.len()], vec![0.0; scale.len()]);
+    let (mut dx, mut dshift, mut dscale) =
+        (vec![0.0; x.len()], vec![0.0; scale.len()], vec![0.0; scale.len()]);
     let shared = (SharedMut::new(&mut dx), SharedMut::new(&mut dshift), SharedMut::new(&mut dscale));
     for_ranges(scale.len() / width, 1, |groups| {
         let mut normed = vec![0.0; width];

@@ -44,9 +44,15 @@ fn check(x: &[f32], width: usize, group: usize, tail: &RmsTail) {
     assert!(width > 0 && x.len() % width == 0, "x is not [R, {width}]");
     assert!(group > 0 && width % group == 0, "groups of {group} do not divide {width} channels");
     if let RmsTail::Rope { table, head_dim } = tail {
-        assert!(head_dim % 2 == 0 && width % head_dim == 0 && table.len() % head_dim == 0, "rope table is not [L, Dh]");
+        assert!(
+            head_dim % 2 == 0 && width % head_dim == 0 && table.len() % head_dim == 0,
+            "rope table is not [L, Dh]"
+        );
         let tokens = table.len() / head_dim;
-        assert!(tokens > 0 && (x.len() / width) % tokens == 0, "rope table of {tokens} tokens does not divide the rows");
+        assert!(
+            tokens > 0 && (x.len() / width) % tokens == 0,
+            "rope table of {tokens} tokens does not divide the rows"
+        );
     }
 }
 

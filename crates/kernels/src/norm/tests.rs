@@ -25,9 +25,12 @@ fn rms_oracle(x: &[f32], weight: &[f32], group: usize, tail: RmsTail) -> Vec<f64
         let mut normed = Vec::new();
         for (g, values) in row.chunks(group).enumerate() {
             let mean = values.iter().map(|v| (*v as f64).powi(2)).sum::<f64>() / group as f64;
-            normed.extend(values.iter().enumerate().map(|(i, v)| {
-                *v as f64 / (mean + EPSILON as f64).sqrt() * weight[g * group + i] as f64
-            }));
+            normed.extend(
+                values
+                    .iter()
+                    .enumerate()
+                    .map(|(i, v)| *v as f64 / (mean + EPSILON as f64).sqrt() * weight[g * group + i] as f64),
+            );
         }
         match tail {
             RmsTail::None => {}
@@ -84,7 +87,8 @@ fn rms_norm_with_every_tail_and_its_gradients() {
         let angles = random.normal(tokens * head_dim / 2);
         let table: Vec<f32> = angles.iter().flat_map(|a| [a.cos(), a.sin()]).collect();
         let rope = RmsTail::Rope { table: &table, head_dim };
-        for (group, tail) in [(width, RmsTail::None), (width, RmsTail::Silu), (head_dim, rope), (width, rope)] {
+        for (group, tail) in [(width, RmsTail::None), (width, RmsTail::Silu), (head_dim, rope), (width, rope)]
+        {
             let out = rms_norm(&x, &weight, group, EPSILON, tail);
             assert_close(&out, &rms_oracle(&x, &weight, group, tail));
             let (dx, dweight) = rms_norm_backward(&x, &weight, group, EPSILON, tail, &w);

@@ -29,7 +29,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let p = p * r + 8.333_452e-3;
     let p = p * r + 4.166_579_6e-2;
     let p = p * r + 1.666_666_5e-1;
-    let p = p * r + 5.000_000_1e-1;
+    let p = p * r + 0.5;
     (p * r * r + r + 1.0) * f32::from_bits(shifted.to_bits() << 23)
 }
 
@@ -211,7 +211,10 @@ pub fn gated_residual_backward(y: &[f32], gate: &[f32], d_out: &[f32], width: us
 
 /// Rows of `x` that share one row of `group`.
 pub(crate) fn rows_per_group(x_len: usize, group_len: usize) -> usize {
-    assert!(group_len > 0 && x_len % group_len == 0, "{x_len} values cannot share {group_len} modulations evenly");
+    assert!(
+        group_len > 0 && x_len % group_len == 0,
+        "{x_len} values cannot share {group_len} modulations evenly"
+    );
     x_len / group_len
 }
 
@@ -274,12 +277,17 @@ mod tests {
         force_each_isa(|isa| {
             for activation in [Activation::GeluTanh, Activation::Silu] {
                 for (x, y) in x.iter().zip(activate(&x, activation)) {
-                    assert!((y as f64 - formula(*x, activation)).abs() < 1e-6, "{isa} {activation:?}({x}) = {y}");
+                    assert!(
+                        (y as f64 - formula(*x, activation)).abs() < 1e-6,
+                        "{isa} {activation:?}({x}) = {y}"
+                    );
                 }
                 let few = &x[..50];
                 let ones = vec![1.0; few.len()];
                 let gradient = activate_backward(few, &ones, activation);
-                check_gradient("activation", few, &gradient, |x| x.iter().map(|x| formula(*x, activation)).sum());
+                check_gradient("activation", few, &gradient, |x| {
+                    x.iter().map(|x| formula(*x, activation)).sum()
+                });
             }
         });
     }
@@ -288,7 +296,8 @@ mod tests {
     fn gated_residual_and_its_gradients() {
         let (rows, groups, width) = (12, 3, 7);
         let mut random = Lcg::new(5);
-        let (x, y, w) = (random.normal(rows * width), random.normal(rows * width), random.normal(rows * width));
+        let (x, y, w) =
+            (random.normal(rows * width), random.normal(rows * width), random.normal(rows * width));
         let gate = random.normal(groups * width);
         let loss = |y: &[f32], gate: &[f32]| -> f64 {
             (0..rows * width)

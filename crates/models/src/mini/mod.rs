@@ -51,7 +51,8 @@ impl Denoiser {
 }
 
 /// The size made when none is asked for: 25 frames of 128 × 128.
-pub const DEFAULT_SHAPE: vidit_video::PixelShape = vidit_video::PixelShape { frames: 25, height: 128, width: 128 };
+pub const DEFAULT_SHAPE: vidit_video::PixelShape =
+    vidit_video::PixelShape { frames: 25, height: 128, width: 128 };
 /// Frames a second of the training clips.
 pub const DEFAULT_FPS: u32 = 12;
 

@@ -57,7 +57,10 @@ impl Golden {
     /// Compares with `expected.*` in this order.
     fn compare(&self, found: &[(String, Vec<f32>)], tolerance: f32) -> Result<(), String> {
         let expected = |name: &str| self.entry(&format!("expected.{name}")).values.as_slice();
-        first_divergence(found.iter().map(|(name, found)| (name.as_str(), &found[..], expected(name))), tolerance)
+        first_divergence(
+            found.iter().map(|(name, found)| (name.as_str(), &found[..], expected(name))),
+            tolerance,
+        )
     }
 }
 
@@ -99,10 +102,14 @@ fn pass(golden: &Golden, denoiser: &Denoiser, device: &Device) -> Pass {
     let conditioning = Conditioning { text: embedding, boxes: None };
     let timesteps = Timesteps(golden.given("timesteps", device));
     let mut transformer = Vec::new();
-    let velocity =
-        denoiser.transformer.predict_traced(golden.given("x", device), &timesteps, &conditioning, &mut |name, x| {
+    let velocity = denoiser.transformer.predict_traced(
+        golden.given("x", device),
+        &timesteps,
+        &conditioning,
+        &mut |name, x| {
             transformer.push(named(name, x));
-        });
+        },
+    );
     transformer.push(named("velocity", &velocity));
     Pass { text, transformer, velocity }
 }
@@ -117,7 +124,8 @@ fn gradients_backwards(denoiser: &Denoiser, gradients: &Gradients) -> Vec<(Strin
     impl ModuleVisitor for Visitor<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let name = self.path.join(".");
-            let gradient = param.val().grad(self.gradients).unwrap_or_else(|| panic!("`{name}` has no gradient"));
+            let gradient =
+                param.val().grad(self.gradients).unwrap_or_else(|| panic!("`{name}` has no gradient"));
             self.found.push((name, values(&gradient)));
         }
         fn enter_module(&mut self, name: &str, _: &str) {
@@ -146,7 +154,8 @@ fn vae_encodes_and_decodes() {
         named("pixels", &vae.decode(latents.clone())),
     ];
     let mut memory = DecoderMemory::default();
-    let frames = (0..latents.dims()[1]).map(|i| vae.decode_next(latents.clone().narrow(1, i, 1), &mut memory));
+    let frames =
+        (0..latents.dims()[1]).map(|i| vae.decode_next(latents.clone().narrow(1, i, 1), &mut memory));
     found.push(named("pixels", &Tensor::cat(frames.collect(), 1)));
     golden.compare(&found, FORWARD_TOLERANCE).unwrap();
 }
@@ -179,18 +188,21 @@ fn every_gradient_of_text_and_transformer() {
     let mut expected = golden.0.under("gradient.");
     assert_eq!(found.len(), expected.tensors.len());
     for (name, found) in &mut found {
-        let expected = &mut expected.tensors.get_mut(name).unwrap_or_else(|| panic!("no gradient of `{name}`")).values;
+        let expected =
+            &mut expected.tensors.get_mut(name).unwrap_or_else(|| panic!("no gradient of `{name}`")).values;
         let scale = expected.iter().fold(GRADIENT_SCALE_MIN, |largest, value| largest.max(value.abs()));
         found.iter_mut().chain(expected).for_each(|value| *value /= scale);
     }
-    let pairs = found.iter().map(|(name, found)| (name.as_str(), &found[..], &expected.tensors[name].values[..]));
+    let pairs =
+        found.iter().map(|(name, found)| (name.as_str(), &found[..], &expected.tensors[name].values[..]));
     first_divergence(pairs, GRADIENT_TOLERANCE).unwrap();
 }
 
 /// Trades columns `a..a + count` of a layer's outputs for `b..b + count`.
 fn swap_outputs(weights: &mut TensorStore, layer: &str, a: usize, b: usize, count: usize) {
     for part in ["weight", "bias"] {
-        let Entry { shape, values } = weights.tensors.get_mut(&format!("{layer}.{part}")).expect("a linear layer");
+        let Entry { shape, values } =
+            weights.tensors.get_mut(&format!("{layer}.{part}")).expect("a linear layer");
         for row in values.chunks_exact_mut(*shape.last().expect("a shape")) {
             (0..count).for_each(|i| row.swap(a + i, b + i));
         }

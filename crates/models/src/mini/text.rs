@@ -81,16 +81,22 @@ impl TextEncoder {
         let device = embedding.device();
         let (batch, d) = (prompts.len(), embedding.dims()[1]);
         let longest = prompts.iter().map(Vec::len).max().unwrap_or(1);
-        assert!(longest <= position.dims()[0], "prompts are checked against `tokens_max` before they are encoded");
-        let ids: Vec<i32> =
-            prompts.iter().flat_map(|p| p.iter().map(|id| *id as i32).chain(std::iter::repeat(0)).take(longest)).collect();
+        assert!(
+            longest <= position.dims()[0],
+            "prompts are checked against `tokens_max` before they are encoded"
+        );
+        let ids: Vec<i32> = prompts
+            .iter()
+            .flat_map(|p| p.iter().map(|id| *id as i32).chain(std::iter::repeat(0)).take(longest))
+            .collect();
         let ids = Tensor::<1, Int>::from_data(TensorData::new(ids, [batch * longest]), &device);
         let x = embedding.select(0, ids).reshape([batch, longest, d]); // [B, S, D]
         let mut x = x + position.narrow(0, 0, longest).unsqueeze::<3>();
         let lengths = Arc::new(prompts.iter().map(Vec::len).collect::<Vec<_>>());
         for layer in &self.layers {
             let h = layer.norm1.forward(x.clone(), d, Tail::None);
-            let (q, k, v) = (layer.query.forward(h.clone()), layer.key.forward(h.clone()), layer.value.forward(h));
+            let (q, k, v) =
+                (layer.query.forward(h.clone()), layer.key.forward(h.clone()), layer.value.forward(h));
             let h = vidit_ops::attention(q, k, v, self.heads, Some(lengths.clone()));
             let x1 = vidit_ops::add(x, layer.output.forward(h));
             let h = layer.norm2.forward(x1.clone(), d, Tail::None);

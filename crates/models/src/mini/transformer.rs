@@ -89,7 +89,10 @@ impl Transformer {
         let d = config.width;
         let token = config.latent_channels * config.patch * config.patch;
         let head_dim = d / config.heads;
-        assert!(head_dim.is_multiple_of(8) && head_dim * config.heads == d, "heads split the width in multiples of 8");
+        assert!(
+            head_dim.is_multiple_of(8) && head_dim * config.heads == d,
+            "heads split the width in multiples of 8"
+        );
         let block = |init: &mut Init| Block {
             modulation: Linear::zero(init, d, 6 * d),
             self_attention: SelfAttention {
@@ -195,7 +198,8 @@ impl Block {
 
         let x = vidit_ops::add(x.clone(), self.cross_attention.forward(x, conditioning, heads));
 
-        let h = vidit_ops::layer_norm_modulate(x.clone(), feed_forward.shift, feed_forward.scale, NORM_EPSILON);
+        let h =
+            vidit_ops::layer_norm_modulate(x.clone(), feed_forward.shift, feed_forward.scale, NORM_EPSILON);
         let h = self.down.forward(vidit_ops::activate(self.up.forward(h), Activation::GeluTanh));
         vidit_ops::gated_residual(x, h, feed_forward.gate)
     }
@@ -226,7 +230,8 @@ impl CrossAttention {
 /// Cosines and sines of `1000 t` at frequencies from 1 down to 1/10,000: `[B, F]` → `[B, F, 128]`.
 fn timestep_features(timesteps: &Tensor<2>) -> Tensor<3> {
     const HALF: usize = TIMESTEP_FEATURES / 2;
-    let frequencies: Vec<f32> = (0..HALF).map(|i| 1000.0 * (-(10_000f32.ln()) * i as f32 / HALF as f32).exp()).collect();
+    let frequencies: Vec<f32> =
+        (0..HALF).map(|i| 1000.0 * (-(10_000f32.ln()) * i as f32 / HALF as f32).exp()).collect();
     let frequencies = Tensor::<3>::from_data(TensorData::new(frequencies, [1, 1, HALF]), &timesteps.device());
     let [batch, frames] = timesteps.dims();
     let angles = timesteps.clone().reshape([batch, frames, 1]) * frequencies;
@@ -262,6 +267,8 @@ mod tests {
     use burn::tensor::Distribution;
 
     fn tiny(device: &Device) -> (Transformer, TextEmbedding) {
+        // One precision for all tests of this process, or it might change between two sides of a comparison.
+        vidit_ops::set_precision(vidit_ops::Precision::F32);
         let config =
             TransformerConfig { latent_channels: 3, patch: 2, width: 32, blocks: 2, heads: 2, mlp_width: 64 };
         let mut init = Init::new(3, device);
@@ -292,7 +299,8 @@ mod tests {
             lengths: std::sync::Arc::new(vec![1]),
         };
         let conditioning = Conditioning { text: alone, boxes: None };
-        let second = transformer.predict(x.narrow(0, 1, 1), &Timesteps::uniform(0.9, 1, 3, &device), &conditioning);
+        let second =
+            transformer.predict(x.narrow(0, 1, 1), &Timesteps::uniform(0.9, 1, 3, &device), &conditioning);
         let difference = (both.narrow(0, 1, 1) - second).abs().max().into_scalar::<f32>();
         assert!(difference < 1e-5, "{difference}");
     }

@@ -238,9 +238,13 @@ fn unfold(blocks: Tensor<5>, opens_clip: bool) -> Tensor<5> {
 /// `[B, F, H, W, 4C]` → `[B, F, 2H, 2W, C]`.
 fn pixel_shuffle(x: Tensor<5>) -> Tensor<5> {
     let [b, f, h, w, c] = x.dims();
-    x.reshape::<7, _>([b, f, h, w, 2, 2, c / 4])
-        .permute([0, 1, 2, 4, 3, 5, 6])
-        .reshape([b, f, 2 * h, 2 * w, c / 4])
+    x.reshape::<7, _>([b, f, h, w, 2, 2, c / 4]).permute([0, 1, 2, 4, 3, 5, 6]).reshape([
+        b,
+        f,
+        2 * h,
+        2 * w,
+        c / 4,
+    ])
 }
 
 #[cfg(test)]
@@ -249,6 +253,8 @@ mod tests {
     use burn::tensor::{Device, Distribution};
 
     fn tiny() -> (Vae, Device) {
+        // One precision for all tests of this process, or it might change between two sides of a comparison.
+        vidit_ops::set_precision(vidit_ops::Precision::F32);
         let device = Device::flex();
         let config = VaeConfig {
             latent_channels: 3,
@@ -289,7 +295,8 @@ mod tests {
     fn later_frames_never_reach_earlier_latents() {
         let (vae, device) = tiny();
         let pixels: Tensor<5> = Tensor::random([1, 9, 16, 16, 3], Distribution::Normal(0.0, 1.0), &device);
-        let changed = Tensor::cat(vec![pixels.clone().narrow(1, 0, 5), pixels.clone().narrow(1, 5, 4) + 1.0], 1);
+        let changed =
+            Tensor::cat(vec![pixels.clone().narrow(1, 0, 5), pixels.clone().narrow(1, 5, 4) + 1.0], 1);
         let difference = (vae.encode(pixels).mean - vae.encode(changed).mean).abs();
         assert_eq!(difference.clone().narrow(1, 0, 2).max().into_scalar::<f32>(), 0.0);
         assert!(difference.narrow(1, 2, 1).max().into_scalar::<f32>() > 0.0);

@@ -24,7 +24,9 @@ impl Vocabulary {
                 *counts.entry(piece).or_default() += 1;
             }
         }
-        Self::from_words(counts.into_iter().filter(|(_, count)| *count >= count_min).map(|(word, _)| word).collect())
+        Self::from_words(
+            counts.into_iter().filter(|(_, count)| *count >= count_min).map(|(word, _)| word).collect(),
+        )
     }
 
     /// A vocabulary of these words, numbered in order.
@@ -68,7 +70,8 @@ fn pieces(text: &str) -> Vec<String> {
             '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{640}' => continue,
             c => c,
         };
-        let ideograph = matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}');
+        let ideograph =
+            matches!(c, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}');
         if !c.is_alphanumeric() || ideograph {
             if !word.is_empty() {
                 pieces.push(std::mem::take(&mut word));

@@ -34,8 +34,10 @@ pub struct MiniWeights {
 }
 
 fn parse<T: serde::de::DeserializeOwned>(store: &TensorStore, key: &str) -> Result<T, WeightsError> {
-    serde_json::from_str(store.text(key)?)
-        .map_err(|error| WeightsError::Metadata { key: key.to_owned(), reason: format!("cannot be read: {error}") })
+    serde_json::from_str(store.text(key)?).map_err(|error| WeightsError::Metadata {
+        key: key.to_owned(),
+        reason: format!("cannot be read: {error}"),
+    })
 }
 
 impl MiniWeights {
@@ -80,7 +82,11 @@ impl Mini {
                 .get(key)
                 .ok_or_else(|| WeightsError::Missing { key: key.to_owned(), expected: expected.clone() })?;
             if entry.shape != expected {
-                return Err(WeightsError::Shape { key: key.to_owned(), expected, found: entry.shape.clone() });
+                return Err(WeightsError::Shape {
+                    key: key.to_owned(),
+                    expected,
+                    found: entry.shape.clone(),
+                });
             }
             Ok(Tensor::from_data(TensorData::new(entry.values.clone(), [1, 1, 1, 1, channels]), device))
         };
