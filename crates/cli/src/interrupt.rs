@@ -29,6 +29,7 @@ const GRACE: Duration = Duration::from_millis(700);
 const CLEANUPS_MAX: usize = 10;
 
 static FLAG: AtomicBool = AtomicBool::new(false);
+static ABANDONING: AtomicBool = AtomicBool::new(false);
 static LEFTOVERS: Mutex<Vec<Leftover>> = Mutex::new(Vec::new());
 
 /// What an abrupt end would leave.
@@ -79,7 +80,16 @@ fn add(leftover: Leftover) {
     LEFTOVERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(leftover);
 }
 
+/// Call before the process ends by itself. Removing unfinished files under the feet of a command makes it fail; that is
+/// no failure to report, and ending here would cut the removal short.
+pub fn give_way() {
+    while ABANDONING.load(Ordering::SeqCst) {
+        thread::park();
+    }
+}
+
 fn abandon() -> ! {
+    ABANDONING.store(true, Ordering::SeqCst);
     let leftovers = LEFTOVERS.lock().map(|leftovers| leftovers.clone()).unwrap_or_default();
     for _ in 0..CLEANUPS_MAX {
         // Every one of them is removed, so `any`, which stops at the first, will not do.

@@ -19,7 +19,9 @@ use vidit_kernels::alloc::CachingAllocator;
 static ALLOCATOR: CachingAllocator = CachingAllocator::new();
 
 fn main() -> ExitCode {
-    match commands::run(args::Args::parse()) {
+    let outcome = commands::run(args::Args::parse());
+    interrupt::give_way();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => report::report(&failure),
     }

@@ -112,7 +112,7 @@ fn numbers() {
     check(&["a cat", "--seconds", "0"], "error: seconds must be above 0, found `0`\nhint: 2 is usual\n");
     check(
         &["a cat", "--seconds", "1e6"],
-        "error: seconds must be at most 85.4 at 12 frames a second, found `1000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000`\nhint: ask for less\n",
+        "error: seconds must be at most 85.4 at 12 frames a second, found `1000000`\nhint: ask for less\n",
     );
     check(&["a cat", "--threads", "0"], "error: --threads must be 1 to 1024, found `0`\n");
 }
