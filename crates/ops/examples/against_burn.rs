@@ -12,7 +12,8 @@ static ALLOC: vidit_kernels::alloc::CachingAllocator = vidit_kernels::alloc::Cac
 const RUNS: usize = 7;
 
 fn random<const D: usize>(dims: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::random(dims, Distribution::Normal(0.0, 1.0), device)
+    let x = Tensor::random(dims, Distribution::Normal(0.0, 1.0), device);
+    if device.is_autodiff() { x.require_grad() } else { x }
 }
 
 fn median(mut seconds: Vec<f64>) -> f64 {
@@ -54,11 +55,7 @@ fn main() {
             || drop(vidit_ops::linear(x.clone(), w.clone(), b.clone())),
             || drop(x.clone().reshape([m, k]).matmul(w.clone()) + b.clone().unsqueeze::<2>()),
         );
-        let (x, w, b) = (
-            random([1, m, k], &tape).require_grad(),
-            random([k, n], &tape).require_grad(),
-            random([n], &tape).require_grad(),
-        );
+        let (x, w, b) = (random([1, m, k], &tape), random([k, n], &tape), random([n], &tape));
         compare(
             &format!("linear {m}x{n}x{k} with gradients"),
             3.0 * flop,
@@ -74,7 +71,7 @@ fn main() {
     }
 
     let (heads, length, width) = (3, 448, 192);
-    let qkv = |device: &Device| [0; 3].map(|_| random([8, length, width], device).require_grad());
+    let qkv = |device: &Device| [0; 3].map(|_| random([8, length, width], device));
     let flop = 4e-9 * (8 * length * length * width) as f64;
     let burn_attention = |[q, k, v]: [Tensor<3>; 3]| {
         let split = |x: Tensor<3>| x.reshape([8, length, heads, width / heads]).swap_dims(1, 2);
@@ -105,9 +102,9 @@ fn main() {
     for (channels, side) in [(48, 32), (96, 16)] {
         let case = |device: &Device| {
             (
-                random([1, 7, side, side, channels], device).require_grad(),
-                random([18 * channels, channels], device).require_grad(),
-                random([channels], device).require_grad(),
+                random([1, 7, side, side, channels], device),
+                random([18 * channels, channels], device),
+                random([channels], device),
             )
         };
         let burn_conv = |x: Tensor<5>, w: Tensor<2>, b: Tensor<1>| {
