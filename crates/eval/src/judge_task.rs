@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vidit_data::{Colour, Combination, Language, Motion, Pack, Random, Scene, render};
 use vidit_models::nn::Init;
-use vidit_train::{OptimizerConfig, Progress, RunConfig, Summary, Task, TrainError, run};
+use vidit_train::{OptimizerConfig, Progress, RunConfig, Summary, Task, TrainError, read_config, run};
 use vidit_video::PixelShape;
 use vidit_weights::{StoredType, TensorStore};
 
@@ -177,11 +177,7 @@ pub fn train_judge(
     stop: &AtomicBool,
     on_step: &mut dyn FnMut(Progress),
 ) -> Result<Summary, TrainError> {
-    let text = std::fs::read_to_string(path).map_err(|source| TrainError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = read_config(path)?;
     let config: JudgeTraining = toml::from_str(&text)
         .map_err(|error| TrainError::Config { path: path.to_owned(), reason: error.to_string() })?;
     let (run_config, optimizer) = (config.run.clone(), config.optimizer.clone());

@@ -68,7 +68,9 @@ impl Isa {
 
     /// The highest level this machine can execute.
     pub fn best() -> Self {
-        Self::ALL.into_iter().rev().find(|isa| isa.is_supported()).unwrap_or(Isa::Scalar)
+        static BEST: OnceLock<Isa> = OnceLock::new();
+        *BEST
+            .get_or_init(|| Self::ALL.into_iter().rev().find(|isa| isa.is_supported()).unwrap_or(Isa::Scalar))
     }
 
     /// The level in use: what [`Isa::force`] set, else [`Isa::best`].

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::module::conv3d as burn_conv3d;
-use burn::tensor::ops::{ConvOptions, PadMode};
+use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
 use vidit_kernels::pointwise::Activation;
 
@@ -104,7 +104,7 @@ pub fn conv3d(
     geometry: ConvGeometry,
     residual: Option<Tensor<5>>,
 ) -> Tensor<5> {
-    let [b, f, h, w, c] = x.dims();
+    let [b, _, h, w, c] = x.dims();
     let out_channels = weight.dims()[1];
     let ([kt, kh, kw], [pt, ph, pw]) = (geometry.kernel, geometry.padding);
     let weight = weight.reshape([kt, kh, kw, c, out_channels]).permute([4, 3, 0, 1, 2]); // [O, C, Kt, Kh, Kw]
@@ -113,7 +113,6 @@ pub fn conv3d(
         let zeros = Tensor::zeros([b, c, pt, h, w], &x.device());
         x = Tensor::cat(vec![zeros, x], 2);
     }
-    let _ = (f, PadMode::Constant(0.0));
     let options = ConvOptions::new(geometry.stride, [0, ph, pw], [1, 1, 1], 1);
     let out = burn_conv3d(x, weight, Some(bias), options).permute([0, 2, 3, 4, 1]); // [B, F', H', W', O]
     match residual {

@@ -7,7 +7,7 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Bytes, DType, Shape};
-use vidit_kernels::attention::{self, Attended, AttentionShape};
+use vidit_kernels::attention::{self, AttentionShape};
 use vidit_kernels::conv3d::{self, Conv3dShape};
 use vidit_kernels::gemm::{Bias, BiasResidual, DepthMajor, Into, LaneMajor, Plain, gemm};
 use vidit_kernels::norm::{self, RmsTail};
@@ -337,9 +337,8 @@ impl VideoOps for Flex {
     ) -> (FlexTensor, FlexTensor, FlexTensor) {
         let (g, q, k, v) = (Values::new(g), Values::new(q), Values::new(k), Values::new(v));
         let shape = attention_shape(&q, &k, heads);
-        let attended =
-            Attended { out: Values::new(out).to_vec(), log_sum_exp: Values::new(log_sum_exp).to_vec() };
-        let d = attention::backward(&q, &k, &v, &attended, &g, shape, lengths(&key_lengths), precision());
+        let (out, lse) = (Values::new(out), Values::new(log_sum_exp));
+        let d = attention::backward(&q, &k, &v, &out, &lse, &g, shape, lengths(&key_lengths), precision());
         (tensor(d.q, q.shape()), tensor(d.k, k.shape()), tensor(d.v, v.shape()))
     }
 

@@ -38,11 +38,6 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) 
     composed::linear(x, weight, bias)
 }
 
-/// `silu(x) · weight + bias`, as adaLN wants it.
-pub fn linear_silu<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) -> Tensor<D> {
-    linear(activate(x, Activation::Silu), weight, bias)
-}
-
 /// `activation(x)`.
 pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
     if runs_on_kernels(&x.device()) {

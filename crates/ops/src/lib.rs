@@ -11,8 +11,8 @@ mod dispatch;
 mod tape;
 
 pub use dispatch::{
-    Tail, activate, add, attention, conv3d, gated_residual, layer_norm_modulate, linear, linear_silu,
-    rms_norm, runs_on_kernels,
+    Tail, activate, add, attention, conv3d, gated_residual, layer_norm_modulate, linear, rms_norm,
+    runs_on_kernels,
 };
 pub use vidit_kernels::pointwise::Activation;
 pub use vidit_kernels::{Isa, Precision};

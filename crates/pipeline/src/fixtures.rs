@@ -4,7 +4,8 @@ use burn::tensor::Device;
 use vidit_models::mini::text::TextConfig;
 use vidit_models::mini::transformer::TransformerConfig;
 use vidit_models::mini::vae::{Vae, VaeConfig};
-use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary, init};
+use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary};
+use vidit_models::nn::Init;
 use vidit_weights::collect;
 
 use crate::Model;
@@ -25,7 +26,7 @@ pub fn model() -> Model {
     let device = Device::flex();
     let words: Vec<String> = ["a", "cat", "walks"].map(str::to_owned).into();
     let vocabulary = Vocabulary::from_words(words.clone());
-    let mut init = init(3, &device);
+    let mut init = Init::new(3, &device);
     let mut vae = collect(&Vae::new(&vae_config(), &mut init), "");
     let mut denoiser = collect(&Denoiser::new(&denoiser_config(), vocabulary.size(), &mut init), "");
     for entry in denoiser.tensors.values_mut().filter(|entry| entry.values.iter().all(|value| *value == 0.0))

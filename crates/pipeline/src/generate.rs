@@ -1,10 +1,11 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 use vidit_diffusion::{guidance, noise, schedule};
 use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::vae::DecoderMemory;
+use vidit_models::pixels::{byte_from_unit, frames_from_tensor, tensor_from_frames};
 use vidit_video::{Frames, LatentShape};
 
 use crate::{Error, Latents, Limits, Model, Provenance, RequestError, ValidRequest};
@@ -114,13 +115,10 @@ pub fn decode_latents(
 /// # Errors
 /// If they do not.
 pub fn reconstruct(model: &Model, frames: &Frames) -> Result<Frames, Error> {
-    let shape = frames.shape();
-    model.compression().latent_from_pixel(shape).map_err(RequestError::from)?;
-    let values: Vec<f32> = frames.rgb().iter().map(|byte| *byte as f32 / 127.5 - 1.0).collect();
-    let data = TensorData::new(values, [1, shape.frames, shape.height, shape.width, 3]);
+    model.compression().latent_from_pixel(frames.shape()).map_err(RequestError::from)?;
     let vae = &model.mini.vae;
-    let pixels = vae.decode(vae.encode(Tensor::from_data(data, &model.device)).mean); // [1, Fp, Hp, Wp, 3]
-    Ok(Frames::from_rgb(shape, pixels.into_data().iter::<f32>().map(byte_from_unit).collect()))
+    let pixels = tensor_from_frames(std::slice::from_ref(frames), &model.device); // [1, Fp, Hp, Wp, 3]
+    Ok(frames_from_tensor(vae.decode(vae.encode(pixels).mean)).remove(0))
 }
 
 /// Whether guidance needs a prediction without the prompt: at scale 1 it would cancel out.
@@ -200,11 +198,6 @@ fn decode(
         report(start + count);
     }
     Ok(Frames::from_rgb(pixel, rgb))
-}
-
-/// -1..1 → 0..255, rounded; what lies outside is cut off.
-fn byte_from_unit(value: f32) -> u8 {
-    ((value + 1.0) * 127.5).round() as u8
 }
 
 fn check(cancel: &AtomicBool) -> Result<(), Error> {
@@ -318,13 +311,5 @@ mod tests {
             let last = last.unwrap();
             assert_eq!((last.stage, last.done), (stage, if stage == Stage::Denoise { 1 } else { 2 }));
         }
-    }
-
-    #[test]
-    fn bytes_are_rounded_and_cut_off() {
-        assert_eq!(
-            [-2.0, -1.0, 0.0, 0.999, 1.0, 7.0, f32::NAN].map(byte_from_unit),
-            [0, 0, 128, 255, 255, 255, 0]
-        );
     }
 }

@@ -22,10 +22,6 @@ impl RunFolder {
         Ok(Self(path.to_owned()))
     }
 
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-
     fn checkpoint(&self) -> PathBuf {
         self.0.join("checkpoint.safetensors")
     }

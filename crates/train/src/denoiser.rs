@@ -14,10 +14,12 @@ use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::vae::{Vae, VaeConfig};
 use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary};
 use vidit_models::nn::Init;
+use vidit_models::pixels::frames_from_tensor;
 use vidit_video::{Frames, PixelShape};
 use vidit_weights::{TensorStore, WeightsError, load_into};
 
 use crate::latents::LatentCache;
+use crate::sheet::write_sheet;
 use crate::source::{DataConfig, Source};
 use crate::{OptimizerConfig, RunConfig, Task, TrainError};
 
@@ -199,15 +201,7 @@ impl DenoiserTask {
         let channels =
             |values: &[f32]| Tensor::<1>::from_floats(values, device).reshape([1, 1, 1, 1, latent.channels]);
         let x = x * channels(&self.cache.deviation) + channels(&self.cache.mean);
-        let decoded: Vec<f32> = self.vae.decode(x).into_data().iter::<f32>().collect();
-        decoded
-            .chunks_exact(shape.pixels() * 3)
-            .map(|clip| {
-                let bytes =
-                    clip.iter().map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8).collect();
-                Frames::from_rgb(shape, bytes)
-            })
-            .collect()
+        frames_from_tensor(self.vae.decode(x))
     }
 
     fn tokens(&self, prompt: &str) -> Vec<u32> {
@@ -282,11 +276,7 @@ impl Task for DenoiserTask {
             })
             .collect();
         rows.extend(clips);
-        let rows: Vec<&Frames> = rows.iter().collect();
-        let options = vidit_media::WriteOptions { overwrite: true, ..Default::default() };
-        vidit_media::write_image(&vidit_media::grid(&rows, 8), path, &options)
-            .map_err(|error| TrainError::Data(error.to_string()))?;
-        Ok(())
+        write_sheet(&rows, 8, path)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -20,6 +20,18 @@ pub struct Summary {
     pub folder: PathBuf,
 }
 
+/// The text of a configuration file.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn read_config(path: &Path) -> Result<String, TrainError> {
+    std::fs::read_to_string(path).map_err(|source| TrainError::Io {
+        action: "read",
+        path: path.to_owned(),
+        source,
+    })
+}
+
 fn parse<T: DeserializeOwned>(path: &Path, table: toml::Table) -> Result<T, TrainError> {
     table.try_into().map_err(|error: toml::de::Error| TrainError::Config {
         path: path.to_owned(),
@@ -38,11 +50,7 @@ pub fn train_file(
     stop: &AtomicBool,
     on_step: &mut dyn FnMut(Progress),
 ) -> Result<Summary, TrainError> {
-    let text = std::fs::read_to_string(path).map_err(|source| TrainError::Io {
-        action: "read",
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = read_config(path)?;
     let config_error = |reason: String| TrainError::Config { path: path.to_owned(), reason };
     let mut table: toml::Table =
         text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;

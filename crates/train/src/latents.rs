@@ -7,6 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use rayon::prelude::*;
 use vidit_models::mini::vae::Vae;
+use vidit_models::pixels::tensor_from_frames;
 use vidit_video::{Frames, PixelShape};
 
 use crate::TrainError;
@@ -14,25 +15,6 @@ use crate::source::Source;
 
 /// Pixels that the VAE encodes at once: bounds memory.
 const PIXELS_AT_ONCE: usize = 8 * 25 * 128 * 128;
-
-/// Frames as network input, `[B, Fp, Hp, Wp, 3]` in -1..1.
-///
-/// # Panics
-/// If clips differ in shape.
-pub fn pixels(clips: &[Frames], device: &Device) -> Tensor<5> {
-    let shape = clips[0].shape();
-    let values: Vec<f32> = clips
-        .iter()
-        .flat_map(|clip| {
-            assert_eq!(clip.shape(), shape, "clips of a batch share a shape");
-            clip.rgb().iter().map(|byte| *byte as f32 / 127.5 - 1.0)
-        })
-        .collect();
-    Tensor::from_data(
-        TensorData::new(values, [clips.len(), shape.frames, shape.height, shape.width, 3]),
-        device,
-    )
-}
 
 /// Latents of a source's clips, computed when first asked for.
 ///
@@ -92,7 +74,7 @@ impl LatentCache {
                 .par_iter()
                 .map(|i| Ok(self.source.clip(*i, shape)?.0))
                 .collect::<Result<_, TrainError>>()?;
-            parts.push(self.vae.encode(pixels(&clips, &self.device)).mean);
+            parts.push(self.vae.encode(tensor_from_frames(&clips, &self.device)).mean);
         }
         Ok(Tensor::cat(parts, 0))
     }

@@ -12,12 +12,13 @@ mod latents;
 mod optimizer;
 mod run;
 mod schedule;
+mod sheet;
 mod source;
 pub mod vae;
 
 pub use config::{Decay, OptimizerConfig, Rule, RunConfig};
 pub use error::TrainError;
-pub use file::{Summary, train_file};
-pub use latents::{LatentCache, pixels};
+pub use file::{Summary, read_config, train_file};
+pub use latents::LatentCache;
 pub use run::{Progress, Task, run};
 pub use source::{DataConfig, Source};

@@ -96,6 +96,8 @@ pub fn run<T: Task>(
         }
         (None, false) => folder.truncate_metrics(0)?,
     }
+    // Samples are drawn without tape, from a module whose weights are replaced each time.
+    let untaped = if config.preview_every > 0 { Some(task.model(config.seed, device)?) } else { None };
     let mut logged: BTreeMap<&'static str, (f64, u64)> = BTreeMap::new();
     while optimizer.step < config.steps && !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
@@ -141,8 +143,10 @@ pub fn run<T: Task>(
             averages.metadata.insert("step".into(), done.to_string());
             folder.write_checkpoint(&optimizer.state(), &averages)?;
         }
-        if config.preview_every > 0 && (done % config.preview_every == 0 || done == config.steps) {
-            let averaged = optimizer.apply_average(task.model(config.seed, device)?);
+        if let Some(untaped) = &untaped
+            && (done % config.preview_every == 0 || done == config.steps)
+        {
+            let averaged = optimizer.apply_average(untaped.clone());
             task.preview(&averaged, device, &folder.sample(done))?;
         }
         on_step(Progress {
@@ -152,6 +156,5 @@ pub fn run<T: Task>(
             step_secs,
         });
     }
-    let _ = folder.path();
     Ok(optimizer.step)
 }

@@ -10,9 +10,10 @@ use vidit_data::Random;
 use vidit_diffusion::noise;
 use vidit_models::mini::vae::{Vae, VaeConfig};
 use vidit_models::nn::Init;
+use vidit_models::pixels::{frames_from_tensor, tensor_from_frames};
 use vidit_video::{Frames, PixelShape};
 
-use crate::latents::pixels;
+use crate::sheet::write_sheet;
 use crate::source::{DataConfig, Source};
 use crate::{OptimizerConfig, RunConfig, Task, TrainError};
 
@@ -119,7 +120,7 @@ impl VaeTask {
         let count = self.config.task.batch as u64;
         let crops: Vec<Frames> =
             (0..count).into_par_iter().map(|i| self.crop(first + i)).collect::<Result<_, TrainError>>()?;
-        Ok(pixels(&crops, device))
+        Ok(tensor_from_frames(&crops, device))
     }
 }
 
@@ -169,23 +170,10 @@ impl Task for VaeTask {
     fn preview(&self, model: &Vae, device: &Device, path: &Path) -> Result<(), TrainError> {
         let task = &self.config.task;
         let pixels = self.crops(u64::MAX / 2, device)?; // far beyond what training reaches
-        let count = task.batch;
         let decoded = model.decode(model.encode(pixels.clone()).mean);
-        let shape = PixelShape::new(count * task.frames, task.crop, task.crop);
-        let rows: Vec<Frames> = [pixels, decoded]
-            .map(|x| {
-                let bytes = x
-                    .into_data()
-                    .iter::<f32>()
-                    .map(|v| ((v + 1.0) * 127.5).round().clamp(0.0, 255.0) as u8)
-                    .collect();
-                Frames::from_rgb(shape, bytes)
-            })
-            .into();
-        let options = vidit_media::WriteOptions { overwrite: true, ..Default::default() };
-        vidit_media::write_image(&vidit_media::grid(&[&rows[0], &rows[1]], 16), path, &options)
-            .map_err(|error| TrainError::Data(error.to_string()))?;
-        Ok(())
+        let row = [1, task.batch * task.frames, task.crop, task.crop, 3]; // all crops side by side
+        let rows = frames_from_tensor(Tensor::cat(vec![pixels.reshape(row), decoded.reshape(row)], 0));
+        write_sheet(&rows, 16, path)
     }
 
     fn metadata(&self) -> BTreeMap<String, String> {

@@ -150,14 +150,15 @@ pub struct AttentionGradients {
     pub v: Vec<f32>,
 }
 
-/// The backward pass for the gradient `d_out [B, Lq, N·Dh]` of the output.
+/// The backward pass for the gradient `d_out [B, Lq, N·Dh]` of the output; `out` and `log_sum_exp` are the forward's.
 ///
 /// One task a head, so the sums over queries keep their order whatever the number of threads.
 pub fn backward(
     q: &[f32],
     k: &[f32],
     v: &[f32],
-    attended: &Attended,
+    out: &[f32],
+    log_sum_exp: &[f32],
     d_out: &[f32],
     shape: AttentionShape,
     key_lengths: Option<&[usize]>,
@@ -179,12 +180,12 @@ pub fn backward(
         let length = key_lengths.map_or(keys, |lengths| lengths[b]);
         let query_row = |r: usize| (b * queries + r) * width + head;
         let key_row = |r: usize| (b * keys + r) * width + head;
-        let lse = &attended.log_sum_exp[(b * heads + n) * queries..][..queries];
+        let lse = &log_sum_exp[(b * heads + n) * queries..][..queries];
         // Row sums of out ∘ d_out, the softmax' own term.
         let deltas: Vec<f32> = (0..queries)
             .map(|r| {
                 let at = query_row(r)..query_row(r) + head_dim;
-                attended.out[at.clone()].iter().zip(&d_out[at]).map(|(o, d)| o * d).sum()
+                out[at.clone()].iter().zip(&d_out[at]).map(|(o, d)| o * d).sum()
             })
             .collect();
         let mut dq = vec![0.0; queries * head_dim];

@@ -53,7 +53,17 @@ fn gradients_agree_with_finite_differences() {
                 out.iter().zip(&weights).map(|(o, w)| *o as f64 * *w as f64).sum()
             };
             let attended = forward(&q, &k, &v, *shape, lengths, Precision::F32);
-            let gradients = backward(&q, &k, &v, &attended, &weights, *shape, lengths, Precision::F32);
+            let gradients = backward(
+                &q,
+                &k,
+                &v,
+                &attended.out,
+                &attended.log_sum_exp,
+                &weights,
+                *shape,
+                lengths,
+                Precision::F32,
+            );
             check_gradient("q", &q, &gradients.q, |q| loss(q, &k, &v));
             check_gradient("k", &k, &gradients.k, |k| loss(&q, k, &v));
             check_gradient("v", &v, &gradients.v, |v| loss(&q, &k, v));

@@ -10,7 +10,6 @@ mod vocabulary;
 mod weights;
 
 use burn::module::Module;
-use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use vidit_video::Compression;
 
@@ -59,9 +58,4 @@ pub const DEFAULT_FPS: u32 = 12;
 /// The grid that requests must fit.
 pub fn compression(vae: &vae::VaeConfig, denoiser: &DenoiserConfig) -> Compression {
     vae.compression(denoiser.transformer.patch)
-}
-
-/// Where a new model's weights begin.
-pub fn init(seed: u64, device: &Device) -> Init {
-    Init::new(seed, device)
 }
