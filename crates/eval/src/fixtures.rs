@@ -3,7 +3,7 @@
 use vidit_data::Random;
 use vidit_video::Frames;
 
-/// Blurs over 3 × 3 pixels and adds noise of single pixels and of blocks of 8 × 8: 25–30 dB.
+/// Blurs over 3 × 3 pixels and adds noise of single pixels and of blocks of 8 × 8, as a young VAE does.
 pub(crate) fn degrade(frames: &mut Frames) {
     let shape = frames.shape();
     let (height, width) = (shape.height, shape.width);

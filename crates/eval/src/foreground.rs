@@ -56,7 +56,7 @@ const THRESHOLD_MAX: f32 = 32.0;
 const PART_WEIGHT_MIN: f32 = 0.01;
 /// Parts further away than this fraction of the frame are not the object's.
 const PART_GAP_MAX: f32 = 0.10;
-/// An object covers at least this fraction of the frame; the smallest that is composed covers ten times as much.
+/// An object covers at least this fraction of the frame: far less than any that is composed.
 const AREA_MIN: f32 = 0.0015;
 
 impl Plane {

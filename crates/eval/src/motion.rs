@@ -17,7 +17,7 @@ pub struct Features {
     pub growth: f32,
 }
 
-/// Crossings run over at least 0.32 of the frame; objects that animate in place sway by less than half of it.
+/// Crossings run over at least 0.32 of the frame; half of that parts them from objects that sway in place.
 const WAY_MIN: f32 = 0.17;
 /// Circles have a radius of at least 0.16.
 const TURN_MIN: f32 = 0.08;
