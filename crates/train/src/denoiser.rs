@@ -12,10 +12,10 @@ use vidit_diffusion::sampler::Sampler;
 use vidit_diffusion::schedule::{LevelDistribution, sigmas};
 use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::vae::{Vae, VaeConfig};
-use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary};
+use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary, compression};
 use vidit_models::nn::Init;
 use vidit_models::pixels::frames_from_tensor;
-use vidit_video::{Frames, PixelShape};
+use vidit_video::{Compression, Frames, PixelShape};
 use vidit_weights::{TensorStore, WeightsError, load_into};
 
 use crate::latents::LatentCache;
@@ -85,6 +85,9 @@ pub struct Bucket {
     pub height: usize,
     /// Width in pixels.
     pub width: usize,
+    /// Side in pixels of a square part to learn from, around the main object where that is known; absent: the whole.
+    /// Attention knows positions by their differences alone, so what is learned in windows holds in whole clips.
+    pub window: Option<usize>,
     /// Clips a batch.
     pub batch: usize,
     /// How often the bucket is drawn, relative to the others.
@@ -94,6 +97,23 @@ pub struct Bucket {
 impl Bucket {
     fn shape(&self) -> PixelShape {
         PixelShape::new(self.frames, self.height, self.width)
+    }
+
+    fn check(&self, compression: &Compression) -> Result<(), TrainError> {
+        let wrong = |reason: String| TrainError::Data(format!("a bucket of {}: {reason}", self.shape()));
+        if self.batch == 0 {
+            return Err(wrong("`batch` must be at least 1, found `0`".into()));
+        }
+        compression.latent_from_pixel(self.shape()).map_err(|error| wrong(error.to_string()))?;
+        let multiple = compression.pixels_per_token();
+        match self.window {
+            Some(side) if side == 0 || side % multiple != 0 || side > self.height.min(self.width) => {
+                Err(wrong(format!(
+                    "`window` must be a multiple of {multiple} and fit into the clip, found `{side}`"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 }
 
@@ -135,6 +155,9 @@ impl DenoiserTask {
         let vae_store = TensorStore::read(&config.task.vae)?;
         let vae_config: VaeConfig = serde_json::from_str(vae_store.text("vae")?)
             .map_err(|error| WeightsError::Metadata { key: "vae".into(), reason: error.to_string() })?;
+        for bucket in &config.task.buckets {
+            bucket.check(&compression(&vae_config, &config.model))?;
+        }
         let vae = load_into(Vae::new(&vae_config, &mut Init::new(0, device)), &vae_store)?;
         let source = Source::open(&config.task.data, config.run.seed)?;
         let vocabulary = Vocabulary::learn(source.corpus().into_iter(), config.task.word_count_min);
@@ -177,11 +200,9 @@ impl DenoiserTask {
         const STEPS: usize = 20;
         const GUIDANCE: f32 = 3.0;
         let batch = prompts.len();
-        let compression = vidit_models::mini::compression(
-            &serde_json::from_str(&self.vae_store.metadata["vae"]).expect("read before"),
-            &self.config.model,
-        );
-        let latent = compression.latent_from_pixel(shape).expect("preview sizes are legal");
+        let vae = serde_json::from_str(&self.vae_store.metadata["vae"]).expect("read before");
+        let latent =
+            compression(&vae, &self.config.model).latent_from_pixel(shape).expect("preview sizes are legal");
         let dims = [batch, latent.frames, latent.height, latent.width, latent.channels];
         let mut tokens: Vec<Vec<u32>> = prompts.iter().map(|p| self.tokens(p)).collect();
         tokens.extend(std::iter::repeat_n(self.vocabulary.encode(""), batch));
@@ -230,7 +251,8 @@ impl Task for DenoiserTask {
         let bucket = self.bucket(&mut random);
         let (shape, batch) = (bucket.shape(), bucket.batch);
         let indices: Vec<u64> = (0..batch).map(|_| random.bits() % self.cache.source().len()).collect();
-        let clean = self.cache.batch(shape, &indices, device)?;
+        let window = bucket.window.map(|side| side / 8);
+        let clean = self.cache.batch(shape, window, &indices, &mut random, device)?;
         // Levels are drawn from equal parts of 0..1, so that each batch sees low and high ones.
         let mut levels = Vec::with_capacity(batch);
         let mut prompts = Vec::with_capacity(batch);

@@ -1,11 +1,13 @@
 //! Clips as latents: encoded by the frozen VAE, normalised, kept in memory as half floats.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Mutex;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use rayon::prelude::*;
+use vidit_data::Random;
 use vidit_models::mini::vae::Vae;
 use vidit_models::pixels::tensor_from_frames;
 use vidit_video::{Frames, PixelShape};
@@ -27,7 +29,15 @@ pub struct LatentCache {
     pub mean: Vec<f32>,
     /// Deviation of each channel, before normalisation.
     pub deviation: Vec<f32>,
-    kept: Mutex<HashMap<(PixelShape, u64), Vec<f16>>>,
+    kept: Mutex<HashMap<(PixelShape, u64), Kept>>,
+}
+
+/// One clip.
+struct Kept {
+    /// Normalised, `[F, H, W, C]`.
+    latents: Vec<f16>,
+    /// Of the main object in the first frame, fractions of width and height, where known.
+    centre: Centre,
 }
 
 impl LatentCache {
@@ -45,7 +55,7 @@ impl LatentCache {
         let kept = Mutex::new(HashMap::new());
         let mut cache = Self { source, vae, device: device.clone(), mean: vec![], deviation: vec![], kept };
         let indices: Vec<u64> = (0..clips.min(cache.source.len())).collect();
-        let latents = cache.encode(shape, &indices)?; // [B, F, H, W, C]
+        let (latents, _) = cache.encode(shape, &indices)?; // [B, F, H, W, C]
         let channels = latents.dims()[4];
         let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
         let rows = (values.len() / channels) as f64;
@@ -65,28 +75,35 @@ impl LatentCache {
         &self.source
     }
 
-    /// Raw latents of these clips, `[B, F, H, W, C]`.
-    fn encode(&self, shape: PixelShape, indices: &[u64]) -> Result<Tensor<5>, TrainError> {
+    /// Raw latents of these clips, `[B, F, H, W, C]`, and the centres of their main objects.
+    fn encode(&self, shape: PixelShape, indices: &[u64]) -> Result<(Tensor<5>, Vec<Centre>), TrainError> {
         let at_once = (PIXELS_AT_ONCE / shape.pixels()).max(1);
-        let mut parts = Vec::new();
+        let (mut parts, mut centres) = (Vec::new(), Vec::new());
         for indices in indices.chunks(at_once) {
-            let clips: Vec<Frames> = indices
-                .par_iter()
-                .map(|i| Ok(self.source.clip(*i, shape)?.0))
-                .collect::<Result<_, TrainError>>()?;
-            parts.push(self.vae.encode(tensor_from_frames(&clips, &self.device)).mean);
+            let clips: Vec<(Frames, Centre)> =
+                indices.par_iter().map(|i| self.source.clip(*i, shape)).collect::<Result<_, TrainError>>()?;
+            let (frames, found): (Vec<Frames>, Vec<Centre>) = clips.into_iter().unzip();
+            parts.push(self.vae.encode(tensor_from_frames(&frames, &self.device)).mean);
+            centres.extend(found);
         }
-        Ok(Tensor::cat(parts, 0))
+        Ok((Tensor::cat(parts, 0), centres))
     }
 
-    /// Normalised latents of these clips on `device`, `[B, F, H, W, C]`.
+    /// Normalised latents of these clips on `device`: whole, `[B, F, H, W, C]`, or of each a square `window` of so many
+    /// cells around where its main object begins, `[B, F, window, window, C]`. `random` moves windows by up to a quarter
+    /// of their side, and places those of clips without a known object.
     ///
     /// # Errors
     /// If a clip cannot be read.
+    ///
+    /// # Panics
+    /// If the window is larger than the clips' latents.
     pub fn batch(
         &self,
         shape: PixelShape,
+        window: Option<usize>,
         indices: &[u64],
+        random: &mut Random,
         device: &Device,
     ) -> Result<Tensor<5>, TrainError> {
         let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -95,21 +112,127 @@ impl LatentCache {
         missing.sort_unstable();
         missing.dedup();
         let channels = self.mean.len();
+        let grid = Grid {
+            frames: (shape.frames - 1) / 4 + 1,
+            height: shape.height / 8,
+            width: shape.width / 8,
+            channels,
+        };
         if !missing.is_empty() {
-            let values: Vec<f32> = self.encode(shape, &missing)?.into_data().iter::<f32>().collect();
-            for (index, clip) in missing.iter().zip(values.chunks_exact(values.len() / missing.len())) {
-                let normalised = clip
-                    .iter()
-                    .enumerate()
-                    .map(|(i, v)| f16::from_f32((v - self.mean[i % channels]) / self.deviation[i % channels]))
-                    .collect();
-                kept.insert((shape, *index), normalised);
+            let (latents, centres) = self.encode(shape, &missing)?;
+            let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
+            let clips = values.chunks_exact(grid.len()).zip(centres);
+            for (index, (clip, centre)) in missing.iter().zip(clips) {
+                let normalised = |(i, v): (usize, &f32)| {
+                    f16::from_f32((v - self.mean[i % channels]) / self.deviation[i % channels])
+                };
+                let latents = clip.iter().enumerate().map(normalised).collect();
+                kept.insert((shape, *index), Kept { latents, centre });
             }
         }
-        let values: Vec<f32> =
-            indices.iter().flat_map(|i| kept[&(shape, *i)].iter().map(|v| v.to_f32())).collect();
-        let frames = (shape.frames - 1) / 4 + 1;
-        let dims = [indices.len(), frames, shape.height / 8, shape.width / 8, channels];
-        Ok(Tensor::from_data(TensorData::new(values, dims), device))
+        let (height, width) = window.map_or((grid.height, grid.width), |side| (side, side));
+        let mut values = Vec::with_capacity(indices.len() * grid.frames * height * width * channels);
+        for index in indices {
+            let Kept { latents, centre } = &kept[&(shape, *index)];
+            let corner = match window {
+                None => (0, 0),
+                Some(side) => grid.corner(side, *centre, random),
+            };
+            let rows = grid.rows(corner, (height, width));
+            values.extend(rows.flat_map(|row| &latents[row]).map(|value| value.to_f32()));
+        }
+        Ok(Tensor::from_data(
+            TensorData::new(values, [indices.len(), grid.frames, height, width, channels]),
+            device,
+        ))
+    }
+}
+
+/// Centre of an object, fractions of width and height.
+type Centre = Option<(f32, f32)>;
+
+/// Sizes of one clip's latents.
+#[derive(Clone, Copy)]
+struct Grid {
+    frames: usize,
+    height: usize,
+    width: usize,
+    channels: usize,
+}
+
+impl Grid {
+    fn len(&self) -> usize {
+        self.frames * self.height * self.width * self.channels
+    }
+
+    /// Upper left cell `(y, x)` of a window around an object.
+    fn corner(&self, side: usize, centre: Centre, random: &mut Random) -> (usize, usize) {
+        let mut along = |length: usize, centre: Option<f32>| {
+            let room = (length - side) as f32;
+            let share = random.unit();
+            let start = match centre {
+                Some(c) => c * length as f32 - side as f32 / 2.0 + (share - 0.5) * side as f32 / 2.0,
+                None => share * (room + 1.0) - 0.5,
+            };
+            start.round().clamp(0.0, room) as usize
+        };
+        (along(self.height, centre.map(|c| c.1)), along(self.width, centre.map(|c| c.0)))
+    }
+
+    /// Where the rows of a window lie in the clip's values, frame by frame.
+    fn rows(
+        self,
+        (top, left): (usize, usize),
+        (height, width): (usize, usize),
+    ) -> impl Iterator<Item = Range<usize>> {
+        (0..self.frames).flat_map(move |frame| {
+            (top..top + height).map(move |y| {
+                let start = ((frame * self.height + y) * self.width + left) * self.channels;
+                start..start + width * self.channels
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRID: Grid = Grid { frames: 2, height: 4, width: 6, channels: 3 };
+
+    #[test]
+    fn a_window_is_the_same_rectangle_of_every_frame() {
+        let values: Vec<usize> = (0..GRID.len()).collect();
+        let found: Vec<usize> = GRID.rows((1, 2), (2, 2)).flat_map(|row| values[row].to_vec()).collect();
+        let mut expected = Vec::new();
+        for frame in 0..2 {
+            for y in 1..3 {
+                for x in 2..4 {
+                    expected.extend((0..3).map(|c| ((frame * 4 + y) * 6 + x) * 3 + c));
+                }
+            }
+        }
+        assert_eq!(found, expected);
+        let whole: Vec<usize> = GRID.rows((0, 0), (4, 6)).flat_map(|row| values[row].to_vec()).collect();
+        assert_eq!(whole, values);
+    }
+
+    #[test]
+    fn windows_lie_around_the_object_and_inside_the_clip() {
+        let grid = Grid { frames: 1, height: 16, width: 24, channels: 1 };
+        let mut random = Random::new(1, 0);
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..500 {
+            // The object at row 8, column 18: a window of 8 begins at 4 and 14, moved by up to 2.
+            let (y, x) = grid.corner(8, Some((0.75, 0.5)), &mut random);
+            assert!((2..=6).contains(&y) && (12..=16).contains(&x), "{y} {x}");
+            seen.insert((y, x));
+            let (y, x) = grid.corner(8, Some((1.0, 0.0)), &mut random);
+            assert_eq!((y, x), (0, 16), "at the edge");
+            let (y, x) = grid.corner(8, None, &mut random);
+            assert!(y <= 8 && x <= 16);
+        }
+        assert_eq!(seen.len(), 25, "every place is drawn");
+        assert_eq!(grid.corner(16, Some((0.0, 0.9)), &mut random).0, 0, "no room is no choice");
     }
 }

@@ -101,6 +101,7 @@ weight = 0.5
 frames = 5
 height = 32
 width = 48
+window = 32
 batch = 2
 weight = 0.5
 [run]
@@ -190,6 +191,17 @@ fn a_run_is_never_overwritten_and_never_resumed_from_nothing() {
     assert!(train(&broken, false, |_| {}).unwrap_err().to_string().contains("`gan`"));
     let broken = write(&folder.0, "typo.toml", &text.replace("warmup", "warm_up"));
     assert!(train(&broken, false, |_| {}).unwrap_err().to_string().contains("warm_up"));
+    let config = std::fs::read_to_string(denoiser_config(&folder.0, "denoiser", 1)).unwrap();
+    for (right, wrong, named) in [
+        ("window = 32", "window = 24", "multiple of 16"),
+        ("window = 32", "window = 48", "fit into the clip"),
+        ("batch = 2", "batch = 0", "`batch`"),
+        ("frames = 1\n", "frames = 3\n", "4n+1"),
+    ] {
+        let broken = write(&folder.0, "bucket.toml", &config.replacen(right, wrong, 1));
+        let error = train(&broken, false, |_| {}).unwrap_err().to_string();
+        assert!(error.contains(named) && error.contains("bucket"), "{wrong}: {error}");
+    }
 }
 
 #[test]
