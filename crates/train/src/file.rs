@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::Device;
 use serde::de::DeserializeOwned;
-use vidit_weights::TensorStore;
+use vidit_weights::{StoredType, TensorStore};
 
 use crate::denoiser::DenoiserTask;
 use crate::vae::VaeTask;
@@ -39,8 +39,8 @@ fn parse<T: DeserializeOwned>(path: &Path, table: toml::Table) -> Result<T, Trai
     })
 }
 
-/// Trains what the file describes (`kind = "vae"` or `"denoiser"`). A finished denoiser run leaves `model.safetensors`,
-/// the whole model, beside its checkpoint.
+/// Trains what the file describes (`kind = "vae"` or `"denoiser"`). A denoiser run, finished or stopped, leaves
+/// `model.safetensors` beside its checkpoint: the whole model as far as it has learned, to generate with.
 ///
 /// # Errors
 /// If the file cannot be read or understood, and as [`run`].
@@ -76,11 +76,12 @@ pub fn train_file(
             let (run_config, optimizer) = (config.run.clone(), config.optimizer.clone());
             let task = DenoiserTask::new(config, &device)?;
             let steps = run(&task, &run_config, &optimizer, &device, resume, stop, on_step)?;
-            let averages = TensorStore::read(&run_config.folder.join("weights.safetensors"))?;
-            let model = task.assemble(&averages);
-            model
-                .store
-                .write(&run_config.folder.join("model.safetensors"), |_| vidit_weights::StoredType::F16)?;
+            // Stopped before its first step, a run has no weights yet.
+            if steps > 0 {
+                let averages = TensorStore::read(&run_config.folder.join("weights.safetensors"))?;
+                let path = run_config.folder.join("model.safetensors");
+                task.assemble(&averages).store.write(&path, |_| StoredType::F16)?;
+            }
             Ok(Summary { steps, folder: run_config.folder })
         }
         other => Err(config_error(format!("kind `{other}` is unknown\nhint: `vae` or `denoiser`"))),

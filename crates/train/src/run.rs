@@ -99,6 +99,13 @@ pub fn run<T: Task>(
     // Samples are drawn without tape, from a module whose weights are replaced each time.
     let untaped = if config.preview_every > 0 { Some(task.model(config.seed, device)?) } else { None };
     let mut logged: BTreeMap<&'static str, (f64, u64)> = BTreeMap::new();
+    let keep = |optimizer: &Optimizer| {
+        let mut averages = optimizer.averages();
+        averages.metadata = task.metadata();
+        averages.metadata.insert("step".into(), optimizer.step.to_string());
+        folder.write_checkpoint(&optimizer.state(), &averages)
+    };
+    let mut kept = optimizer.step;
     while optimizer.step < config.steps && !stop.load(Ordering::Relaxed) {
         let started = Instant::now();
         let step = optimizer.step;
@@ -136,12 +143,9 @@ pub fn run<T: Task>(
             }
             folder.append_metrics(&line)?;
         }
-        let last = done == config.steps || stop.load(Ordering::Relaxed);
-        if done % config.checkpoint_every == 0 || last {
-            let mut averages = optimizer.averages();
-            averages.metadata = task.metadata();
-            averages.metadata.insert("step".into(), done.to_string());
-            folder.write_checkpoint(&optimizer.state(), &averages)?;
+        if done % config.checkpoint_every == 0 || done == config.steps {
+            keep(&optimizer)?;
+            kept = done;
         }
         if let Some(untaped) = &untaped
             && (done % config.preview_every == 0 || done == config.steps)
@@ -155,6 +159,9 @@ pub fn run<T: Task>(
             loss: loss_sum / config.accumulate as f32,
             step_secs,
         });
+    }
+    if kept < optimizer.step {
+        keep(&optimizer)?;
     }
     Ok(optimizer.step)
 }

@@ -1,7 +1,7 @@
 //! Tiny runs: resumption to the bit, pinned first losses, and learning at all.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use vidit_train::{Progress, TrainError, train_file};
 use vidit_weights::TensorStore;
@@ -175,6 +175,27 @@ fn a_broken_run_resumes_to_the_same_bits() {
         assert_eq!(losses(&whole), losses(&broken), "{kind}: metrics differ");
     }
     assert!(path.join("denoiser-whole/model.safetensors").exists());
+}
+
+#[test]
+fn a_stopped_denoiser_leaves_its_model_so_far_and_one_stopped_at_once_leaves_none() {
+    let folder = Folder::new("stopped");
+    let path = &folder.0;
+    train(&vae_config(path, "vae", 1, 5), false, |_| {}).unwrap();
+    let config = denoiser_config(path, "denoiser", 50);
+    let stop = AtomicBool::new(true);
+    assert_eq!(train_file(&config, false, &stop, &mut |_| {}).unwrap().steps, 0);
+    assert!(!path.join("denoiser/model.safetensors").exists());
+    stop.store(false, Ordering::SeqCst);
+    let mut raise = |progress: Progress| stop.store(progress.step == 3, Ordering::SeqCst);
+    assert_eq!(train_file(&config, false, &stop, &mut raise).unwrap().steps, 3);
+    let model = file(path, "denoiser", "model.safetensors");
+    assert!(TensorStore::from_bytes("model", &model).unwrap().tensors.len() > 50);
+    // Nothing of what was done is done again.
+    let mut first = None;
+    train(&denoiser_config(path, "denoiser", 5), true, |progress| first = first.or(Some(progress.step)))
+        .unwrap();
+    assert_eq!(first, Some(4));
 }
 
 #[test]
