@@ -123,21 +123,12 @@ pub struct Generate {
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub fps: u32,
 
-    /// Sampling steps: more are slower and finer
-    #[arg(long, value_name = "N", default_value_t = Request::STEPS)]
-    pub steps: usize,
-
-    /// How strongly the prompt is followed; 1 is neutral
-    #[arg(long, value_name = "G", default_value_t = Request::GUIDANCE, allow_negative_numbers = true)]
-    pub guidance: f32,
+    #[command(flatten)]
+    pub sampling: Sampling,
 
     /// What the video should not show
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub negative: OsString,
-
-    /// How noise becomes video
-    #[arg(long, value_name = "NAME", default_value = Request::SAMPLER.name(), value_parser = sampler_names())]
-    pub sampler: String,
 
     /// Start from the tensor `latents` [F, H, W, C] of this safetensors file, taken as it is for the noise at σ = 1,
     /// instead of from seeded noise
@@ -247,6 +238,60 @@ pub struct Train {
     pub compute: Compute,
 }
 
+#[derive(Debug, Subcommand)]
+pub enum Eval {
+    /// Score a `mini` on prompts that its training never saw
+    Mini(EvalMini),
+}
+
+/// How a clip is drawn.
+#[derive(Debug, ClapArgs)]
+pub struct Sampling {
+    /// Sampling steps: more are slower and finer
+    #[arg(long, value_name = "N", default_value_t = Request::STEPS)]
+    pub steps: usize,
+
+    /// How strongly the prompt is followed; 1 is neutral
+    #[arg(long, value_name = "G", default_value_t = Request::GUIDANCE, allow_negative_numbers = true)]
+    pub guidance: f32,
+
+    /// How noise becomes video
+    #[arg(long, value_name = "NAME", default_value = Request::SAMPLER.name(), value_parser = sampler_names())]
+    pub sampler: String,
+}
+
+impl Sampling {
+    /// The request, drawn in this way.
+    pub fn apply(&self, request: Request) -> Request {
+        Request {
+            steps: self.steps,
+            guidance: self.guidance,
+            sampler: Sampler::from_name(&self.sampler).expect("the parser lets known names through alone"),
+            ..request
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct EvalMini {
+    /// At most so many prompts instead of 300, taken from the three languages in turn
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: Option<u32>,
+
+    /// Chooses the prompts and the noise
+    #[arg(long, value_name = "N", default_value_t = EvalOptions::default().seed)]
+    pub seed: u64,
+
+    #[command(flatten)]
+    pub sampling: Sampling,
+
+    #[command(flatten)]
+    pub speech: Speech,
+
+    #[command(flatten)]
+    pub network: Network,
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct Completions {
     /// Which shell
@@ -289,27 +334,4 @@ mod tests {
             assert!(parse_size(bad).is_err(), "{bad}");
         }
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub enum Eval {
-    /// Score a `mini` on prompts that its training never saw
-    Mini(EvalMini),
-}
-
-#[derive(Debug, ClapArgs)]
-pub struct EvalMini {
-    /// At most so many prompts instead of 300, taken from the three languages in turn
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: Option<u32>,
-
-    /// Chooses the prompts and the noise
-    #[arg(long, value_name = "N", default_value_t = EvalOptions::default().seed)]
-    pub seed: u64,
-
-    #[command(flatten)]
-    pub speech: Speech,
-
-    #[command(flatten)]
-    pub network: Network,
 }

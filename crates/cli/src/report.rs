@@ -5,6 +5,7 @@ use std::io;
 use std::process::ExitCode;
 
 use vidit_pipeline::{Error, RequestError};
+use vidit_train::TrainError;
 
 /// What every command returns.
 pub type Outcome = Result<(), Failure>;
@@ -31,10 +32,11 @@ impl Failure {
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
-    /// Sorts errors of the pipeline; all others are failures.
+    /// Sorts errors of the pipeline and the trainer; all others are failures.
     fn from(error: E) -> Self {
         let error = error.into();
-        if error.is::<RequestError>() {
+        let wrong_training = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage);
+        if error.is::<RequestError>() || wrong_training {
             return Self::Usage(error);
         }
         match error.downcast_ref::<Error>() {

@@ -105,7 +105,8 @@ pub fn evaluate<E: Into<Box<dyn Error + Send + Sync>>>(
         return Err(EvalError::NoPrompts);
     }
     let total = targets.len();
-    let (mut generated, mut real, mut decibels) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut generated, mut real, mut rebuilt, mut decibels) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for (index, target) in targets.iter().enumerate() {
         go_on(stop, index, total)?;
         let mut random = Random::new(options.seed, index as u64);
@@ -116,31 +117,35 @@ pub fn evaluate<E: Into<Box<dyn Error + Send + Sync>>>(
         go_on(stop, index, total)?;
         let scene = Scene::new_for(pack, target.object, target.motion, target.colour, random.bits());
         let clip = render(pack, &scene, DEFAULT_SHAPE).frames;
-        let rebuilt = reconstruct(&clip).map_err(|error| EvalError::Reconstruct {
+        let again = reconstruct(&clip).map_err(|error| EvalError::Reconstruct {
             object: pack.objects()[target.object].id.clone(),
             source: error.into(),
         })?;
-        if rebuilt.shape() != clip.shape() {
-            let (expected, found) = (clip.shape().to_string(), rebuilt.shape().to_string());
+        if again.shape() != clip.shape() {
+            let (expected, found) = (clip.shape().to_string(), again.shape().to_string());
             return Err(EvalError::Shape { expected, found });
         }
         real.push(Sighting::of(judge, &clip));
-        decibels.push(psnr(&clip, &rebuilt));
+        rebuilt.push(Sighting::of(judge, &again));
+        decibels.push(psnr(&clip, &again));
         on_progress(EvalProgress { done: index + 1, total });
     }
 
     let languages = by_language(&targets, &generated);
     let object_name = |object: usize| pack.objects()[object].id.clone();
     let pairs = || targets.iter().zip(&generated);
+    let against =
+        |seen: &[Sighting]| Scores::of(targets.iter().zip(seen).map(|(target, seen)| seen.right(target)));
     let object_chance = 1.0 / pack.objects().len() as f64;
     let (motion_chance, colour_chance) = (1.0 / Motion::ALL.len() as f64, 1.0 / Colour::ALL.len() as f64);
     Ok(MiniReport {
         prompts: total,
         seed: options.seed,
-        generated: Scores::of(pairs().map(|(target, seen)| seen.right(target))),
+        generated: against(&generated),
         language_gap: gap(&languages),
         languages,
-        real: Scores::of(targets.iter().zip(&real).map(|(target, seen)| seen.right(target))),
+        real: against(&real),
+        rebuilt: against(&rebuilt),
         shuffled: shuffled(&targets, &generated),
         chance: Chance {
             object: object_chance,

@@ -99,6 +99,8 @@ pub struct MiniReport {
     pub language_gap: Scores,
     /// Real clips of the very same combinations: the most that the judge can give.
     pub real: Scores,
+    /// The same clips encoded and decoded by the model's VAE: the most that its denoiser can give.
+    pub rebuilt: Scores,
     /// Generated clips against the prompts of all others, the mean over every way to shuffle; it must be near
     /// [`MiniReport::chance`]. `None` for a single prompt.
     pub shuffled: Option<Scores>,
@@ -138,6 +140,7 @@ impl fmt::Display for MiniReport {
         }
         row(f, "  largest difference", "", self.language_gap.columns())?;
         scores(f, "real clips", &self.real)?;
+        scores(f, "  through the VAE", &self.rebuilt)?;
         if let Some(shuffled) = &self.shuffled {
             scores(f, "shuffled prompts", shuffled)?;
         }

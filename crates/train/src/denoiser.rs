@@ -100,7 +100,7 @@ impl Bucket {
     }
 
     fn check(&self, compression: &Compression) -> Result<(), TrainError> {
-        let wrong = |reason: String| TrainError::Data(format!("a bucket of {}: {reason}", self.shape()));
+        let wrong = |reason: String| TrainError::Setting(format!("a bucket of {}: {reason}", self.shape()));
         if self.batch == 0 {
             return Err(wrong("`batch` must be at least 1, found `0`".into()));
         }
@@ -142,13 +142,13 @@ impl DenoiserTask {
     /// If the VAE cannot be read or a name in the configuration is unknown.
     pub fn new(config: DenoiserTraining, device: &Device) -> Result<Self, TrainError> {
         let levels = LevelDistribution::from_name(&config.task.levels).ok_or_else(|| {
-            TrainError::Data(format!(
+            TrainError::Setting(format!(
                 "levels `{}` are unknown\nhint: `uniform` or `logit-normal`",
                 config.task.levels
             ))
         })?;
         if config.task.buckets.is_empty() {
-            return Err(TrainError::Data(
+            return Err(TrainError::Setting(
                 "no buckets\nhint: `[[task.buckets]]` names a size of clips".into(),
             ));
         }

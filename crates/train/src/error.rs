@@ -13,6 +13,9 @@ pub enum TrainError {
         /// What is wrong.
         reason: String,
     },
+    /// A value of the configuration that cannot be used.
+    #[error("training configuration: {0}")]
+    Setting(String),
     /// The file system said no.
     #[error("cannot {action} `{path}`: {source}")]
     Io {
@@ -44,4 +47,11 @@ pub enum TrainError {
         /// The run's folder.
         folder: PathBuf,
     },
+}
+
+impl TrainError {
+    /// Whether the caller asked for what cannot be done, as opposed to work that failed.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, Self::Config { .. } | Self::Setting(_) | Self::Resume(_))
+    }
 }

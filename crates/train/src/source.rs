@@ -57,11 +57,11 @@ impl Source {
     pub fn open(config: &DataConfig, seed: u64) -> Result<Self, TrainError> {
         match config {
             DataConfig::Emoji { clips: 0 } => {
-                Err(TrainError::Data("`clips` must be at least 1, found `0`".into()))
+                Err(TrainError::Setting("`clips` must be at least 1, found `0`".into()))
             }
             DataConfig::Emoji { clips } => Ok(Self::Emoji { pack: Pack::embedded(), seed, clips: *clips }),
             DataConfig::Folder { fps, .. } if !(fps.is_finite() && *fps > 0.0) => {
-                Err(TrainError::Data(format!("`fps` must be positive, found `{fps}`")))
+                Err(TrainError::Setting(format!("`fps` must be positive, found `{fps}`")))
             }
             DataConfig::Folder { path, fps } => {
                 let folder = ClipFolder::open(path).map_err(|error| TrainError::Data(error.to_string()))?;

@@ -79,7 +79,7 @@ impl VaeTask {
             || task.frames % 4 != 1
             || task.crop % 8 != 0
         {
-            return Err(TrainError::Data(format!(
+            return Err(TrainError::Setting(format!(
                 "crops of {} frames and {} pixels do not fit clips of {} and {}\nhint: frames are 4n+1, sides multiples of 8",
                 task.frames, task.crop, task.clip_frames, task.clip
             )));

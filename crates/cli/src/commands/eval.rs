@@ -23,8 +23,8 @@ pub fn mini(args: EvalMini) -> Outcome {
         &pack,
         &judge,
         &mut |prompt, seed| {
-            let request =
-                Request { seed: Some(seed), ..Request::new(prompt) }.validate(&model, &Limits::default())?;
+            let request = Request { seed: Some(seed), ..args.sampling.apply(Request::new(prompt)) };
+            let request = request.validate(&model, &Limits::default())?;
             generate(&model, &request, |_| {}, stop).map(|made| made.frames)
         },
         &mut |frames| reconstruct(&model, frames),

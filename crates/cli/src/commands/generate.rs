@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::anyhow;
 use serde_json::json;
 use vidit_media::{WriteOptions, check_clip, check_target, file_stem_from_prompt, free_name, write_video};
-use vidit_pipeline::{Generated, Latents, Limits, Model, Request, Sampler, ValidRequest, generate};
+use vidit_pipeline::{Generated, Latents, Limits, Model, Request, ValidRequest, generate};
 use vidit_video::PixelShape;
 
 use super::model;
@@ -61,10 +61,7 @@ fn request(args: &Generate, limits: &Limits) -> Result<Request, Failure> {
         shape: PixelShape::new(frames(args, limits)?, args.size.height, args.size.width),
         fps: args.fps,
         seed: args.seed,
-        steps: args.steps,
-        guidance: args.guidance,
-        sampler: Sampler::from_name(&args.sampler).expect("the parser lets known names through alone"),
-        ..Request::new(utf8("prompt", &args.prompt)?)
+        ..args.sampling.apply(Request::new(utf8("prompt", &args.prompt)?))
     })
 }
 

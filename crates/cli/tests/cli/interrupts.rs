@@ -12,8 +12,13 @@ const REACTION_MAX: Duration = Duration::from_secs(2);
 
 /// Starts a run, interrupts it after a while, and waits for it.
 fn interrupted(place: &Place, args: &[&str], after: Duration) -> (Run, Duration) {
+    interrupted_when(place, args, || thread::sleep(after))
+}
+
+/// Starts a run, interrupts it when `wait` returns, and waits for it.
+fn interrupted_when(place: &Place, args: &[&str], wait: impl FnOnce()) -> (Run, Duration) {
     let child = place.command(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    thread::sleep(after);
+    wait();
     let sent = Instant::now();
     let kill = Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
     assert!(kill.success());
@@ -41,4 +46,71 @@ fn composing_stops_at_once_and_leaves_nothing() {
     assert_eq!(run.code, Some(130), "{}", run.stderr);
     assert!(took < REACTION_MAX, "{took:?}");
     assert!(place.names().is_empty(), "left behind: {:?}", place.names());
+}
+
+#[test]
+fn training_keeps_what_it_has_learned_and_goes_on() {
+    let place = Place::new();
+    let config = |steps: u64| {
+        let text = format!(
+            r#"
+kind = "vae"
+[model]
+latent_channels = 4
+fine_width = 8
+coarse_width = 16
+encoder_blocks = 1
+decoder_blocks = 1
+[task]
+batch = 1
+frames = 5
+crop = 16
+clip_frames = 5
+clip = 32
+data = {{ emoji = {{ clips = 10 }} }}
+squared = 4.0
+divergence = 1e-4
+latent_noise = 0.0
+[run]
+folder = "run"
+seed = 1
+steps = {steps}
+checkpoint_every = 1000000
+log_every = 1
+[optimizer]
+learning_rate = 1e-3
+warmup = 1
+decay = "constant"
+final_fraction = 1.0
+beta1 = 0.9
+beta2 = 0.99
+weight_decay = 0.0
+clip_norm = 1.0
+ema = 0.9
+"#
+        );
+        std::fs::write(place.file("a.toml"), text).unwrap();
+    };
+    let lines = || std::fs::read_to_string(place.file("run/metrics.jsonl")).map_or(0, |t| t.lines().count());
+    config(1_000_000);
+    let (run, took) = interrupted_when(&place, &["train", "a.toml"], || {
+        let started = Instant::now();
+        while lines() < 3 {
+            assert!(started.elapsed() < Duration::from_secs(60), "no step was done");
+            thread::sleep(Duration::from_millis(20));
+        }
+    });
+    assert_eq!(run.code, Some(130), "{}", run.stderr);
+    assert!(took < REACTION_MAX, "{took:?}");
+    let steps = lines();
+    let told =
+        format!("interrupted: step {steps} of 1000000 is kept in `run`; `vidit train a.toml --resume`");
+    assert!(run.stderr.starts_with(&told), "{}", run.stderr);
+    config(steps as u64 + 2);
+    place.vidit(["train", "a.toml"]).refused(
+        2,
+        "error: `run` already holds a checkpoint\nhint: `--resume` goes on with it; another `folder` begins anew\n",
+    );
+    place.vidit(["train", "a.toml", "--resume"]).done();
+    assert_eq!(lines(), steps + 2, "no step is done twice");
 }

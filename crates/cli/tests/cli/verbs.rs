@@ -89,7 +89,7 @@ fn training_needs_a_sound_configuration() {
     assert!(missing.stderr.starts_with("error: cannot read `no.toml`: "), "{}", missing.stderr);
     std::fs::write(place.file("a.toml"), "kind = \"poetry\"\n").unwrap();
     let unknown = place.vidit(["train", "a.toml"]);
-    assert_eq!(unknown.code, Some(1));
+    assert_eq!(unknown.code, Some(2));
     assert!(unknown.stderr.contains("poetry"), "{}", unknown.stderr);
     assert_eq!(place.names(), ["a.toml"]);
 }
