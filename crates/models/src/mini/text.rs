@@ -30,6 +30,8 @@ struct TextLayer {
     query: Linear,
     key: Linear,
     value: Linear,
+    query_norm: RmsNorm,
+    key_norm: RmsNorm,
     output: Linear,
     norm2: RmsNorm,
     up: Linear,
@@ -58,6 +60,8 @@ impl TextEncoder {
             query: Linear::new(init, d, d, 1.0),
             key: Linear::new(init, d, d, 1.0),
             value: Linear::new(init, d, d, 1.0),
+            query_norm: RmsNorm::new(init, d),
+            key_norm: RmsNorm::new(init, d),
             output: Linear::new(init, d, d, 0.5),
             norm2: RmsNorm::new(init, d),
             up: Linear::new(init, d, 4 * d, 1.0),
@@ -95,9 +99,11 @@ impl TextEncoder {
         let lengths = Arc::new(prompts.iter().map(Vec::len).collect::<Vec<_>>());
         for layer in &self.layers {
             let h = layer.norm1.forward(x.clone(), d, Tail::None);
-            let (q, k, v) =
-                (layer.query.forward(h.clone()), layer.key.forward(h.clone()), layer.value.forward(h));
-            let h = vidit_ops::attention(q, k, v, self.heads, Some(lengths.clone()));
+            let head_dim = d / self.heads;
+            let q = layer.query_norm.forward(layer.query.forward(h.clone()), head_dim, Tail::None);
+            let k = layer.key_norm.forward(layer.key.forward(h.clone()), head_dim, Tail::None);
+            let v = layer.value.forward(h);
+            let h = vidit_ops::attention(q, k, v, self.heads, Some(lengths.clone())); // [B, S, D]
             let x1 = vidit_ops::add(x, layer.output.forward(h));
             let h = layer.norm2.forward(x1.clone(), d, Tail::None);
             let h = vidit_ops::activate(layer.up.forward(h), Activation::GeluTanh);

@@ -91,11 +91,19 @@ def draw_vae(config):
     return {"encoder": encoder, "decoder": decoder}
 
 
+def draw_attention(d):
+    return {
+        **{name: draw_linear(d, d) for name in ("query", "key", "value", "output")},
+        "query_norm": draw_norm(d),
+        "key_norm": draw_norm(d),
+    }
+
+
 def draw_text(config):
     d = config["width"]
     layer = lambda: {
         "norm1": draw_norm(d),
-        **{name: draw_linear(d, d) for name in ("query", "key", "value", "output")},
+        **draw_attention(d),
         "norm2": draw_norm(d),
         "up": draw_linear(d, 4 * d),
         "down": draw_linear(4 * d, d),
@@ -111,15 +119,10 @@ def draw_text(config):
 def draw_transformer(config):
     d, mlp = config["width"], config["mlp_width"]
     token = config["latent_channels"] * config["patch"] ** 2
-    attention = lambda: {
-        **{name: draw_linear(d, d) for name in ("query", "key", "value", "output")},
-        "query_norm": draw_norm(d),
-        "key_norm": draw_norm(d),
-    }
     block = lambda: {
         "modulation": draw_linear(d, 6 * d),
-        "self_attention": attention(),
-        "cross_attention": {"norm": draw_norm(d), **attention()},
+        "self_attention": draw_attention(d),
+        "cross_attention": {"norm": draw_norm(d), **draw_attention(d)},
         "up": draw_linear(d, mlp),
         "down": draw_linear(mlp, d),
     }
@@ -232,10 +235,11 @@ def decode(p, latents):
 
 def encode_text(p, tokens):
     x = p["embedding"][jnp.array(tokens)] + p["position"][: len(tokens)]
+    heads = TEXT["heads"]
     for layer in p["layers"]:
         h = rms_norm(layer["norm1"], x)
-        q, k, v = (heads_of(linear(layer[name], h), TEXT["heads"]) for name in ("query", "key", "value"))
-        x = x + linear(layer["output"], attention(q, k, v))
+        q, k = (per_head_norm(layer[f"{name}_norm"], linear(layer[name], h), heads) for name in ("query", "key"))
+        x = x + linear(layer["output"], attention(q, k, heads_of(linear(layer["value"], h), heads)))
         x = x + linear(layer["down"], gelu(linear(layer["up"], rms_norm(layer["norm2"], x))))
     return rms_norm(p["norm"], x)
 
