@@ -123,6 +123,7 @@ pub struct DenoiserTask {
     levels: LevelDistribution,
     vae: Vae,
     vae_store: TensorStore,
+    compression: Compression,
     vocabulary: Vocabulary,
     cache: LatentCache,
 }
@@ -155,16 +156,17 @@ impl DenoiserTask {
         let vae_store = TensorStore::read(&config.task.vae)?;
         let vae_config: VaeConfig = serde_json::from_str(vae_store.text("vae")?)
             .map_err(|error| WeightsError::Metadata { key: "vae".into(), reason: error.to_string() })?;
+        let compression = compression(&vae_config, &config.model);
         for bucket in &config.task.buckets {
-            bucket.check(&compression(&vae_config, &config.model))?;
+            bucket.check(&compression)?;
         }
         let vae = load_into(Vae::new(&vae_config, &mut Init::new(0, device)), &vae_store)?;
         let source = Source::open(&config.task.data, config.run.seed)?;
         let vocabulary = Vocabulary::learn(source.corpus().into_iter(), config.task.word_count_min);
         let Statistics { clips, frames, height, width } = config.task.statistics;
-        let cache =
-            LatentCache::new(source, vae.clone(), PixelShape::new(frames, height, width), clips, device)?;
-        Ok(Self { config, levels, vae, vae_store, vocabulary, cache })
+        let shape = PixelShape::new(frames, height, width);
+        let cache = LatentCache::new(source, vae.clone(), compression, shape, clips, device)?;
+        Ok(Self { config, levels, vae, vae_store, compression, vocabulary, cache })
     }
 
     /// The whole model in one file, from the averaged weights of this task's run.
@@ -200,9 +202,7 @@ impl DenoiserTask {
         const STEPS: usize = 20;
         const GUIDANCE: f32 = 3.0;
         let batch = prompts.len();
-        let vae = serde_json::from_str(&self.vae_store.metadata["vae"]).expect("read before");
-        let latent =
-            compression(&vae, &self.config.model).latent_from_pixel(shape).expect("preview sizes are legal");
+        let latent = self.compression.latent_from_pixel(shape).expect("preview sizes are legal");
         let dims = [batch, latent.frames, latent.height, latent.width, latent.channels];
         let mut tokens: Vec<Vec<u32>> = prompts.iter().map(|p| self.tokens(p)).collect();
         tokens.extend(std::iter::repeat_n(self.vocabulary.encode(""), batch));
@@ -251,7 +251,7 @@ impl Task for DenoiserTask {
         let bucket = self.bucket(&mut random);
         let (shape, batch) = (bucket.shape(), bucket.batch);
         let indices: Vec<u64> = (0..batch).map(|_| random.bits() % self.cache.source().len()).collect();
-        let window = bucket.window.map(|side| side / 8);
+        let window = bucket.window.map(|side| side / self.compression.space);
         let clean = self.cache.batch(shape, window, &indices, &mut random, device)?;
         // Levels are drawn from equal parts of 0..1, so that each batch sees low and high ones.
         let mut levels = Vec::with_capacity(batch);

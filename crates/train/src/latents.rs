@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use vidit_data::Random;
 use vidit_models::mini::vae::Vae;
 use vidit_models::pixels::tensor_from_frames;
-use vidit_video::{Frames, PixelShape};
+use vidit_video::{Compression, Frames, LatentShape, PixelShape};
 
 use crate::TrainError;
 use crate::source::Source;
@@ -24,6 +24,7 @@ const PIXELS_AT_ONCE: usize = 8 * 25 * 128 * 128;
 pub struct LatentCache {
     source: Source,
     vae: Vae,
+    compression: Compression,
     device: Device,
     /// Mean of each channel, before normalisation.
     pub mean: Vec<f32>,
@@ -48,12 +49,14 @@ impl LatentCache {
     pub fn new(
         source: Source,
         vae: Vae,
+        compression: Compression,
         shape: PixelShape,
         clips: u64,
         device: &Device,
     ) -> Result<Self, TrainError> {
         let kept = Mutex::new(HashMap::new());
-        let mut cache = Self { source, vae, device: device.clone(), mean: vec![], deviation: vec![], kept };
+        let (device, mean, deviation) = (device.clone(), vec![], vec![]);
+        let mut cache = Self { source, vae, compression, device, mean, deviation, kept };
         let indices: Vec<u64> = (0..clips.min(cache.source.len())).collect();
         let (latents, _) = cache.encode(shape, &indices)?; // [B, F, H, W, C]
         let channels = latents.dims()[4];
@@ -97,7 +100,7 @@ impl LatentCache {
     /// If a clip cannot be read.
     ///
     /// # Panics
-    /// If the window is larger than the clips' latents.
+    /// If `shape` is off the grid, or the window larger than the clips' latents.
     pub fn batch(
         &self,
         shape: PixelShape,
@@ -111,17 +114,12 @@ impl LatentCache {
             indices.iter().copied().filter(|i| !kept.contains_key(&(shape, *i))).collect();
         missing.sort_unstable();
         missing.dedup();
-        let channels = self.mean.len();
-        let grid = Grid {
-            frames: (shape.frames - 1) / 4 + 1,
-            height: shape.height / 8,
-            width: shape.width / 8,
-            channels,
-        };
+        let grid = self.compression.latent_from_pixel(shape).expect("callers check shapes against the grid");
+        let channels = grid.channels;
         if !missing.is_empty() {
             let (latents, centres) = self.encode(shape, &missing)?;
             let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
-            let clips = values.chunks_exact(grid.len()).zip(centres);
+            let clips = values.chunks_exact(values.len() / missing.len()).zip(centres);
             for (index, (clip, centre)) in missing.iter().zip(clips) {
                 let normalised = |(i, v): (usize, &f32)| {
                     f16::from_f32((v - self.mean[i % channels]) / self.deviation[i % channels])
@@ -134,11 +132,11 @@ impl LatentCache {
         let mut values = Vec::with_capacity(indices.len() * grid.frames * height * width * channels);
         for index in indices {
             let Kept { latents, centre } = &kept[&(shape, *index)];
-            let corner = match window {
+            let at = match window {
                 None => (0, 0),
-                Some(side) => grid.corner(side, *centre, random),
+                Some(side) => corner(grid, side, *centre, random),
             };
-            let rows = grid.rows(corner, (height, width));
+            let rows = rows(grid, at, (height, width));
             values.extend(rows.flat_map(|row| &latents[row]).map(|value| value.to_f32()));
         }
         Ok(Tensor::from_data(
@@ -151,59 +149,44 @@ impl LatentCache {
 /// Centre of an object, fractions of width and height.
 type Centre = Option<(f32, f32)>;
 
-/// Sizes of one clip's latents.
-#[derive(Clone, Copy)]
-struct Grid {
-    frames: usize,
-    height: usize,
-    width: usize,
-    channels: usize,
+/// Upper left cell `(y, x)` of a window around an object.
+fn corner(grid: LatentShape, side: usize, centre: Centre, random: &mut Random) -> (usize, usize) {
+    let mut along = |length: usize, centre: Option<f32>| {
+        let room = (length - side) as f32;
+        let share = random.unit();
+        let start = match centre {
+            Some(c) => c * length as f32 - side as f32 / 2.0 + (share - 0.5) * side as f32 / 2.0,
+            None => share * (room + 1.0) - 0.5,
+        };
+        start.round().clamp(0.0, room) as usize
+    };
+    (along(grid.height, centre.map(|c| c.1)), along(grid.width, centre.map(|c| c.0)))
 }
 
-impl Grid {
-    fn len(&self) -> usize {
-        self.frames * self.height * self.width * self.channels
-    }
-
-    /// Upper left cell `(y, x)` of a window around an object.
-    fn corner(&self, side: usize, centre: Centre, random: &mut Random) -> (usize, usize) {
-        let mut along = |length: usize, centre: Option<f32>| {
-            let room = (length - side) as f32;
-            let share = random.unit();
-            let start = match centre {
-                Some(c) => c * length as f32 - side as f32 / 2.0 + (share - 0.5) * side as f32 / 2.0,
-                None => share * (room + 1.0) - 0.5,
-            };
-            start.round().clamp(0.0, room) as usize
-        };
-        (along(self.height, centre.map(|c| c.1)), along(self.width, centre.map(|c| c.0)))
-    }
-
-    /// Where the rows of a window lie in the clip's values, frame by frame.
-    fn rows(
-        self,
-        (top, left): (usize, usize),
-        (height, width): (usize, usize),
-    ) -> impl Iterator<Item = Range<usize>> {
-        (0..self.frames).flat_map(move |frame| {
-            (top..top + height).map(move |y| {
-                let start = ((frame * self.height + y) * self.width + left) * self.channels;
-                start..start + width * self.channels
-            })
+/// Where the rows of a window lie in a clip's values, frame by frame.
+fn rows(
+    grid: LatentShape,
+    (top, left): (usize, usize),
+    (height, width): (usize, usize),
+) -> impl Iterator<Item = Range<usize>> {
+    (0..grid.frames).flat_map(move |frame| {
+        (top..top + height).map(move |y| {
+            let start = ((frame * grid.height + y) * grid.width + left) * grid.channels;
+            start..start + width * grid.channels
         })
-    }
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const GRID: Grid = Grid { frames: 2, height: 4, width: 6, channels: 3 };
+    const GRID: LatentShape = LatentShape { frames: 2, height: 4, width: 6, channels: 3 };
 
     #[test]
     fn a_window_is_the_same_rectangle_of_every_frame() {
-        let values: Vec<usize> = (0..GRID.len()).collect();
-        let found: Vec<usize> = GRID.rows((1, 2), (2, 2)).flat_map(|row| values[row].to_vec()).collect();
+        let values: Vec<usize> = (0..2 * 4 * 6 * 3).collect();
+        let found: Vec<usize> = rows(GRID, (1, 2), (2, 2)).flat_map(|row| values[row].to_vec()).collect();
         let mut expected = Vec::new();
         for frame in 0..2 {
             for y in 1..3 {
@@ -213,26 +196,26 @@ mod tests {
             }
         }
         assert_eq!(found, expected);
-        let whole: Vec<usize> = GRID.rows((0, 0), (4, 6)).flat_map(|row| values[row].to_vec()).collect();
+        let whole: Vec<usize> = rows(GRID, (0, 0), (4, 6)).flat_map(|row| values[row].to_vec()).collect();
         assert_eq!(whole, values);
     }
 
     #[test]
     fn windows_lie_around_the_object_and_inside_the_clip() {
-        let grid = Grid { frames: 1, height: 16, width: 24, channels: 1 };
+        let grid = LatentShape { frames: 1, height: 16, width: 24, channels: 1 };
         let mut random = Random::new(1, 0);
         let mut seen = std::collections::BTreeSet::new();
         for _ in 0..500 {
             // The object at row 8, column 18: a window of 8 begins at 4 and 14, moved by up to 2.
-            let (y, x) = grid.corner(8, Some((0.75, 0.5)), &mut random);
+            let (y, x) = corner(grid, 8, Some((0.75, 0.5)), &mut random);
             assert!((2..=6).contains(&y) && (12..=16).contains(&x), "{y} {x}");
             seen.insert((y, x));
-            let (y, x) = grid.corner(8, Some((1.0, 0.0)), &mut random);
+            let (y, x) = corner(grid, 8, Some((1.0, 0.0)), &mut random);
             assert_eq!((y, x), (0, 16), "at the edge");
-            let (y, x) = grid.corner(8, None, &mut random);
+            let (y, x) = corner(grid, 8, None, &mut random);
             assert!(y <= 8 && x <= 16);
         }
         assert_eq!(seen.len(), 25, "every place is drawn");
-        assert_eq!(grid.corner(16, Some((0.0, 0.9)), &mut random).0, 0, "no room is no choice");
+        assert_eq!(corner(grid, 16, Some((0.0, 0.9)), &mut random).0, 0, "no room is no choice");
     }
 }

@@ -23,6 +23,22 @@ impl Drop for Folder {
     }
 }
 
+fn optimizer(learning_rate: &str, decay: &str, final_fraction: &str) -> String {
+    format!(
+        r#"[optimizer]
+learning_rate = {learning_rate}
+warmup = 2
+decay = "{decay}"
+final_fraction = {final_fraction}
+beta1 = 0.9
+beta2 = 0.99
+weight_decay = 0.01
+clip_norm = 1.0
+ema = 0.9
+"#
+    )
+}
+
 pub fn vae_config(folder: &Path, run: &str, steps: u64, clips: u64) -> PathBuf {
     let text = format!(
         r#"
@@ -50,18 +66,9 @@ steps = {steps}
 checkpoint_every = 2
 log_every = 1
 accumulate = 2
-[optimizer]
-learning_rate = 3e-3
-warmup = 2
-decay = "constant"
-final_fraction = 1.0
-beta1 = 0.9
-beta2 = 0.99
-weight_decay = 0.01
-clip_norm = 1.0
-ema = 0.9
-"#,
-        folder.display()
+{1}"#,
+        folder.display(),
+        optimizer("3e-3", "constant", "1.0")
     );
     write(folder, &format!("{run}.toml"), &text)
 }
@@ -109,18 +116,9 @@ seed = 5
 steps = {steps}
 checkpoint_every = 2
 log_every = 1
-[optimizer]
-learning_rate = 2e-3
-warmup = 2
-decay = "cosine"
-final_fraction = 0.1
-beta1 = 0.9
-beta2 = 0.99
-weight_decay = 0.01
-clip_norm = 1.0
-ema = 0.9
-"#,
-        folder.display()
+{1}"#,
+        folder.display(),
+        optimizer("2e-3", "cosine", "0.1")
     );
     write(folder, &format!("{run}.toml"), &text)
 }
