@@ -55,7 +55,7 @@ pub struct DenoiserTaskConfig {
     pub word_count_min: usize,
     /// `uniform` or `logit-normal`.
     pub levels: String,
-    /// Shift of drawn levels towards noise, 1 for none.
+    /// Shift of drawn levels towards noise, 1 for none; a bucket may have its own.
     pub level_shift: f32,
     /// Probability that a prompt is left empty, for guidance.
     pub text_dropout: f32,
@@ -88,6 +88,11 @@ pub struct Bucket {
     /// Side in pixels of a square part to learn from, around the main object where that is known; absent: the whole.
     /// Attention knows positions by their differences alone, so what is learned in windows holds in whole clips.
     pub window: Option<usize>,
+    /// Shift of this bucket's levels; absent: the task's. The more values show the same object, the more noise it takes
+    /// to hide it, and only what is hidden is learned from words: the shift grows with the root of their number.
+    pub level_shift: Option<f32>,
+    /// So many of the source's clips, the first ones, are drawn from; absent: all. Bounds the time that encoding takes.
+    pub clips: Option<u64>,
     /// Clips a batch.
     pub batch: usize,
     /// How often the bucket is drawn, relative to the others.
@@ -103,6 +108,12 @@ impl Bucket {
         let wrong = |reason: String| TrainError::Setting(format!("a bucket of {}: {reason}", self.shape()));
         if self.batch == 0 {
             return Err(wrong("`batch` must be at least 1, found `0`".into()));
+        }
+        if self.clips == Some(0) {
+            return Err(wrong("`clips` must be at least 1, found `0`".into()));
+        }
+        if let Some(shift) = self.level_shift.filter(|shift| !(shift.is_finite() && *shift > 0.0)) {
+            return Err(wrong(format!("`level_shift` must be positive, found `{shift}`")));
         }
         compression.latent_from_pixel(self.shape()).map_err(|error| wrong(error.to_string()))?;
         let multiple = compression.pixels_per_token();
@@ -250,7 +261,9 @@ impl Task for DenoiserTask {
             Random::new(seed ^ 0x6261_7463, step * self.config.run.accumulate as u64 + part as u64);
         let bucket = self.bucket(&mut random);
         let (shape, batch) = (bucket.shape(), bucket.batch);
-        let indices: Vec<u64> = (0..batch).map(|_| random.bits() % self.cache.source().len()).collect();
+        let clips = bucket.clips.unwrap_or(u64::MAX).min(self.cache.source().len());
+        let shift = bucket.level_shift.unwrap_or(task.level_shift);
+        let indices: Vec<u64> = (0..batch).map(|_| random.bits() % clips).collect();
         let window = bucket.window.map(|side| side / self.compression.space);
         let clean = self.cache.batch(shape, window, &indices, &mut random, device)?;
         // Levels are drawn from equal parts of 0..1, so that each batch sees low and high ones.
@@ -259,8 +272,8 @@ impl Task for DenoiserTask {
         for (i, index) in indices.iter().enumerate() {
             let u = (i as f32 + random.unit()) / batch as f32;
             let level = match self.levels {
-                LevelDistribution::Uniform => self.levels.level(u, 0.0, task.level_shift),
-                LevelDistribution::LogitNormal => self.levels.level(random.unit(), u, task.level_shift),
+                LevelDistribution::Uniform => self.levels.level(u, 0.0, shift),
+                LevelDistribution::LogitNormal => self.levels.level(random.unit(), u, shift),
             };
             levels.push(level);
             let text = self.cache.source().caption(*index, random.bits());

@@ -91,6 +91,8 @@ fn a_run_is_never_overwritten_and_never_resumed_from_nothing() {
         ("window = 32", "window = 24", "multiple of 16"),
         ("window = 32", "window = 48", "fit into the clip"),
         ("batch = 2", "batch = 0", "`batch`"),
+        ("batch = 2", "batch = 2\nclips = 0", "`clips`"),
+        ("batch = 2", "batch = 2\nlevel_shift = 0.0", "`level_shift`"),
         ("frames = 1\n", "frames = 3\n", "4n+1"),
     ] {
         let broken = write(&folder.0, "bucket.toml", &config.replacen(right, wrong, 1));
