@@ -4,3 +4,4 @@ pub mod conditioning;
 pub mod mini;
 pub mod nn;
 pub mod pixels;
+pub mod wan;

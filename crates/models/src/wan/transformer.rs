@@ -1,0 +1,289 @@
+//! The denoiser of Wan 2.1: a diffusion transformer over spacetime patches whose modulation is one table a block plus one
+//! projection of the time that all blocks share (Wan-Video/Wan2.1 `wan/modules/model.py`).
+//!
+//! Field names are the checkpoint's; `name_2` stands for its `name.2`.
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor, TensorData};
+use vidit_ops::{Activation, ConvGeometry, Tail};
+
+use super::config::{PATCH, TransformerConfig};
+use crate::nn::{Init, Linear, NORM_EPSILON, RmsNorm};
+
+/// Base of the frequencies of positions and of timesteps.
+const FREQUENCY_BASE: f64 = 10_000.0;
+
+/// Latents → tokens.
+#[derive(Module, Debug)]
+struct PatchEmbedding {
+    /// `[1, 2, 2, C, D]`.
+    weight: Param<Tensor<5>>,
+    /// `[D]`.
+    bias: Param<Tensor<1>>,
+}
+
+/// Attention of tokens to each other or to the text. Queries and keys are normalised over all heads together.
+#[derive(Module, Debug)]
+struct Attention {
+    q: Linear,
+    k: Linear,
+    v: Linear,
+    o: Linear,
+    norm_q: RmsNorm,
+    norm_k: RmsNorm,
+}
+
+/// Layer norm with a weight and a bias a channel.
+#[derive(Module, Debug)]
+struct AffineNorm {
+    /// `[D]`.
+    weight: Param<Tensor<1>>,
+    /// `[D]`.
+    bias: Param<Tensor<1>>,
+}
+
+/// One block: self-attention and feed-forward, shifted, scaled and gated by the time, and between them cross-attention to
+/// the text, which time does not reach.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// Shift, scale, gate of the self-attention, then of the feed-forward: `[1, 6, D]`.
+    modulation: Param<Tensor<3>>,
+    self_attn: Attention,
+    norm3: AffineNorm,
+    cross_attn: Attention,
+    ffn_0: Linear,
+    ffn_2: Linear,
+    #[module(skip)]
+    heads: usize,
+}
+
+/// Tokens → velocities of their cells.
+#[derive(Module, Debug)]
+struct Head {
+    /// Shift, scale: `[1, 2, D]`.
+    modulation: Param<Tensor<3>>,
+    head: Linear,
+}
+
+/// Noised latents, timesteps and text → velocity.
+#[derive(Module, Debug)]
+pub struct Transformer {
+    patch_embedding: PatchEmbedding,
+    text_embedding_0: Linear,
+    text_embedding_2: Linear,
+    time_embedding_0: Linear,
+    time_embedding_2: Linear,
+    time_projection_1: Linear,
+    blocks: Vec<Block>,
+    head: Head,
+    #[module(skip)]
+    config: TransformerConfig,
+}
+
+impl PatchEmbedding {
+    fn new(init: &mut Init, channels: usize, width: usize) -> Self {
+        let [t, h, w] = PATCH;
+        Self {
+            weight: init.normal([t, h, w, channels, width], 1.0 / ((t * h * w * channels) as f64).sqrt()),
+            bias: init.constant([width], 0.0),
+        }
+    }
+
+    /// `[B, F, H, W, C]` → `[B, L, D]`, tokens in the order frame, row, column.
+    fn forward(&self, x: Tensor<5>) -> Tensor<3> {
+        let [t, h, w, channels, width] = self.weight.dims();
+        let weight = self.weight.val().reshape([t * h * w * channels, width]);
+        let geometry = ConvGeometry { kernel: PATCH, stride: PATCH, padding: [0, 0, 0] };
+        let x = vidit_ops::conv3d(x, weight, self.bias.val(), geometry, None); // [B, F, H/2, W/2, D]
+        let [b, f, h, w, d] = x.dims();
+        x.reshape([b, f * h * w, d]) // [B, L, D]
+    }
+}
+
+impl Attention {
+    fn new(init: &mut Init, d: usize) -> Self {
+        let mut linear = || Linear::new(init, d, d, 1.0);
+        let (q, k, v, o) = (linear(), linear(), linear(), linear());
+        Self { q, k, v, o, norm_q: RmsNorm::new(init, d), norm_k: RmsNorm::new(init, d) }
+    }
+
+    /// `x [B, L, D]` attends to `context [B, S, D]`; `tail` turns queries and keys. → `[B, L, D]`.
+    fn forward(&self, x: Tensor<3>, context: Tensor<3>, heads: usize, tail: Tail) -> Tensor<3> {
+        let d = x.dims()[2];
+        let q = self.norm_q.forward(self.q.forward(x), d, tail.clone());
+        let k = self.norm_k.forward(self.k.forward(context.clone()), d, tail);
+        let v = self.v.forward(context);
+        self.o.forward(vidit_ops::attention(q, k, v, heads, None))
+    }
+}
+
+impl AffineNorm {
+    fn new(init: &mut Init, d: usize) -> Self {
+        Self { weight: init.constant([d], 1.0), bias: init.constant([d], 0.0) }
+    }
+
+    /// `norm(x) · weight + bias`, as a modulation that all tokens share. `1 + (weight − 1)` rounds nothing for weights in
+    /// 0.5..2 and at most 6e-8 elsewhere.
+    fn forward(&self, x: Tensor<3>) -> Tensor<3> {
+        let (shift, scale) = (self.bias.val(), self.weight.val() - 1.0);
+        vidit_ops::layer_norm_modulate(x, shift.unsqueeze(), scale.unsqueeze(), NORM_EPSILON)
+    }
+}
+
+impl Block {
+    /// Random weights of one block of `config`.
+    pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        let d = config.width;
+        Self {
+            modulation: init.normal([1, 6, d], 1.0 / (d as f64).sqrt()),
+            self_attn: Attention::new(init, d),
+            norm3: AffineNorm::new(init, d),
+            cross_attn: Attention::new(init, d),
+            ffn_0: Linear::new(init, d, config.mlp_width, 1.0),
+            ffn_2: Linear::new(init, config.mlp_width, d, 1.0),
+            heads: config.heads,
+        }
+    }
+
+    /// # Shapes
+    /// `x [B, L, D]` → the same. `e0 [B, G, 6, D]` is the projected time, each of the `G` for `L/G` consecutive tokens
+    /// (1: a timestep a sample; F: one a latent frame), `context [B, S, D]` the embedded text, `rope [L, Dh]` a
+    /// [`rope_table`].
+    pub fn forward(&self, x: Tensor<3>, e0: Tensor<4>, context: Tensor<3>, rope: Tensor<2>) -> Tensor<3> {
+        let [batch, groups, _, d] = e0.dims();
+        let modulation = e0 + self.modulation.val().unsqueeze::<4>(); // [B, G, 6, D]
+        let part = |i: usize| modulation.clone().narrow(2, i, 1).reshape([batch, groups, d]);
+
+        let h = vidit_ops::layer_norm_modulate(x.clone(), part(0), part(1), NORM_EPSILON);
+        let h = self.self_attn.forward(h.clone(), h, self.heads, Tail::Rope(rope));
+        let x = vidit_ops::gated_residual(x, h, part(2));
+
+        let h = self.norm3.forward(x.clone());
+        let x = vidit_ops::add(x, self.cross_attn.forward(h, context, self.heads, Tail::None));
+
+        let h = vidit_ops::layer_norm_modulate(x.clone(), part(3), part(4), NORM_EPSILON);
+        let h = vidit_ops::activate(self.ffn_0.forward(h), Activation::GeluTanh); // [B, L, mlp]
+        vidit_ops::gated_residual(x, self.ffn_2.forward(h), part(5))
+    }
+}
+
+impl Head {
+    /// `x [B, L, D]`, `e [B, G, D]` → `[B, L, 4·C]`, each token's cells in row order with channels innermost. The time is
+    /// the embedding itself here, not its projection.
+    fn forward(&self, x: Tensor<3>, e: Tensor<3>) -> Tensor<3> {
+        let part = |i: usize| e.clone() + self.modulation.val().narrow(1, i, 1); // [B, G, D]
+        self.head.forward(vidit_ops::layer_norm_modulate(x, part(0), part(1), NORM_EPSILON))
+    }
+}
+
+impl Transformer {
+    /// Random weights.
+    ///
+    /// # Panics
+    /// If the heads do not split the width into widths that are a multiple of 8.
+    pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
+        let (d, head_dim) = (config.width, config.head_dim());
+        assert!(
+            head_dim.is_multiple_of(8) && head_dim * config.heads == d,
+            "heads split the width in multiples of 8"
+        );
+        Self {
+            patch_embedding: PatchEmbedding::new(init, config.channels_in, d),
+            text_embedding_0: Linear::new(init, config.text_width, d, 1.0),
+            text_embedding_2: Linear::new(init, d, d, 1.0),
+            time_embedding_0: Linear::new(init, config.time_features, d, 1.0),
+            time_embedding_2: Linear::new(init, d, d, 1.0),
+            time_projection_1: Linear::new(init, d, 6 * d, 1.0),
+            blocks: (0..config.blocks).map(|_| Block::new(config, init)).collect(),
+            head: Head {
+                modulation: init.normal([1, 2, d], 1.0 / (d as f64).sqrt()),
+                head: Linear::new(init, d, PATCH.iter().product::<usize>() * config.channels_out, 1.0),
+            },
+            config: config.clone(),
+        }
+    }
+
+    /// Velocity `ε − x0` at noised latents.
+    ///
+    /// # Shapes
+    /// `x [B, F, H, W, Cin]` with even `H, W` → `[B, F, H, W, Cout]`. `timesteps [B, G]` in 0..1000, each for an equal
+    /// share of consecutive tokens (1 a sample, or F, one a latent frame). `text [B, S, Dtext]`: rows of the text encoder,
+    /// filled up with zeros to [`super::config::TEXT_TOKENS`].
+    pub fn predict(&self, x: Tensor<5>, timesteps: Tensor<2>, text: Tensor<3>) -> Tensor<5> {
+        self.predict_traced(x, timesteps, text, &mut |_, _| {})
+    }
+
+    /// [`Self::predict`], showing `trace` each activation in the order of computation: `patch_embedding [B, L, D]`,
+    /// `time_features [B, G, 256]`, `time_embedding [B, G, D]`, `time_projection [B, G, 6D]`, `text_embedding [B, S, D]`,
+    /// `blocks.0`, `blocks.1`, … `[B, L, D]`, `head [B, L, 4·Cout]`.
+    pub(super) fn predict_traced(
+        &self,
+        x: Tensor<5>,
+        timesteps: Tensor<2>,
+        text: Tensor<3>,
+        trace: &mut dyn FnMut(&str, &Tensor<3>),
+    ) -> Tensor<5> {
+        let [batch, frames, height, width, _] = x.dims();
+        let (h, w, d) = (height / PATCH[1], width / PATCH[2], self.config.width);
+        let groups = timesteps.dims()[1];
+        let device = x.device();
+        let mut x = self.patch_embedding.forward(x); // [B, L, D]
+        trace("patch_embedding", &x);
+
+        let features = timestep_features(&timesteps, self.config.time_features); // [B, G, 256]
+        trace("time_features", &features);
+        let e = self.time_embedding_0.forward(features);
+        let e = self.time_embedding_2.forward(vidit_ops::activate(e, Activation::Silu)); // [B, G, D]
+        trace("time_embedding", &e);
+        let e0 = self.time_projection_1.forward(vidit_ops::activate(e.clone(), Activation::Silu)); // [B, G, 6D]
+        trace("time_projection", &e0);
+        let e0 = e0.reshape([batch, groups, 6, d]);
+
+        let context = vidit_ops::activate(self.text_embedding_0.forward(text), Activation::GeluTanh);
+        let context = self.text_embedding_2.forward(context); // [B, S, D]
+        trace("text_embedding", &context);
+
+        let rope = rope_table([frames, h, w], self.config.head_dim(), &device); // [L, Dh]
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = block.forward(x, e0.clone(), context.clone(), rope.clone());
+            trace(&format!("blocks.{i}"), &x);
+        }
+        let x = self.head.forward(x, e); // [B, L, 4·C]
+        trace("head", &x);
+        x.reshape::<7, _>([batch, frames, h, w, PATCH[1], PATCH[2], self.config.channels_out])
+            .permute([0, 1, 2, 4, 3, 5, 6])
+            .reshape([batch, frames, height, width, self.config.channels_out])
+    }
+}
+
+/// Cosines, then sines of each timestep at frequencies from 1 down to nearly 1/10,000: `[B, G]` → `[B, G, width]`. Angles
+/// are taken in f64: they reach 1,000 radians, which f32 knows to 6e-5 only.
+fn timestep_features(timesteps: &Tensor<2>, width: usize) -> Tensor<3> {
+    let half = width / 2;
+    let [batch, groups] = timesteps.dims();
+    let mut values = Vec::with_capacity(batch * groups * width);
+    for t in timesteps.clone().into_data().iter::<f64>() {
+        let angle = |i: usize| t * FREQUENCY_BASE.powf(-(i as f64) / half as f64);
+        values.extend((0..half).map(|i| angle(i).cos() as f32));
+        values.extend((0..half).map(|i| angle(i).sin() as f32));
+    }
+    Tensor::from_data(TensorData::new(values, [batch, groups, width]), &timesteps.device())
+}
+
+/// Cosine and sine of each pair of a head for each token of a grid of frames, rows and columns: `[L, Dh]`. Of 64 pairs 22
+/// turn with time, 21 with height, 21 with width, each axis at frequencies of its own.
+pub fn rope_table([frames, h, w]: [usize; 3], head_dim: usize, device: &Device) -> Tensor<2> {
+    let space = head_dim / 6;
+    let axes = [head_dim / 2 - 2 * space, space, space];
+    let mut values = Vec::with_capacity(frames * h * w * head_dim);
+    for token in 0..frames * h * w {
+        let position = [token / (h * w), token / w % h, token % w];
+        for (position, pairs) in position.into_iter().zip(axes) {
+            for i in 0..pairs {
+                let angle = position as f64 * FREQUENCY_BASE.powf(-(i as f64) / pairs as f64);
+                values.extend([angle.cos() as f32, angle.sin() as f32]);
+            }
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [frames * h * w, head_dim]), device)
+}
