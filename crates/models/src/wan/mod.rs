@@ -2,6 +2,8 @@
 //! checkpoints: diffusion transformer and causal video VAE. What is here and what is not: `README.md` in this folder.
 
 pub mod config;
+#[cfg(test)]
+mod parity;
 pub mod transformer;
 pub mod vae;
 mod weights;
