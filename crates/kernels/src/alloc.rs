@@ -23,6 +23,20 @@ pub struct CachingAllocator {
     classes: [Mutex<Class>; CLASSES],
     kept_bytes: AtomicUsize,
     kept_bytes_max: AtomicUsize,
+    used_bytes: AtomicUsize,
+    used_bytes_peak: AtomicUsize,
+    taken: AtomicUsize,
+}
+
+/// What passed through an allocator, big blocks (64 KiB and more) alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes in use now.
+    pub used_bytes: usize,
+    /// Most bytes in use at once since [`CachingAllocator::restart_peak`].
+    pub used_bytes_peak: usize,
+    /// Blocks taken from the system since the program began; those that came back from earlier use do not count.
+    pub taken: usize,
 }
 
 struct Class {
@@ -40,7 +54,24 @@ impl CachingAllocator {
             classes: [const { Mutex::new(Class { free: [0; SLOTS], len: 0 }) }; CLASSES],
             kept_bytes: AtomicUsize::new(0),
             kept_bytes_max: AtomicUsize::new(KEPT_BYTES_MAX),
+            used_bytes: AtomicUsize::new(0),
+            used_bytes_peak: AtomicUsize::new(0),
+            taken: AtomicUsize::new(0),
         }
+    }
+
+    /// What big blocks take.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            used_bytes: self.used_bytes.load(Ordering::Relaxed),
+            used_bytes_peak: self.used_bytes_peak.load(Ordering::Relaxed),
+            taken: self.taken.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Begins to look for the peak anew.
+    pub fn restart_peak(&self) {
+        self.used_bytes_peak.store(self.used_bytes.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
     /// Changes the limit of kept bytes: training wants more than one generation does.
@@ -78,6 +109,8 @@ unsafe impl GlobalAlloc for CachingAllocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         match class_of(layout.size()).filter(|_| layout.align() <= PAGE_BYTES) {
             Some((class, bytes)) => {
+                let used = self.used_bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+                self.used_bytes_peak.fetch_max(used, Ordering::Relaxed);
                 if let Ok(mut class) = self.classes[class].lock()
                     && class.len > 0
                 {
@@ -85,6 +118,7 @@ unsafe impl GlobalAlloc for CachingAllocator {
                     self.kept_bytes.fetch_sub(bytes, Ordering::Relaxed);
                     return class.free[class.len] as *mut u8;
                 }
+                self.taken.fetch_add(1, Ordering::Relaxed);
                 // SAFETY: a valid, non-zero layout.
                 unsafe { System.alloc(layout_of(bytes, PAGE_BYTES)) }
             }
@@ -96,6 +130,7 @@ unsafe impl GlobalAlloc for CachingAllocator {
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         match class_of(layout.size()).filter(|_| layout.align() <= PAGE_BYTES) {
             Some((class, bytes)) => {
+                self.used_bytes.fetch_sub(bytes, Ordering::Relaxed);
                 if self.kept_bytes.load(Ordering::Relaxed) + bytes
                     <= self.kept_bytes_max.load(Ordering::Relaxed)
                     && let Ok(mut class) = self.classes[class].lock()
@@ -146,9 +181,14 @@ mod tests {
             alloc.dealloc(first, layout);
             let second = alloc.alloc(layout);
             assert_eq!(first, second);
+            let third = alloc.alloc(layout);
+            alloc.dealloc(third, layout);
+            assert_eq!(alloc.usage(), Usage { used_bytes: 1 << 20, used_bytes_peak: 2 << 20, taken: 2 });
             alloc.dealloc(second, layout);
+            alloc.restart_peak();
+            assert_eq!(alloc.usage(), Usage { used_bytes: 0, used_bytes_peak: 0, taken: 2 });
             alloc.set_kept_bytes_max(0);
-            assert_eq!(alloc.kept_bytes.load(Ordering::Relaxed), 1 << 20);
+            assert_eq!(alloc.kept_bytes.load(Ordering::Relaxed), 2 << 20);
         }
     }
 }

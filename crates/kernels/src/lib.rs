@@ -9,8 +9,10 @@ pub mod attention;
 pub mod conv3d;
 pub mod gemm;
 mod isa;
+pub mod mlp;
 pub mod norm;
 pub mod optimizer;
+pub mod peak;
 pub mod pointwise;
 mod threads;
 
@@ -18,4 +20,4 @@ mod threads;
 mod testing;
 
 pub use isa::{Isa, Precision};
-pub use threads::{init_threads, thread_count};
+pub use threads::{init_threads, on_pool, thread_count};

@@ -4,13 +4,23 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-/// Sets the number of worker threads; only the first call in a process counts.
+/// Stack of a worker: whole programs run on one, see [`on_pool`].
+const STACK_BYTES: usize = 8 << 20;
+
+/// Runs `work` on a thread of the pool. A parallel loop that begins there shares its work with the others at once; one that
+/// begins elsewhere has to wake a worker and to sleep until it is done, which costs more than a small op takes.
+pub fn on_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| work())
+}
+
+/// Starts the pool with so many worker threads, 0 for as many as there are cores; only the first call in a process counts.
 ///
 /// # Errors
-/// If the pool was already started with another count.
+/// If the pool was already started.
 pub fn init_threads(count: usize) -> Result<(), String> {
     rayon::ThreadPoolBuilder::new()
         .num_threads(count)
+        .stack_size(STACK_BYTES)
         .build_global()
         .map_err(|error| format!("cannot set the number of threads to `{count}`: {error}"))
 }
@@ -35,11 +45,65 @@ impl<T> SharedMut<T> {
     }
 
     /// # Safety
+    /// `start` lies inside the slice given to `new`; what is done with the pointer stays inside it and in a range that no
+    /// other task touches.
+    pub unsafe fn pointer(&self, start: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.add(start) }
+    }
+
+    /// # Safety
     /// `start..start + len` lies inside the slice given to `new`, which outlives the use, and no other task touches it.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn slice<'a>(&self, start: usize, len: usize) -> &'a mut [T] {
         // SAFETY: the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.0.add(start), len) }
+    }
+}
+
+/// A vector that tasks fill, each its own ranges, so that no thread writes zeros over the whole beforehand: an output
+/// is then touched where it is made.
+pub(crate) struct Fresh<T>(Vec<T>, SharedMut<T>);
+
+impl<T: Copy + Default> Fresh<T> {
+    /// Room for `len` values.
+    pub fn new(len: usize) -> Self {
+        let mut values = Vec::with_capacity(len);
+        let pointer = SharedMut(values.as_mut_ptr());
+        Self(values, pointer)
+    }
+
+    /// `len` zeros from `start` on, to be changed in place.
+    ///
+    /// # Safety
+    /// The range lies inside the room, which outlives the use, and no other task touches it meanwhile.
+    #[allow(clippy::mut_from_ref)]
+    pub unsafe fn slice<'a>(&self, start: usize, len: usize) -> &'a mut [T] {
+        debug_assert!(start + len <= self.0.capacity());
+        // SAFETY: the caller's promise; values are written before a reference to them exists.
+        unsafe {
+            let pointer = self.1.pointer(start);
+            for i in 0..len {
+                pointer.add(i).write(T::default());
+            }
+            std::slice::from_raw_parts_mut(pointer, len)
+        }
+    }
+
+    /// Where the values begin, for writing them by hand.
+    pub fn pointer(&self) -> SharedMut<T> {
+        self.1
+    }
+
+    /// The vector.
+    ///
+    /// # Safety
+    /// All of `0..len` was written.
+    pub unsafe fn finish(mut self, len: usize) -> Vec<T> {
+        assert!(len <= self.0.capacity());
+        // SAFETY: the caller's promise.
+        unsafe { self.0.set_len(len) };
+        self.0
     }
 }
 

@@ -7,9 +7,9 @@ use burn::backend::flex::{FlexTensor, Layout};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::{Bytes, DType, Shape};
-use vidit_kernels::attention::{self, AttentionShape};
+use vidit_kernels::attention::{self, AttentionShape, Keys};
 use vidit_kernels::conv3d::{self, Conv3dShape};
-use vidit_kernels::gemm::{Bias, BiasResidual, DepthMajor, Into, LaneMajor, Plain, gemm};
+use vidit_kernels::gemm::{Bias, BiasResidual, DepthMajor, LaneMajor, Plain, gemm_new};
 use vidit_kernels::norm::{self, RmsTail};
 use vidit_kernels::pointwise::{self, Activation};
 
@@ -146,19 +146,19 @@ pub trait VideoOps: Backend {
 }
 
 /// A contiguous f32 tensor's values.
-struct Values(FlexTensor);
+pub(crate) struct Values(FlexTensor);
 
 impl Values {
-    fn new(tensor: FlexTensor) -> Self {
+    pub fn new(tensor: FlexTensor) -> Self {
         assert_eq!(tensor.dtype(), DType::F32, "kernels take f32 activations");
         Self(tensor.to_contiguous())
     }
 
-    fn shape(&self) -> Shape {
+    pub fn shape(&self) -> Shape {
         self.0.layout().shape().clone()
     }
 
-    fn last(&self) -> usize {
+    pub fn last(&self) -> usize {
         let shape = self.shape();
         shape.as_slice()[shape.as_slice().len() - 1]
     }
@@ -171,7 +171,7 @@ impl std::ops::Deref for Values {
     }
 }
 
-fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
+pub(crate) fn tensor(values: Vec<f32>, shape: Shape) -> FlexTensor {
     FlexTensor::new(Bytes::from_elems(values), Layout::contiguous(shape), DType::F32)
 }
 
@@ -189,8 +189,8 @@ fn tail<'a>(tail: CpuTail, table: &'a Values) -> RmsTail<'a> {
     }
 }
 
-fn lengths(key_lengths: &KeyLengths) -> Option<&[usize]> {
-    key_lengths.as_ref().map(|lengths| lengths.as_slice())
+fn which(key_lengths: &KeyLengths) -> Keys<'_> {
+    Keys { lengths: key_lengths.as_ref().map(|lengths| lengths.as_slice()), bias: None }
 }
 
 impl VideoOps for Flex {
@@ -198,9 +198,8 @@ impl VideoOps for Flex {
         let (x, w, b) = (Values::new(x), Values::new(w), Values::new(b));
         let (k, n) = (x.last(), w.last());
         let m = x.len() / k;
-        let mut out = vec![0.0; m * n];
         let (lhs, rhs) = (LaneMajor { data: &x, stride: k }, DepthMajor { data: &w, stride: n });
-        gemm([m, n, k], &lhs, &rhs, &mut out, n, Into::Overwrite, &Bias(&b), precision());
+        let out = gemm_new([m, n, k], &lhs, &rhs, &Bias(&b), precision());
         let mut shape = x.shape().as_slice().to_vec();
         *shape.last_mut().expect("rank ≥ 1") = n;
         tensor(out, Shape::from(shape)) // [.., N]
@@ -210,11 +209,10 @@ impl VideoOps for Flex {
         let (g, x, w) = (Values::new(g), Values::new(x), Values::new(w));
         let (k, n) = (x.last(), w.last());
         let m = x.len() / k;
-        let (mut dx, mut dw) = (vec![0.0; m * k], vec![0.0; k * n]);
         let (lhs, rhs) = (LaneMajor { data: &g, stride: n }, LaneMajor { data: &w, stride: n });
-        gemm([m, k, n], &lhs, &rhs, &mut dx, k, Into::Overwrite, &Plain, precision());
+        let dx = gemm_new([m, k, n], &lhs, &rhs, &Plain, precision());
         let (lhs, rhs) = (DepthMajor { data: &x, stride: k }, DepthMajor { data: &g, stride: n });
-        gemm([k, n, m], &lhs, &rhs, &mut dw, n, Into::Overwrite, &Plain, precision());
+        let dw = gemm_new([k, n, m], &lhs, &rhs, &Plain, precision());
         let db = pointwise::column_sums(&g, n);
         (tensor(dx, x.shape()), tensor(dw, w.shape()), tensor(db, Shape::from(vec![n])))
     }
@@ -320,7 +318,7 @@ impl VideoOps for Flex {
     ) -> (FlexTensor, FlexTensor) {
         let (q, k, v) = (Values::new(q), Values::new(k), Values::new(v));
         let shape = attention_shape(&q, &k, heads);
-        let attended = attention::forward(&q, &k, &v, shape, lengths(&key_lengths), precision());
+        let attended = attention::forward(&q, &k, &v, shape, which(&key_lengths), precision());
         let rows = Shape::from(vec![shape.batch, heads, shape.queries]);
         (tensor(attended.out, q.shape()), tensor(attended.log_sum_exp, rows))
     }
@@ -338,7 +336,7 @@ impl VideoOps for Flex {
         let (g, q, k, v) = (Values::new(g), Values::new(q), Values::new(k), Values::new(v));
         let shape = attention_shape(&q, &k, heads);
         let (out, lse) = (Values::new(out), Values::new(log_sum_exp));
-        let d = attention::backward(&q, &k, &v, &out, &lse, &g, shape, lengths(&key_lengths), precision());
+        let d = attention::backward(&q, &k, &v, &out, &lse, &g, shape, which(&key_lengths), precision());
         (tensor(d.q, q.shape()), tensor(d.k, k.shape()), tensor(d.v, v.shape()))
     }
 

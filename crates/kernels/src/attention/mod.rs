@@ -4,17 +4,21 @@
 //! Online softmax (Milakov & Gimelshein 2018), tiles and backward as in FlashAttention-2 (Dao 2023): the forward keeps the
 //! log-sum-exp of each row, the backward recomputes the probabilities of a tile from it.
 
+use std::cell::RefCell;
+
 use rayon::prelude::*;
 
-use crate::gemm::{DepthMajor, Into, LaneMajor, Plain, gemm_serial};
+use crate::gemm::{DepthMajor, Into, LaneMajor, Plain, Tiles, gemm_serial};
 use crate::isa::Precision;
-use crate::pointwise::exp_shifted_sum;
-use crate::threads::SharedMut;
+use crate::pointwise::{exp_shifted_sum, scale_and_add, scaled_maximum};
+use crate::threads::{Fresh, SharedMut};
 
 /// Queries of one tile.
 const QUERIES: usize = 96;
 /// Keys of one tile.
-const KEYS: usize = 128;
+const KEYS: usize = 256;
+/// Keys and values that are packed at once, all threads together: 32 MiB of f32.
+const PACKED_VALUES: usize = 8 << 20;
 
 /// Sizes of one attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +45,11 @@ impl AttentionShape {
         1.0 / (self.head_dim as f32).sqrt()
     }
 
-    fn check(&self, q: &[f32], k: &[f32], v: &[f32], key_lengths: Option<&[usize]>) {
+    fn check(&self, q: &[f32], k: &[f32], v: &[f32]) {
         let keys = self.batch * self.keys * self.width();
         assert_eq!(q.len(), self.batch * self.queries * self.width(), "q is not [B, Lq, N·Dh] of {self:?}");
         assert_eq!(k.len(), keys, "k is not [B, Lk, N·Dh] of {self:?}");
         assert_eq!(v.len(), keys, "v is not [B, Lk, N·Dh] of {self:?}");
-        if let Some(lengths) = key_lengths {
-            assert_eq!(lengths.len(), self.batch, "one key length a sample");
-            assert!(
-                lengths.iter().all(|&l| l >= 1 && l <= self.keys),
-                "key lengths lie in 1..=Lk: {lengths:?}"
-            );
-        }
     }
 }
 
@@ -64,80 +61,180 @@ pub struct Attended {
     pub log_sum_exp: Vec<f32>,
 }
 
-/// The forward pass. Sample `b` attends to its first `key_lengths[b]` keys, or to all.
+/// Which keys count, and how much.
+#[derive(Clone, Copy, Default)]
+pub struct Keys<'a> {
+    /// Sample `b` attends to its first `lengths[b]` keys; absent: to all.
+    pub lengths: Option<&'a [usize]>,
+    /// What is added to scaled scores; absent: nothing.
+    pub bias: Option<KeyBias<'a>>,
+}
+
+/// Additive bias of keys, the same for each of `G` groups of consecutive queries: `-∞` hides a key, `ln 2` doubles its
+/// weight. Boxes steer with it: the queries inside a box see the words of their object more.
+#[derive(Clone, Copy)]
+pub struct KeyBias<'a> {
+    /// `[B, G, Lk]`.
+    pub values: &'a [f32],
+    /// `G`, which divides the number of queries.
+    pub groups: usize,
+}
+
+impl<'a> Keys<'a> {
+    fn check(&self, shape: &AttentionShape) {
+        if let Some(lengths) = self.lengths {
+            assert_eq!(lengths.len(), shape.batch, "one key length a sample");
+            assert!(
+                lengths.iter().all(|&l| l >= 1 && l <= shape.keys),
+                "key lengths lie in 1..=Lk: {lengths:?}"
+            );
+        }
+        if let Some(KeyBias { values, groups }) = self.bias {
+            assert!(
+                groups > 0 && shape.queries % groups == 0,
+                "{groups} groups do not divide {} queries",
+                shape.queries
+            );
+            assert_eq!(values.len(), shape.batch * groups * shape.keys, "bias is not [B, G, Lk]");
+        }
+    }
+
+    fn length(&self, sample: usize, keys: usize) -> usize {
+        self.lengths.map_or(keys, |lengths| lengths[sample])
+    }
+
+    /// The bias of keys `from..` for one query, if there is any.
+    fn bias_of(&self, shape: &AttentionShape, sample: usize, query: usize, from: usize) -> Option<&'a [f32]> {
+        self.bias.map(|KeyBias { values, groups }| {
+            let group = query / (shape.queries / groups);
+            &values[(sample * groups + group) * shape.keys + from..]
+        })
+    }
+}
+
+thread_local! {
+    /// Packed queries, scores, packed probabilities, sums of one task.
+    static SCRATCH: RefCell<[Vec<f32>; 4]> = const { RefCell::new([const { Vec::new() }; 4]) };
+}
+
+/// The forward pass. A query whose keys are all hidden gets NaN, as 0/0 does.
+///
+/// Keys and values are packed once for all queries of a head, as many heads at a time as [`PACKED_VALUES`] hold.
+///
+/// # Panics
+/// If lengths do not fit `shape`.
 pub fn forward(
     q: &[f32],
     k: &[f32],
     v: &[f32],
     shape: AttentionShape,
-    key_lengths: Option<&[usize]>,
+    which: Keys,
     precision: Precision,
 ) -> Attended {
-    shape.check(q, k, v, key_lengths);
+    shape.check(q, k, v);
+    which.check(&shape);
     let AttentionShape { batch, heads, head_dim, queries, keys } = shape;
     let width = shape.width();
-    let scale = shape.scale();
-    let mut out = vec![0.0; q.len()];
-    let mut log_sum_exp = vec![0.0; batch * heads * queries];
-    let (out_shared, lse_shared) = (SharedMut::new(&mut out), SharedMut::new(&mut log_sum_exp));
-    let blocks = queries.div_ceil(QUERIES);
-    (0..batch * heads * blocks).into_par_iter().for_each(|task| {
-        let (b, n, block) = (task / (heads * blocks), task / blocks % heads, task % blocks);
-        let q0 = block * QUERIES;
-        let rows = QUERIES.min(queries - q0);
-        let length = key_lengths.map_or(keys, |lengths| lengths[b]);
-        let head = n * head_dim;
-        let q = LaneMajor { data: &q[(b * queries + q0) * width + head..], stride: width };
-        let mut scores = vec![0.0; rows * KEYS];
-        let mut sums = vec![0.0; rows * head_dim];
-        let mut maxima = vec![f32::NEG_INFINITY; rows];
-        let mut totals = vec![0.0f32; rows];
-        for k0 in (0..length).step_by(KEYS) {
+    let (out, log_sum_exp) = (Fresh::new(q.len()), Fresh::new(batch * heads * queries));
+    let tiles = Tiles::select(precision);
+    let (k_tile, v_tile) = (tiles.right_len(KEYS, head_dim), tiles.right_len(head_dim, KEYS));
+    let per_head = keys.div_ceil(KEYS) * (k_tile + v_tile);
+    let at_once = (PACKED_VALUES / per_head).clamp(1, batch * heads);
+    let mut packed = vec![0.0; at_once * per_head];
+    for first in (0..batch * heads).step_by(at_once) {
+        let count = at_once.min(batch * heads - first);
+        packed[..count * per_head].par_chunks_mut(k_tile + v_tile).enumerate().for_each(|(i, to)| {
+            let (pair, k0) = (first + i / (per_head / (k_tile + v_tile)), i % keys.div_ceil(KEYS) * KEYS);
+            let (b, n) = (pair / heads, pair % heads);
+            let length = which.length(b, keys);
+            if k0 >= length {
+                return;
+            }
             let cols = KEYS.min(length - k0);
-            let offset = (b * keys + k0) * width + head;
-            let (k, v) = (LaneMajor { data: &k[offset..], stride: width }, &v[offset..]);
-            let scores = &mut scores[..rows * cols];
-            gemm_serial([rows, cols, head_dim], &q, &k, scores, cols, Into::Overwrite, &Plain, precision);
-            for (r, row) in scores.chunks_exact_mut(cols).enumerate() {
-                let above = maxima[r];
-                let maximum = row.iter().fold(above, |m, &s| if s * scale > m { s * scale } else { m });
-                let sum = exp_shifted_sum(row, scale, maximum);
-                if maximum > above && k0 > 0 {
-                    let shrink = (above - maximum).exp();
-                    totals[r] *= shrink;
-                    sums[r * head_dim..][..head_dim].iter_mut().for_each(|s| *s *= shrink);
+            let offset = (b * keys + k0) * width + n * head_dim;
+            let (k_to, v_to) = to.split_at_mut(k_tile);
+            tiles.pack_right(&LaneMajor { data: &k[offset..], stride: width }, cols, head_dim, k_to);
+            tiles.pack_right(&DepthMajor { data: &v[offset..], stride: width }, head_dim, cols, v_to);
+        });
+        let blocks = queries.div_ceil(QUERIES);
+        (0..count * blocks).into_par_iter().for_each(|task| {
+            let (pair, q0) = (first + task / blocks, task % blocks * QUERIES);
+            let rows = QUERIES.min(queries - q0);
+            let (b, n) = (pair / heads, pair % heads);
+            let packed = &packed[task / blocks * per_head..][..per_head];
+            // SAFETY: this task alone writes its rows of head `n`.
+            let lse = unsafe { log_sum_exp.slice(pair * queries + q0, rows) };
+            SCRATCH.with_borrow_mut(|scratch| {
+                let [left, scores, probabilities, sums] = scratch;
+                let offset = (b * queries + q0) * width + n * head_dim;
+                tiles.pack_left(&LaneMajor { data: &q[offset..], stride: width }, rows, head_dim, left);
+                sums.clear();
+                sums.resize(rows * head_dim, 0.0);
+                scores.resize(rows * KEYS, 0.0);
+                let mut totals = [0.0f32; QUERIES];
+                let mut maxima = [f32::NEG_INFINITY; QUERIES];
+                let length = which.length(b, keys);
+                for (k0, packed) in (0..length).step_by(KEYS).zip(packed.chunks_exact(k_tile + v_tile)) {
+                    let cols = KEYS.min(length - k0);
+                    let (k_tile, v_tile) = packed.split_at(k_tile);
+                    let scores = &mut scores[..rows * cols];
+                    tiles.multiply([rows, cols, head_dim], left, k_tile, scores, Into::Overwrite);
+                    for (r, row) in scores.chunks_exact_mut(cols).enumerate() {
+                        let bias = which.bias_of(&shape, b, q0 + r, k0);
+                        let sums = &mut sums[r * head_dim..][..head_dim];
+                        soften(row, bias, shape.scale(), &mut maxima[r], &mut totals[r], sums);
+                    }
+                    tiles.pack_left(&LaneMajor { data: scores, stride: cols }, rows, cols, probabilities);
+                    tiles.multiply([rows, head_dim, cols], probabilities, v_tile, sums, Into::Accumulate);
                 }
-                maxima[r] = maximum;
-                totals[r] += sum;
-            }
-            let p = LaneMajor { data: scores, stride: cols };
-            let v = DepthMajor { data: v, stride: width };
-            gemm_serial(
-                [rows, head_dim, cols],
-                &p,
-                &v,
-                &mut sums,
-                head_dim,
-                Into::Accumulate,
-                &Plain,
-                precision,
-            );
+                for r in 0..rows {
+                    let inverse = 1.0 / totals[r];
+                    // SAFETY: as above.
+                    let to = unsafe { out.slice(offset + r * width, head_dim) };
+                    for (to, sum) in to.iter_mut().zip(&sums[r * head_dim..]) {
+                        *to = sum * inverse;
+                    }
+                    lse[r] = maxima[r] + totals[r].ln();
+                }
+            });
+        });
+    }
+    // SAFETY: tasks cover every head of every query.
+    unsafe { Attended { out: out.finish(q.len()), log_sum_exp: log_sum_exp.finish(batch * heads * queries) } }
+}
+
+/// One row's step of the online softmax: scores become exponentials below the new maximum, and what was summed below the
+/// old one shrinks.
+fn soften(
+    row: &mut [f32],
+    bias: Option<&[f32]>,
+    scale: f32,
+    maximum: &mut f32,
+    total: &mut f32,
+    sums: &mut [f32],
+) {
+    let above = *maximum;
+    let scale = match bias {
+        None => scale,
+        Some(bias) => {
+            scale_and_add(row, scale, bias);
+            1.0
         }
-        for r in 0..rows {
-            let inverse = 1.0 / totals[r];
-            // SAFETY: this task alone writes head `n` of its rows.
-            let to = unsafe { out_shared.slice((b * queries + q0 + r) * width + head, head_dim) };
-            for (to, sum) in to.iter_mut().zip(&sums[r * head_dim..]) {
-                *to = sum * inverse;
-            }
-        }
-        // SAFETY: this task alone writes its rows.
-        let lse = unsafe { lse_shared.slice((b * heads + n) * queries + q0, rows) };
-        for r in 0..rows {
-            lse[r] = maxima[r] + totals[r].ln();
-        }
-    });
-    Attended { out, log_sum_exp }
+    };
+    *maximum = scaled_maximum(row, scale, above);
+    if *maximum == f32::NEG_INFINITY {
+        // Every key so far is hidden, or not a number.
+        row.iter_mut().for_each(|score| *score = if score.is_nan() { *score } else { 0.0 });
+        *total += row.iter().sum::<f32>();
+        return;
+    }
+    let sum = exp_shifted_sum(row, scale, *maximum);
+    if *maximum > above && above > f32::NEG_INFINITY {
+        let shrink = (above - *maximum).exp();
+        *total *= shrink;
+        sums.iter_mut().for_each(|sum| *sum *= shrink);
+    }
+    *total += sum;
 }
 
 /// Gradients of q, k and v, shaped as they are.
@@ -161,10 +258,11 @@ pub fn backward(
     log_sum_exp: &[f32],
     d_out: &[f32],
     shape: AttentionShape,
-    key_lengths: Option<&[usize]>,
+    which: Keys,
     precision: Precision,
 ) -> AttentionGradients {
-    shape.check(q, k, v, key_lengths);
+    shape.check(q, k, v);
+    which.check(&shape);
     assert_eq!(d_out.len(), q.len(), "d_out is not shaped as q");
     let AttentionShape { batch, heads, head_dim, queries, keys } = shape;
     let width = shape.width();
@@ -177,7 +275,7 @@ pub fn backward(
     (0..batch * heads).into_par_iter().for_each(|task| {
         let (b, n) = (task / heads, task % heads);
         let head = n * head_dim;
-        let length = key_lengths.map_or(keys, |lengths| lengths[b]);
+        let length = which.length(b, keys);
         let query_row = |r: usize| (b * queries + r) * width + head;
         let key_row = |r: usize| (b * keys + r) * width + head;
         let lse = &log_sum_exp[(b * heads + n) * queries..][..queries];
@@ -219,7 +317,13 @@ pub fn backward(
                 );
                 for r in 0..rows {
                     let p = &mut p[r * cols..][..cols];
-                    exp_shifted_sum(p, scale, lse[q0 + r]);
+                    match which.bias_of(&shape, b, q0 + r, k0) {
+                        None => exp_shifted_sum(p, scale, lse[q0 + r]),
+                        Some(bias) => {
+                            scale_and_add(p, scale, bias);
+                            exp_shifted_sum(p, 1.0, lse[q0 + r])
+                        }
+                    };
                     let delta = deltas[q0 + r];
                     for (ds, p) in ds[r * cols..][..cols].iter_mut().zip(p) {
                         *ds = *p * (*ds - delta) * scale;

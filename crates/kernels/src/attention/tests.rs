@@ -13,6 +13,14 @@ fn case(shape: AttentionShape) -> [Vec<f32>; 4] {
     [random.normal(q), random.normal(kv), random.normal(kv), random.normal(q)]
 }
 
+/// A bias for two groups of queries where they can be halved, one where they cannot; every third key is hidden.
+fn bias(shape: &AttentionShape) -> (Vec<f32>, usize) {
+    let groups = if shape.queries % 2 == 0 { 2 } else { 1 };
+    let mut values = Lcg::new(7).normal(shape.batch * groups * shape.keys);
+    values.iter_mut().skip(2).step_by(3).for_each(|value| *value = f32::NEG_INFINITY);
+    (values, groups)
+}
+
 const SHAPES: [AttentionShape; 4] = [
     AttentionShape { batch: 2, heads: 3, head_dim: 64, queries: 100, keys: 300 },
     AttentionShape { batch: 1, heads: 1, head_dim: 16, queries: 1, keys: 1 },
@@ -26,12 +34,15 @@ fn forward_agrees_with_the_oracle_at_every_isa() {
         for shape in SHAPES {
             let [q, k, v, _] = case(shape);
             let lengths: Vec<usize> = (0..shape.batch).map(|b| (shape.keys / (b + 1)).max(1)).collect();
-            for lengths in [None, Some(lengths.as_slice())] {
-                let expected = scalar::forward(&q, &k, &v, shape, lengths);
+            let (values, groups) = bias(&shape);
+            let bias = Some(KeyBias { values: &values, groups });
+            let lengths = Some(lengths.as_slice());
+            for which in [Keys::default(), Keys { lengths, bias: None }, Keys { lengths, bias }] {
+                let expected = scalar::forward(&q, &k, &v, shape, which);
                 for (precision, tolerance) in
                     [(Precision::F32, TOLERANCE_F32), (Precision::Bf16, TOLERANCE_BF16)]
                 {
-                    let found = forward(&q, &k, &v, shape, lengths, precision).out;
+                    let found = forward(&q, &k, &v, shape, which, precision).out;
                     for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
                         assert!((f - e).abs() < tolerance, "{isa} {precision:?} {shape:?}[{i}]: {f} ≠ {e}");
                     }
@@ -47,12 +58,14 @@ fn gradients_agree_with_finite_differences() {
         for shape in &SHAPES[1..] {
             let [q, k, v, weights] = case(*shape);
             let lengths: Vec<usize> = (0..shape.batch).map(|b| (shape.keys - b).max(1)).collect();
-            let lengths = Some(lengths.as_slice());
+            let (values, groups) = bias(shape);
+            let bias = Some(KeyBias { values: &values, groups });
+            let which = Keys { lengths: Some(lengths.as_slice()), bias };
             let loss = |q: &[f32], k: &[f32], v: &[f32]| -> f64 {
-                let out = scalar::forward(q, k, v, *shape, lengths);
+                let out = scalar::forward(q, k, v, *shape, which);
                 out.iter().zip(&weights).map(|(o, w)| *o as f64 * *w as f64).sum()
             };
-            let attended = forward(&q, &k, &v, *shape, lengths, Precision::F32);
+            let attended = forward(&q, &k, &v, *shape, which, Precision::F32);
             let gradients = backward(
                 &q,
                 &k,
@@ -61,7 +74,7 @@ fn gradients_agree_with_finite_differences() {
                 &attended.log_sum_exp,
                 &weights,
                 *shape,
-                lengths,
+                which,
                 Precision::F32,
             );
             check_gradient("q", &q, &gradients.q, |q| loss(q, &k, &v));
@@ -78,9 +91,26 @@ fn extreme_scores_stay_finite_and_nan_is_not_hidden() {
     k[4 * 150] = 1e4;
     let q = [100.0, 0.0, 0.0, 0.0];
     let v: Vec<f32> = (0..800).map(|i| (i / 4) as f32).collect();
-    let out = forward(&q, &k, &v, shape, None, Precision::F32).out;
+    let out = forward(&q, &k, &v, shape, Keys::default(), Precision::F32).out;
     assert_eq!(out, [150.0; 4]);
     k[7] = f32::NAN;
     let q = [1.0; 4];
-    assert!(forward(&q, &k, &v, shape, None, Precision::F32).out[0].is_nan());
+    assert!(forward(&q, &k, &v, shape, Keys::default(), Precision::F32).out[0].is_nan());
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads_nor_on_how_many_heads_are_packed_at_once() {
+    // 9 M values of keys and values: heads are packed in two goes.
+    let shape = AttentionShape { batch: 1, heads: 3, head_dim: 128, queries: 130, keys: 12_000 };
+    let [q, k, v, _] = case(shape);
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| forward(&q, &k, &v, shape, Keys::default(), Precision::F32).out)
+    };
+    let one = with(1);
+    assert!(one == with(2) && one == with(5));
+    let last = |x: &[f32]| x.chunks_exact(384).flat_map(|row| row[256..].to_vec()).collect::<Vec<f32>>();
+    let alone = AttentionShape { heads: 1, ..shape };
+    let (q, k, v) = (last(&q), last(&k), last(&v));
+    assert!(forward(&q, &k, &v, alone, Keys::default(), Precision::F32).out == last(&one));
 }

@@ -6,7 +6,7 @@
 
 mod patches;
 
-use crate::gemm::{DepthMajor, Epilogue, Into, Plain, gemm};
+use crate::gemm::{DepthMajor, Epilogue, Plain, gemm_new};
 use crate::isa::Precision;
 use patches::{InputPatches, OutputPatches, PatchesTransposed, WeightsTransposed};
 
@@ -83,22 +83,18 @@ pub fn forward(
 ) -> Vec<f32> {
     shape.check(x, weights);
     let n = shape.channels_out;
-    let mut out = vec![0.0; shape.positions_out() * n];
     let product = [shape.positions_out(), n, shape.depth()];
     let b = DepthMajor { data: weights, stride: n };
-    gemm(product, &InputPatches::new(x, shape), &b, &mut out, n, Into::Overwrite, epilogue, precision);
-    out
+    gemm_new(product, &InputPatches::new(x, shape), &b, epilogue, precision)
 }
 
 /// Gradient of the input, `[B, F, H, W, C]`, for `d_out [B, F', H', W', O]`.
 pub fn backward_input(weights: &[f32], d_out: &[f32], shape: Conv3dShape, precision: Precision) -> Vec<f32> {
     assert_eq!(d_out.len(), shape.positions_out() * shape.channels_out, "d_out is not [B, F', H', W', O]");
     let n = shape.channels_in;
-    let mut dx = vec![0.0; shape.positions_in() * n];
     let product = [shape.positions_in(), n, shape.taps() * shape.channels_out];
     let (a, b) = (OutputPatches::new(d_out, shape), WeightsTransposed { weights, shape });
-    gemm(product, &a, &b, &mut dx, n, Into::Overwrite, &Plain, precision);
-    dx
+    gemm_new(product, &a, &b, &Plain, precision)
 }
 
 /// Gradient of the weights, `[Kt·Kh·Kw·C, O]`.
@@ -106,10 +102,9 @@ pub fn backward_weights(x: &[f32], d_out: &[f32], shape: Conv3dShape, precision:
     assert_eq!(d_out.len(), shape.positions_out() * shape.channels_out, "d_out is not [B, F', H', W', O]");
     let (n, depth) = (shape.channels_out, shape.depth());
     // The product is taken transposed, [O, taps·C]: patches are then the side that is packed once for all rows.
-    let mut transposed = vec![0.0; depth * n];
     let (a, b) = (DepthMajor { data: d_out, stride: n }, PatchesTransposed::new(x, shape));
     let product = [n, depth, shape.positions_out()];
-    gemm(product, &a, &b, &mut transposed, depth, Into::Overwrite, &Plain, precision);
+    let transposed = gemm_new(product, &a, &b, &Plain, precision);
     let mut dw = vec![0.0; depth * n];
     for (row, dw) in dw.chunks_exact_mut(n).enumerate() {
         for (column, dw) in dw.iter_mut().enumerate() {

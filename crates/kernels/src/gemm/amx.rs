@@ -26,24 +26,33 @@ thread_local! {
     static CONFIGURED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// `tile[32, 32]`, panels `[depth/32, 32, 32]` and `[depth/2, 32, 2]` of bf16; `depth` is a positive multiple of 32.
+/// `C[32, 32]`, panels `[depth/32, 32, 32]` and `[depth/2, 32, 2]` of bf16; `depth` is a positive multiple of 32.
 ///
 /// # Safety
 /// See [`super::micro::Kernel`]; needs AMX-BF16 and the kernel's grant of the tile state (`Isa::Amx` is supported).
-pub(super) unsafe fn kernel_32x32(depth: usize, a: *const f32, b: *const f32, tile: *mut f32) {
-    // `ldtilecfg` is per thread and stays.
-    if !CONFIGURED.get() {
-        // SAFETY: CONFIG is 64 valid bytes of palette 1; the caller's promise covers the instruction.
-        unsafe {
-            asm!("ldtilecfg [{config}]", config = in(reg) &raw const CONFIG, options(nostack, readonly))
-        };
-        CONFIGURED.set(true);
-    }
+pub(super) unsafe fn kernel_32x32(
+    depth: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ldc: usize,
+    add: bool,
+) {
+    // SAFETY: the caller's promise.
+    unsafe { configure() };
     // A: 32 rows × 64 bytes a chunk, so rows 16.. begin 1,024 bytes on. B: 16 pairs × 128 bytes a chunk, columns 16..
-    // begin 64 bytes on. C: rows of 128 bytes.
-    // SAFETY: the panels hold depth/32 chunks of 2,048 bytes each, `tile` 32 × 128 bytes.
+    // begin 64 bytes on. C: 32 columns of f32 are two tiles side by side; sums begin with what it held, or zero.
+    // SAFETY: the panels hold depth/32 chunks of 2,048 bytes each, `c` 32 rows of 128 bytes, `ldc` values apart.
     unsafe {
         asm!(
+            "test {add:e}, {add:e}",
+            "jz 3f",
+            "tileloadd tmm0, [{c} + {sc}]",
+            "tileloadd tmm1, [{c} + {sc} + 64]",
+            "tileloadd tmm2, [{c2} + {sc}]",
+            "tileloadd tmm3, [{c2} + {sc} + 64]",
+            "jmp 2f",
+            "3:",
             "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
             "2:",
             "tileloadd tmm4, [{a} + {sa}]",
@@ -58,20 +67,74 @@ pub(super) unsafe fn kernel_32x32(depth: usize, a: *const f32, b: *const f32, ti
             "add {b}, 2048",
             "dec {chunks}",
             "jnz 2b",
-            "tilestored [{c} + {sb}], tmm0",
-            "tilestored [{c} + {sb} + 64], tmm1",
-            "tilestored [{c2} + {sb}], tmm2",
-            "tilestored [{c2} + {sb} + 64], tmm3",
+            "tilestored [{c} + {sc}], tmm0",
+            "tilestored [{c} + {sc} + 64], tmm1",
+            "tilestored [{c2} + {sc}], tmm2",
+            "tilestored [{c2} + {sc} + 64], tmm3",
             a = inout(reg) a => _,
             b = inout(reg) b => _,
-            c = in(reg) tile,
-            c2 = in(reg) tile.add(16 * 32),
+            add = in(reg) add as u32,
+            c = in(reg) c,
+            c2 = in(reg) c.add(16 * ldc),
+            sc = in(reg) ldc * 4,
             sa = in(reg) 64usize,
             sb = in(reg) 128usize,
             chunks = inout(reg) depth / 32 => _,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
+        );
+    }
+}
+
+/// Tells this thread's tiles their shape; it stays.
+///
+/// # Safety
+/// The machine has AMX and the tile state was granted.
+unsafe fn configure() {
+    if !CONFIGURED.get() {
+        // SAFETY: CONFIG is 64 valid bytes of palette 1; the caller's promise covers the instruction.
+        unsafe {
+            asm!("ldtilecfg [{config}]", config = in(reg) &raw const CONFIG, options(nostack, readonly))
+        };
+        CONFIGURED.set(true);
+    }
+}
+
+/// Multiplies random tiles `4 · rounds` times and nothing else, for [`crate::peak`].
+///
+/// # Panics
+/// If AMX is not there.
+pub(crate) fn spin(rounds: usize) {
+    assert!(crate::Isa::Amx.is_supported() && rounds > 0);
+    let mut state = 0x9e37_79b9_u32;
+    // Bits of bf16 between ½ and 2 with either sign.
+    let values: [u16; 512] = std::array::from_fn(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as u16 & 0x80ff | 0x3f00
+    });
+    // SAFETY: AMX was asserted; the tiles are loaded from 16 rows × 64 bytes of `values`.
+    unsafe {
+        configure();
+        asm!(
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            "tileloadd tmm4, [{x} + {s}]",
+            "tileloadd tmm5, [{x} + {s}]",
+            "tileloadd tmm6, [{x} + {s}]",
+            "tileloadd tmm7, [{x} + {s}]",
+            "2:",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "dec {rounds}",
+            "jnz 2b",
+            x = in(reg) values.as_ptr(),
+            s = in(reg) 64usize,
+            rounds = inout(reg) rounds => _,
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack, readonly),
         );
     }
 }

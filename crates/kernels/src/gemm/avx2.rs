@@ -2,27 +2,86 @@
 
 use std::arch::x86_64::*;
 
-/// `tile[6, 16]`, panels `[depth, 6]` and `[depth, 16]` of f32.
+/// `C[6, 16]`, panels `[depth, 6]` and `[depth, 16]` of f32.
 ///
 /// # Safety
 /// See [`super::micro::Kernel`]; needs AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn kernel_6x16(depth: usize, a: *const f32, b: *const f32, tile: *mut f32) {
+pub(super) unsafe fn kernel_6x16(
+    depth: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ldc: usize,
+    add: bool,
+) {
+    // SAFETY: `b` holds depth × 16 values; the rest is the caller's promise.
+    unsafe {
+        product(depth, a, c, ldc, add, |d| {
+            let b = b.add(d * 16);
+            [_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8))]
+        });
+    }
+}
+
+/// `C[6, 16]`, panels `[depth, 6]` of f32 and `[depth, 8]` of words of two bf16.
+///
+/// # Safety
+/// See [`super::micro::Kernel`]; needs AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn kernel_widen_6x16(
+    depth: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ldc: usize,
+    add: bool,
+) {
+    let high = _mm256_set1_epi32(0xffff_0000_u32 as i32);
+    // SAFETY: `b` holds depth × 8 words; the rest is the caller's promise.
+    unsafe {
+        product(depth, a, c, ldc, add, |d| {
+            let words = _mm256_loadu_si256(b.add(d * 8).cast());
+            [
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words)),
+                _mm256_castsi256_ps(_mm256_and_si256(words, high)),
+            ]
+        });
+    }
+}
+
+/// # Safety
+/// `a` holds depth × 6 values, `c` 6 rows of 16.
+#[target_feature(enable = "avx2,fma")]
+#[inline]
+unsafe fn product(
+    depth: usize,
+    a: *const f32,
+    c: *mut f32,
+    ldc: usize,
+    add: bool,
+    row_of_b: impl Fn(usize) -> [__m256; 2],
+) {
     let mut sums = [[_mm256_setzero_ps(); 2]; 6];
-    // SAFETY: `a` holds depth × 6, `b` depth × 16, `tile` 6 × 16 values.
+    // SAFETY: the caller's promise.
     unsafe {
         for d in 0..depth {
-            let (a, b) = (a.add(d * 6), b.add(d * 16));
-            let (b0, b1) = (_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8)));
+            let a = a.add(d * 6);
+            let [b0, b1] = row_of_b(d);
             for (r, row) in sums.iter_mut().enumerate() {
                 let x = _mm256_broadcast_ss(&*a.add(r));
                 row[0] = _mm256_fmadd_ps(x, b0, row[0]);
                 row[1] = _mm256_fmadd_ps(x, b1, row[1]);
             }
         }
-        for (r, row) in sums.iter().enumerate() {
-            _mm256_storeu_ps(tile.add(r * 16), row[0]);
-            _mm256_storeu_ps(tile.add(r * 16 + 8), row[1]);
+        for (r, row) in sums.iter_mut().enumerate() {
+            let c = c.add(r * ldc);
+            if add {
+                row[0] = _mm256_add_ps(_mm256_loadu_ps(c), row[0]);
+                row[1] = _mm256_add_ps(_mm256_loadu_ps(c.add(8)), row[1]);
+            }
+            _mm256_storeu_ps(c, row[0]);
+            _mm256_storeu_ps(c.add(8), row[1]);
         }
     }
 }

@@ -1,41 +1,120 @@
-//! AVX-512: 12 × 32 sums in 24 registers; f32, and bf16 pairs by `vdpbf16ps`.
+//! AVX-512: 12 × 32 sums in 24 registers; f32, bf16 widened to f32, and bf16 pairs by `vdpbf16ps`.
 
 use std::arch::x86_64::*;
 
-/// `tile[12, 32]`, panels `[depth, 12]` and `[depth, 32]` of f32.
+type Sums = [[__m512; 2]; 12];
+
+/// `C[12, 32]`, panels `[depth, 12]` and `[depth, 32]` of f32.
 ///
 /// # Safety
 /// See [`super::micro::Kernel`]; needs AVX-512 F.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn kernel_12x32(depth: usize, a: *const f32, b: *const f32, tile: *mut f32) {
-    let mut sums = [[_mm512_setzero_ps(); 2]; 12];
-    // SAFETY: `a` holds depth × 12, `b` depth × 32, `tile` 12 × 32 values.
+pub(super) unsafe fn kernel_12x32(
+    depth: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ldc: usize,
+    add: bool,
+) {
+    // SAFETY: `b` holds depth × 32 values; the rest is the caller's promise.
+    unsafe {
+        product(depth, a, c, ldc, add, |d| {
+            let b = b.add(d * 32);
+            [_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16))]
+        });
+    }
+}
+
+/// `C[12, 32]`, panels `[depth, 12]` of f32 and `[depth, 16]` of words of two bf16.
+///
+/// # Safety
+/// See [`super::micro::Kernel`]; needs AVX-512 F.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn kernel_widen_12x32(
+    depth: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ldc: usize,
+    add: bool,
+) {
+    let high = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+    // SAFETY: `b` holds depth × 16 words; the rest is the caller's promise.
+    unsafe {
+        product(depth, a, c, ldc, add, |d| {
+            let words = _mm512_loadu_si512(b.add(d * 16).cast());
+            [
+                _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words)),
+                _mm512_castsi512_ps(_mm512_and_si512(words, high)),
+            ]
+        });
+    }
+}
+
+/// # Safety
+/// `a` holds depth × 12 values, `c` 12 rows of 32.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn product(
+    depth: usize,
+    a: *const f32,
+    c: *mut f32,
+    ldc: usize,
+    add: bool,
+    row_of_b: impl Fn(usize) -> [__m512; 2],
+) {
+    let mut sums: Sums = [[_mm512_setzero_ps(); 2]; 12];
+    // SAFETY: the caller's promise.
     unsafe {
         for d in 0..depth {
-            let (a, b) = (a.add(d * 12), b.add(d * 32));
-            let (b0, b1) = (_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16)));
+            let a = a.add(d * 12);
+            let [b0, b1] = row_of_b(d);
             for (r, row) in sums.iter_mut().enumerate() {
                 let x = _mm512_set1_ps(*a.add(r));
                 row[0] = _mm512_fmadd_ps(x, b0, row[0]);
                 row[1] = _mm512_fmadd_ps(x, b1, row[1]);
             }
         }
-        for (r, row) in sums.iter().enumerate() {
-            _mm512_storeu_ps(tile.add(r * 32), row[0]);
-            _mm512_storeu_ps(tile.add(r * 32 + 16), row[1]);
+        store(&sums, c, ldc, add);
+    }
+}
+
+/// # Safety
+/// `c` holds 12 rows of 32 values.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn store(sums: &Sums, c: *mut f32, ldc: usize, add: bool) {
+    for (r, [mut left, mut right]) in sums.iter().copied().enumerate() {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let c = c.add(r * ldc);
+            if add {
+                left = _mm512_add_ps(_mm512_loadu_ps(c), left);
+                right = _mm512_add_ps(_mm512_loadu_ps(c.add(16)), right);
+            }
+            _mm512_storeu_ps(c, left);
+            _mm512_storeu_ps(c.add(16), right);
         }
     }
 }
 
-/// `tile[12, 32]`, panels `[depth/32, 12, 32]` and `[depth/2, 32, 2]` of bf16; `depth` is a multiple of 32.
+/// `C[12, 32]`, panels `[depth/32, 12, 32]` and `[depth/2, 32, 2]` of bf16; `depth` is a multiple of 32.
 ///
 /// # Safety
 /// See [`super::micro::Kernel`]; needs AVX-512 F and BF16.
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) unsafe fn kernel_bf16_12x32(depth: usize, a: *const f32, b: *const f32, tile: *mut f32) {
-    let mut sums = [[_mm512_setzero_ps(); 2]; 12];
+pub(super) unsafe fn kernel_bf16_12x32(
+    depth: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ldc: usize,
+    add: bool,
+) {
+    let mut sums: Sums = [[_mm512_setzero_ps(); 2]; 12];
     // One f32 of storage is one pair of bf16.
-    // SAFETY: `a` holds depth/32 × 12 × 16 pairs, `b` depth/2 × 32 pairs, `tile` 12 × 32 values.
+    // SAFETY: `a` holds depth/32 × 12 × 16 pairs, `b` depth/2 × 32 pairs, `c` 12 rows of 32 values.
     unsafe {
         for chunk in 0..depth / 32 {
             for pair in 0..16 {
@@ -50,9 +129,6 @@ pub(super) unsafe fn kernel_bf16_12x32(depth: usize, a: *const f32, b: *const f3
                 }
             }
         }
-        for (r, row) in sums.iter().enumerate() {
-            _mm512_storeu_ps(tile.add(r * 32), row[0]);
-            _mm512_storeu_ps(tile.add(r * 32 + 16), row[1]);
-        }
+        store(&sums, c, ldc, add);
     }
 }

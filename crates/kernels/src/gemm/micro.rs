@@ -3,6 +3,8 @@
 //! f32 panels are `[depth, lanes]`. bf16 panels keep two neighbouring depths together: A as rows of 32 depths,
 //! `[depth/32, mr, 32]`, B as pairs, `[depth/2, nr, 2]`, depth padded with zeros to a multiple of 32. Both formats are
 //! read by AMX tile loads (64-byte rows) and by AVX-512 `vdpbf16ps` (broadcast pairs of A, vectors of pairs of B).
+//! Where no bf16 unit exists, A is f32 whose values were rounded, and B may be kept in half the bytes: `[depth, nr/2]`
+//! words of two bf16, lane `j` low and lane `j + nr/2` high, widened by a shift and a mask.
 
 use crate::isa::{Isa, Precision};
 
@@ -13,30 +15,25 @@ const TILE_MAX: usize = 32 * 32;
 /// Depth that one bf16 panel row holds.
 pub(super) const BF16_DEPTH: usize = 32;
 
-/// Room for one `[mr, nr]` block of sums.
+/// Room for one `[mr, nr]` block of sums, where `C` has less.
 #[repr(align(64))]
-pub(super) struct Tile([f32; TILE_MAX]);
+pub(super) struct Tile(pub [f32; TILE_MAX]);
 
 impl Tile {
     pub fn new() -> Self {
         Self([0.0; TILE_MAX])
     }
-
-    pub fn values(&self) -> &[f32; TILE_MAX] {
-        &self.0
-    }
-
-    pub fn as_mut_ptr(&mut self) -> *mut f32 {
-        self.0.as_mut_ptr()
-    }
 }
 
-/// `tile[mr, nr] = A panel · B panel` over `depth`. Panels are passed as pointers to f32 storage in the kernel's format.
+/// `C[mr, nr] = A panel · B panel` over `depth`, or `+=` where `add` is true: the block's sum is made first and added
+/// once, or begins with what `C` held, but always the same for one kernel. Panels are pointers to f32 storage in the
+/// kernel's format; rows of `c` are `ldc` values apart.
 ///
 /// # Safety
-/// Panels have the kernel's layout and length for `depth` (a multiple of 32 for bf16), `tile` holds [`TILE_MAX`] values,
+/// Panels have the kernel's layout and length for `depth` (a multiple of 32 for bf16), `c` holds `mr` rows of `nr` values,
 /// and the machine has the kernel's instruction set.
-pub(super) type Kernel = unsafe fn(depth: usize, a: *const f32, b: *const f32, tile: *mut f32);
+pub(super) type Kernel =
+    unsafe fn(depth: usize, a: *const f32, b: *const f32, c: *mut f32, ldc: usize, add: bool);
 
 /// A micro kernel and its block size.
 pub(super) struct Micro {
@@ -52,6 +49,8 @@ enum Format {
     F32,
     /// f32 panels whose values were rounded to bf16: what bf16 means where no bf16 unit exists.
     F32Rounded,
+    /// The same with B in words of two bf16.
+    Widened,
     Bf16,
 }
 
@@ -79,11 +78,11 @@ impl Micro {
                 micro!(12, 32, F32, super::avx512::kernel_12x32)
             }
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx512, Precision::Bf16) => micro!(12, 32, F32Rounded, super::avx512::kernel_12x32),
+            (Isa::Avx512, Precision::Bf16) => micro!(12, 32, Widened, super::avx512::kernel_widen_12x32),
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, Precision::F32) => micro!(6, 16, F32, super::avx2::kernel_6x16),
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, Precision::Bf16) => micro!(6, 16, F32Rounded, super::avx2::kernel_6x16),
+            (Isa::Avx2, Precision::Bf16) => micro!(6, 16, Widened, super::avx2::kernel_widen_6x16),
             #[cfg(target_arch = "aarch64")]
             (Isa::Neon, Precision::F32) => micro!(8, 12, F32, super::neon::kernel_8x12),
             #[cfg(target_arch = "aarch64")]
@@ -95,18 +94,18 @@ impl Micro {
 
     /// f32 values of storage that a panel of A of this depth takes.
     pub fn a_panel_len(&self, depth: usize) -> usize {
-        self.panel_len(self.mr, depth)
+        match self.format {
+            Format::F32 | Format::F32Rounded | Format::Widened => self.mr * depth,
+            Format::Bf16 => self.mr * depth.next_multiple_of(BF16_DEPTH) / 2,
+        }
     }
 
     /// f32 values of storage that a panel of B of this depth takes.
     pub fn b_panel_len(&self, depth: usize) -> usize {
-        self.panel_len(self.nr, depth)
-    }
-
-    fn panel_len(&self, lanes: usize, depth: usize) -> usize {
         match self.format {
-            Format::F32 | Format::F32Rounded => lanes * depth,
-            Format::Bf16 => lanes * depth.next_multiple_of(BF16_DEPTH) / 2,
+            Format::F32 | Format::F32Rounded => self.nr * depth,
+            Format::Widened => self.nr / 2 * depth,
+            Format::Bf16 => self.nr * depth.next_multiple_of(BF16_DEPTH) / 2,
         }
     }
 
@@ -151,6 +150,20 @@ impl Micro {
                 operand.pack(lane0, lanes, width, k0, kc, out);
                 round_to_bf16(out);
             }
+            Format::Widened if side == Side::A => {
+                operand.pack(lane0, lanes, width, k0, kc, out);
+                round_to_bf16(out);
+            }
+            Format::Widened => {
+                let mut square = [0.0f32; 32 * BF16_DEPTH];
+                for (chunk, out) in out.chunks_mut(width / 2 * BF16_DEPTH).enumerate() {
+                    let done = chunk * BF16_DEPTH;
+                    let depth = BF16_DEPTH.min(kc - done);
+                    let square = &mut square[..width * depth];
+                    operand.pack(lane0, lanes, width, k0 + done, depth, square);
+                    halves(square, width, out);
+                }
+            }
             Format::Bf16 => {
                 // 32 depths at a time through a small f32 square.
                 let mut square = [0.0f32; 32 * BF16_DEPTH];
@@ -170,20 +183,24 @@ impl Micro {
         }
     }
 
-    /// `tile[mr, nr] = A panel · B panel`.
+    /// `C[mr, nr] (+)= A panel · B panel`, rows of `c` `ldc` apart.
+    ///
+    /// # Safety
+    /// `c` holds `mr` rows of `nr` values that nobody else uses meanwhile.
     #[inline]
-    pub fn multiply(&self, depth: usize, a: &[f32], b: &[f32], tile: &mut Tile) {
+    pub unsafe fn multiply(&self, depth: usize, a: &[f32], b: &[f32], c: *mut f32, ldc: usize, add: bool) {
         let depth = match self.format {
-            Format::F32 | Format::F32Rounded => depth,
+            Format::F32 | Format::F32Rounded | Format::Widened => depth,
             Format::Bf16 => depth.next_multiple_of(BF16_DEPTH),
         };
-        debug_assert!(a.len() >= self.a_panel_len(depth) && b.len() >= self.b_panel_len(depth));
-        // SAFETY: the panels were packed by `pack` in this kernel's format, and `select` checked the instruction set.
-        unsafe { (self.kernel)(depth, a.as_ptr(), b.as_ptr(), tile.as_mut_ptr()) }
+        assert!(a.len() >= self.a_panel_len(depth) && b.len() >= self.b_panel_len(depth));
+        // SAFETY: the panels were packed by `pack` in this kernel's format, `select` checked the instruction set, and the
+        // caller vouches for `c`.
+        unsafe { (self.kernel)(depth, a.as_ptr(), b.as_ptr(), c, ldc, add) }
     }
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Side {
     A,
     B,
@@ -223,6 +240,18 @@ crate::isa::multiversion! {
     fn pairs(square: &[f32], width: usize, out: &mut [f32]) {
         for (pair, out) in out.chunks_exact_mut(width).enumerate() {
             let (low, high) = square[2 * pair * width..][..2 * width].split_at(width);
+            for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
+                *out = f32::from_bits(bf16_bits(*low) | bf16_bits(*high) << 16);
+            }
+        }
+    }
+}
+
+crate::isa::multiversion! {
+    /// `square [depth, width]` f32 → `[depth, width/2]` words: lane `j` in the low half, lane `j + width/2` in the high.
+    fn halves(square: &[f32], width: usize, out: &mut [f32]) {
+        for (row, out) in square.chunks_exact(width).zip(out.chunks_exact_mut(width / 2)) {
+            let (low, high) = row.split_at(width / 2);
             for ((out, low), high) in out.iter_mut().zip(low).zip(high) {
                 *out = f32::from_bits(bf16_bits(*low) | bf16_bits(*high) << 16);
             }

@@ -4,12 +4,13 @@
 //! copy of their own. The sum over `K` runs in the same order whatever the number of threads: results are equal to the
 //! bit for 1 and for 64 threads.
 
+mod epilogue;
 mod micro;
 mod operand;
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]
-mod amx;
+pub(crate) mod amx;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -18,14 +19,16 @@ mod avx512;
 mod neon;
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
+pub use epilogue::{Bias, BiasActivate, BiasGate, BiasResidual, Epilogue, Plain};
 pub(crate) use operand::interleave;
 pub use operand::{DepthMajor, LaneMajor, Operand};
 
 use crate::isa::Precision;
-use crate::threads::SharedMut;
+use crate::threads::{Fresh, SharedMut};
 use micro::Micro;
 
 /// Depth of one block: a B panel of `KC × nr` f32 stays in the first-level cache.
@@ -36,66 +39,10 @@ const MC: usize = 96;
 const NC: usize = 1024;
 
 thread_local! {
+    /// Rows that several blocks of columns read; a block of columns; the rows of one task.
     static PACKED_A: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     static PACKED_B: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
-}
-
-/// What happens to a finished row segment before it is left in `C`.
-///
-/// `finish(row, column, segment)` sees the sums of `C[row, column..column + segment.len()]` and changes them in place;
-/// it runs once per element, after the last block of `K`, while the segment is in the first-level cache.
-pub trait Epilogue: Sync {
-    /// Changes a finished segment.
-    fn finish(&self, row: usize, column: usize, segment: &mut [f32]);
-}
-
-/// Leaves the product as it is.
-pub struct Plain;
-
-impl Epilogue for Plain {
-    #[inline(always)]
-    fn finish(&self, _: usize, _: usize, _: &mut [f32]) {}
-}
-
-/// Adds `bias[N]` to every row.
-pub struct Bias<'a>(
-    /// One value a column.
-    pub &'a [f32],
-);
-
-impl Epilogue for Bias<'_> {
-    #[inline(always)]
-    fn finish(&self, _: usize, column: usize, segment: &mut [f32]) {
-        for (value, bias) in segment.iter_mut().zip(&self.0[column..]) {
-            *value += bias;
-        }
-    }
-}
-
-/// Adds `bias[N]` and a residual of the same shape as `C`, row stride `N`.
-pub struct BiasResidual<'a> {
-    /// One value a column.
-    pub bias: &'a [f32],
-    /// `[M, N]`, contiguous.
-    pub residual: &'a [f32],
-}
-
-impl Epilogue for BiasResidual<'_> {
-    #[inline(always)]
-    fn finish(&self, row: usize, column: usize, segment: &mut [f32]) {
-        let n = self.bias.len();
-        let residual = &self.residual[row * n + column..];
-        for ((value, bias), residual) in segment.iter_mut().zip(&self.bias[column..]).zip(residual) {
-            *value += bias + residual;
-        }
-    }
-}
-
-impl<F: Fn(usize, usize, &mut [f32]) + Sync> Epilogue for F {
-    #[inline(always)]
-    fn finish(&self, row: usize, column: usize, segment: &mut [f32]) {
-        self(row, column, segment);
-    }
+    static PACKED_ROWS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Whether `C` is overwritten or added to.
@@ -123,47 +70,38 @@ pub fn gemm<A: Operand, B: Operand, E: Epilogue>(
     epilogue: &E,
     precision: Precision,
 ) {
-    check(m, n, c, ldc);
     let micro = Micro::select(precision);
-    let c = SharedMut::new(c);
-    let threads = rayon::current_num_threads();
-    if k == 0 || threads == 1 || m * n * k < 32 * 32 * 256 {
-        // SAFETY: this thread alone holds `c`; bounds were checked.
-        unsafe { serial([m, n, k], a, b, c, ldc, into, epilogue, micro) };
-        return;
-    }
-    let mut packed_b = PACKED_B.with(RefCell::take);
-    for n0 in (0..n).step_by(NC) {
-        let nc = NC.min(n - n0);
-        for k0 in (0..k).step_by(KC) {
-            let kc = KC.min(k - k0);
-            let panels = nc.div_ceil(micro.nr);
-            let panel = micro.b_panel_len(kc);
-            packed_b.resize(panels * panel, 0.0);
-            packed_b.par_chunks_mut(panel).enumerate().for_each(|(p, out)| {
-                let lane = n0 + p * micro.nr;
-                micro.pack_b(b, lane, micro.nr.min(n0 + nc - lane), k0, kc, out);
-            });
-            // Blocks of rows, shorter when there would be too few; then blocks of columns.
-            let rows = MC.min(m.div_ceil(threads * 2).next_multiple_of(micro.mr)).max(micro.mr);
-            let row_blocks = m.div_ceil(rows);
-            let column_blocks = (threads * 2).div_ceil(row_blocks).clamp(1, panels);
-            let packed_b = &packed_b;
-            (0..row_blocks * column_blocks).into_par_iter().for_each(|task| {
-                let (row_block, column_block) = (task / column_blocks, task % column_blocks);
-                let m0 = row_block * rows;
-                let mc = rows.min(m - m0);
-                let p0 = column_block * panels / column_blocks;
-                let p1 = (column_block + 1) * panels / column_blocks;
-                PACKED_A.with_borrow_mut(|packed_a| {
-                    let step = Step { m0, mc, n0, nc, k0, kc, panels: p0..p1, k };
-                    // SAFETY: tasks cover disjoint rows × columns of `c`; bounds were checked.
-                    unsafe { block(&step, a, packed_a, packed_b, c, ldc, into, epilogue, micro) };
-                });
-            });
-        }
-    }
-    PACKED_B.set(packed_b);
+    let right: Right<B> = Right { source: Source::Operand(b), micro };
+    product([m, n, k], a, &right, c, ldc, into, epilogue, Threads::All);
+}
+
+/// The product as a new matrix `[m, n]`; see [`gemm`].
+pub fn gemm_new<A: Operand, B: Operand, E: Epilogue>(
+    [m, n, k]: [usize; 3],
+    a: &A,
+    b: &B,
+    epilogue: &E,
+    precision: Precision,
+) -> Vec<f32> {
+    let micro = Micro::select(precision);
+    let right: Right<B> = Right { source: Source::Operand(b), micro };
+    let c = Fresh::new(m * n);
+    // SAFETY: C has room for [m, n]; every value is written before it is read, the first block of depths does not add.
+    unsafe { product_at([m, n, k], a, &right, c.pointer(), n, Into::Overwrite, epilogue, Threads::All) };
+    // SAFETY: the product writes all of C.
+    unsafe { c.finish(m * n) }
+}
+
+/// The product with a packed right-hand side as a new matrix `[m, N]`; see [`gemm_packed`].
+pub fn gemm_packed_new<A: Operand, E: Epilogue>(m: usize, a: &A, b: &Packed, epilogue: &E) -> Vec<f32> {
+    let right: Right<DepthMajor> = Right { source: Source::Packed(&b.panels), micro: b.micro };
+    let c = Fresh::new(m * b.n);
+    // SAFETY: as in `gemm_new`.
+    unsafe {
+        product_at([m, b.n, b.k], a, &right, c.pointer(), b.n, Into::Overwrite, epilogue, Threads::All)
+    };
+    // SAFETY: the product writes all of C.
+    unsafe { c.finish(m * b.n) }
 }
 
 /// The same product on the calling thread alone, for use inside a parallel loop.
@@ -180,9 +118,108 @@ pub fn gemm_serial<A: Operand, B: Operand, E: Epilogue>(
     epilogue: &E,
     precision: Precision,
 ) {
-    check(m, n, c, ldc);
-    // SAFETY: this thread alone holds `c`; bounds were checked.
-    unsafe { serial([m, n, k], a, b, SharedMut::new(c), ldc, into, epilogue, Micro::select(precision)) };
+    let micro = Micro::select(precision);
+    let right: Right<B> = Right { source: Source::Operand(b), micro };
+    product([m, n, k], a, &right, c, ldc, into, epilogue, Threads::One);
+}
+
+/// `C[m, n] = epilogue(A[m, k] · B)` with a right-hand side that was packed before; see [`gemm`].
+///
+/// # Panics
+/// If `c` is too short or `ldc < n`: a bug of the caller.
+pub fn gemm_packed<A: Operand, E: Epilogue>(
+    m: usize,
+    a: &A,
+    b: &Packed,
+    c: &mut [f32],
+    ldc: usize,
+    into: Into,
+    epilogue: &E,
+) {
+    let right: Right<DepthMajor> = Right { source: Source::Packed(&b.panels), micro: b.micro };
+    product([m, b.n, b.k], a, &right, c, ldc, into, epilogue, Threads::All);
+}
+
+/// [`gemm_packed`] on the calling thread alone, for use inside a parallel loop.
+///
+/// # Panics
+/// As [`gemm_packed`].
+pub fn gemm_packed_serial<A: Operand, E: Epilogue>(
+    m: usize,
+    a: &A,
+    b: &Packed,
+    c: &mut [f32],
+    ldc: usize,
+    into: Into,
+    epilogue: &E,
+) {
+    let right: Right<DepthMajor> = Right { source: Source::Packed(&b.panels), micro: b.micro };
+    product([m, b.n, b.k], a, &right, c, ldc, into, epilogue, Threads::One);
+}
+
+/// A right-hand matrix `[K, N]` in the panels of the instruction set that packed it: weights, packed once when loaded.
+///
+/// bf16 takes half the bytes of f32 on every instruction set but NEON and scalar, which keep rounded f32.
+pub struct Packed {
+    n: usize,
+    k: usize,
+    micro: &'static Micro,
+    /// Blocks of [`KC`] depths, in each all panels of `nr` columns.
+    panels: Vec<f32>,
+}
+
+impl Packed {
+    /// Packs `b`, which has `n` columns as lanes and depth `k`, for the current instruction set.
+    pub fn new(b: &impl Operand, n: usize, k: usize, precision: Precision) -> Self {
+        let micro = Micro::select(precision);
+        let count = n.div_ceil(micro.nr);
+        let mut panels = vec![0.0; count * micro.b_panel_len(k)];
+        let mut rest = panels.as_mut_slice();
+        for k0 in (0..k).step_by(KC) {
+            let kc = KC.min(k - k0);
+            let block;
+            (block, rest) = rest.split_at_mut(count * micro.b_panel_len(kc));
+            block.par_chunks_mut(micro.b_panel_len(kc)).enumerate().for_each(|(p, out)| {
+                let lane = p * micro.nr;
+                micro.pack_b(b, lane, micro.nr.min(n - lane), k0, kc, out);
+            });
+        }
+        Self { n, k, micro, panels }
+    }
+
+    /// Columns, `N`.
+    pub fn columns(&self) -> usize {
+        self.n
+    }
+
+    /// Depth, `K`.
+    pub fn depth(&self) -> usize {
+        self.k
+    }
+
+    /// Bytes that the panels take.
+    pub fn bytes(&self) -> usize {
+        self.panels.len() * size_of::<f32>()
+    }
+}
+
+/// Where panels of B come from, and the kernel that reads them.
+struct Right<'a, B> {
+    source: Source<'a, B>,
+    micro: &'static Micro,
+}
+
+enum Source<'a, B> {
+    /// Packed block by block, as the product goes.
+    Operand(&'a B),
+    /// Packed before, as [`Packed`] says.
+    Packed(&'a [f32]),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Threads {
+    One,
+    All,
 }
 
 fn check(m: usize, n: usize, c: &[f32], ldc: usize) {
@@ -194,114 +231,314 @@ fn check(m: usize, n: usize, c: &[f32], ldc: usize) {
     );
 }
 
-/// # Safety
-/// `c` holds `[m, n]` with row stride `ldc`, and nobody else uses it meanwhile.
-unsafe fn serial<A: Operand, B: Operand, E: Epilogue>(
+/// Products with fewer multiplications than this stay on one thread.
+const PARALLEL_FROM: usize = 32 * 32 * 256;
+/// Values of A that are packed at once, where several blocks of columns read them.
+const A_VALUES: usize = 4 << 20;
+
+fn product<A: Operand, B: Operand, E: Epilogue>(
     [m, n, k]: [usize; 3],
     a: &A,
-    b: &B,
+    b: &Right<B>,
+    c: &mut [f32],
+    ldc: usize,
+    into: Into,
+    epilogue: &E,
+    threads: Threads,
+) {
+    check(m, n, c, ldc);
+    // SAFETY: this call alone holds C; its length was checked.
+    unsafe { product_at([m, n, k], a, b, SharedMut::new(c), ldc, into, epilogue, threads) };
+}
+
+/// # Safety
+/// `c` has room for `m` rows of `n` values, `ldc` apart, that nobody else uses meanwhile; they were written before unless
+/// `into` overwrites.
+unsafe fn product_at<A: Operand, B: Operand, E: Epilogue>(
+    [m, n, k]: [usize; 3],
+    a: &A,
+    b: &Right<B>,
     c: SharedMut<f32>,
     ldc: usize,
     into: Into,
     epilogue: &E,
-    micro: &Micro,
+    threads: Threads,
 ) {
+    if m == 0 || n == 0 {
+        return;
+    }
     if k == 0 {
         for row in 0..m {
-            // SAFETY: the caller's promise.
-            let segment = unsafe { c.slice(row * ldc, n) };
-            if into == Into::Overwrite {
-                segment.fill(0.0);
-            }
+            // SAFETY: the caller's promise; zeros are written before a reference exists.
+            let segment = unsafe {
+                if into == Into::Overwrite {
+                    c.pointer(row * ldc).write_bytes(0, n);
+                }
+                c.slice(row * ldc, n)
+            };
             epilogue.finish(row, 0, segment);
         }
         return;
     }
-    let mut packed_a = PACKED_A.with(RefCell::take);
-    let mut packed_b = PACKED_B.with(RefCell::take);
-    for n0 in (0..n).step_by(NC) {
-        let nc = NC.min(n - n0);
+    let walk = Walk { k, c, ldc, into, epilogue, micro: b.micro };
+    let threads = match threads {
+        Threads::All if m * n * k >= PARALLEL_FROM => rayon::current_num_threads(),
+        _ => 1,
+    };
+    let mut buffer_a = PACKED_A.with(RefCell::take);
+    let mut buffer_b = PACKED_B.with(RefCell::take);
+    if n > NC {
+        // Several blocks of columns read the same rows: these are packed once, as many as stay near.
+        let rows = (A_VALUES / k).next_multiple_of(MC).max(4 * MC);
+        for m0 in (0..m).step_by(rows) {
+            let mc = rows.min(m - m0);
+            pack_rows(&mut buffer_a, a, m0..m0 + mc, k, b.micro, threads);
+            columns(&walk, n, m0..m0 + mc, &Rows::<A>::Packed(&buffer_a), b, &mut buffer_b, threads);
+        }
+    } else {
+        columns(&walk, n, 0..m, &Rows::Operand(a), b, &mut buffer_b, threads);
+    }
+    PACKED_A.set(buffer_a);
+    PACKED_B.set(buffer_b);
+}
+
+/// Where panels of A come from.
+enum Rows<'a, A> {
+    /// Packed by each task for itself.
+    Operand(&'a A),
+    /// Panels of `mr` rows over the whole depth, one after another, the first row of the range first.
+    Packed(&'a [f32]),
+}
+
+fn pack_rows(
+    out: &mut Vec<f32>,
+    a: &impl Operand,
+    rows: Range<usize>,
+    k: usize,
+    micro: &Micro,
+    threads: usize,
+) {
+    let panel = micro.a_panel_len(k);
+    out.resize(rows.len().div_ceil(micro.mr) * panel, 0.0);
+    let pack = |(p, out): (usize, &mut [f32])| {
+        let lane = rows.start + p * micro.mr;
+        let mut rest = out;
         for k0 in (0..k).step_by(KC) {
             let kc = KC.min(k - k0);
-            let panels = nc.div_ceil(micro.nr);
+            let block;
+            (block, rest) = rest.split_at_mut(micro.a_panel_len(kc));
+            micro.pack_a(a, lane, micro.mr.min(rows.end - lane), k0, kc, block);
+        }
+    };
+    match threads {
+        1 => out.chunks_mut(panel).enumerate().for_each(pack),
+        _ => out.par_chunks_mut(panel).enumerate().for_each(pack),
+    }
+}
+
+/// What every step of one product knows.
+struct Walk<'a, E> {
+    k: usize,
+    c: SharedMut<f32>,
+    ldc: usize,
+    into: Into,
+    epilogue: &'a E,
+    micro: &'static Micro,
+}
+
+/// All columns of some rows of the product.
+fn columns<A: Operand, B: Operand, E: Epilogue>(
+    walk: &Walk<E>,
+    n: usize,
+    rows: Range<usize>,
+    a: &Rows<A>,
+    b: &Right<B>,
+    buffer: &mut Vec<f32>,
+    threads: usize,
+) {
+    let (k, micro) = (walk.k, walk.micro);
+    for n0 in (0..n).step_by(NC) {
+        let nc = NC.min(n - n0);
+        let panels = nc.div_ceil(micro.nr);
+        for k0 in (0..k).step_by(KC) {
+            let kc = KC.min(k - k0);
             let panel = micro.b_panel_len(kc);
-            packed_b.resize(panels * panel, 0.0);
-            for (p, out) in packed_b.chunks_mut(panel).enumerate() {
-                let lane = n0 + p * micro.nr;
-                micro.pack_b(b, lane, micro.nr.min(n0 + nc - lane), k0, kc, out);
-            }
-            for m0 in (0..m).step_by(MC) {
-                let step = Step { m0, mc: MC.min(m - m0), n0, nc, k0, kc, panels: 0..panels, k };
-                // SAFETY: the caller's promise.
-                unsafe { block(&step, a, &mut packed_a, &packed_b, c, ldc, into, epilogue, micro) };
+            let packed_b: &[f32] = match b.source {
+                Source::Packed(all) => {
+                    let block = n.div_ceil(micro.nr) * micro.b_panel_len(k0); // depths before this block
+                    &all[block + n0 / micro.nr * panel..][..panels * panel]
+                }
+                Source::Operand(b) => {
+                    buffer.resize(panels * panel, 0.0);
+                    let pack = |(p, out): (usize, &mut [f32])| {
+                        let lane = n0 + p * micro.nr;
+                        micro.pack_b(b, lane, micro.nr.min(n0 + nc - lane), k0, kc, out);
+                    };
+                    match threads {
+                        1 => buffer.chunks_mut(panel).enumerate().for_each(pack),
+                        _ => buffer.par_chunks_mut(panel).enumerate().for_each(pack),
+                    }
+                    buffer
+                }
+            };
+            // Blocks of rows, shorter when there would be too few; then blocks of columns.
+            let m = rows.len();
+            let height = match threads {
+                1 => MC,
+                _ => MC.min(m.div_ceil(threads * 2).next_multiple_of(micro.mr)),
+            };
+            let row_blocks = m.div_ceil(height);
+            let column_blocks =
+                if threads == 1 { 1 } else { (threads * 4).div_ceil(row_blocks).clamp(1, panels) };
+            let task = |task: usize| {
+                let (row_block, column_block) = (task / column_blocks, task % column_blocks);
+                let from = row_block * height;
+                let step = Step {
+                    rows: rows.start + from..rows.start + (from + height).min(m),
+                    columns: n0..n0 + nc,
+                    depths: k0..k0 + kc,
+                    panels: column_block * panels / column_blocks
+                        ..(column_block + 1) * panels / column_blocks,
+                };
+                let block = |a: &[f32], stride: usize| {
+                    // SAFETY: tasks cover disjoint rows × columns of C, whose bounds `product` checked.
+                    unsafe { block(walk, &step, a, stride, packed_b) };
+                };
+                match a {
+                    Rows::Packed(all) => {
+                        let stride = micro.a_panel_len(k);
+                        block(&all[from / micro.mr * stride + micro.a_panel_len(k0)..], stride);
+                    }
+                    Rows::Operand(a) => PACKED_ROWS.with_borrow_mut(|packed| {
+                        let panel = micro.a_panel_len(kc);
+                        packed.resize(step.rows.len().div_ceil(micro.mr) * panel, 0.0);
+                        for (p, out) in packed.chunks_mut(panel).enumerate() {
+                            let lane = step.rows.start + p * micro.mr;
+                            micro.pack_a(*a, lane, micro.mr.min(step.rows.end - lane), k0, kc, out);
+                        }
+                        block(packed, panel);
+                    }),
+                }
+            };
+            match threads {
+                1 => (0..row_blocks).for_each(task),
+                _ => (0..row_blocks * column_blocks).into_par_iter().for_each(task),
             }
         }
     }
-    PACKED_A.set(packed_a);
-    PACKED_B.set(packed_b);
 }
 
 /// One A block times some packed B panels.
 struct Step {
-    m0: usize,
-    mc: usize,
-    n0: usize,
-    nc: usize,
-    k0: usize,
-    kc: usize,
-    panels: std::ops::Range<usize>,
-    /// Whole depth, to know which block is the last.
-    k: usize,
+    rows: Range<usize>,
+    /// Of the packed block of columns.
+    columns: Range<usize>,
+    depths: Range<usize>,
+    /// Those of the block's panels that this step multiplies.
+    panels: Range<usize>,
 }
 
+/// `a` holds panels of `mr` rows, `stride` apart; `packed_b` all panels of the block of columns.
+///
 /// # Safety
-/// `c` holds the rows and columns of `step`, and nobody else uses those meanwhile.
-unsafe fn block<A: Operand, E: Epilogue>(
-    step: &Step,
-    a: &A,
-    packed_a: &mut Vec<f32>,
-    packed_b: &[f32],
-    c: SharedMut<f32>,
-    ldc: usize,
-    into: Into,
-    epilogue: &E,
-    micro: &Micro,
-) {
-    let Step { m0, mc, n0, nc, k0, kc, k, .. } = *step;
+/// C holds the rows and columns of `step`, and nobody else uses those meanwhile.
+unsafe fn block<E: Epilogue>(walk: &Walk<E>, step: &Step, a: &[f32], stride: usize, packed_b: &[f32]) {
+    let Walk { k, c, ldc, into, epilogue, micro } = *walk;
     let (mr, nr) = (micro.mr, micro.nr);
+    let kc = step.depths.len();
     let (a_panel, b_panel) = (micro.a_panel_len(kc), micro.b_panel_len(kc));
-    let a_panels = mc.div_ceil(mr);
-    packed_a.resize(a_panels * a_panel, 0.0);
-    for (p, out) in packed_a.chunks_mut(a_panel).enumerate() {
-        let lane = p * mr;
-        micro.pack_a(a, m0 + lane, mr.min(mc - lane), k0, kc, out);
-    }
-    let first = k0 == 0 && into == Into::Overwrite;
-    let last = k0 + kc == k;
+    let add = step.depths.start > 0 || into == Into::Accumulate;
     let mut tile = micro::Tile::new();
     for panel in step.panels.clone() {
-        let column = panel * nr;
-        let columns = nr.min(nc - column);
+        let column = step.columns.start + panel * nr;
+        let width = nr.min(step.columns.end - column);
         let b = &packed_b[panel * b_panel..][..b_panel];
-        for (p, a) in packed_a.chunks(a_panel).enumerate() {
-            micro.multiply(kc, a, b, &mut tile); // tile [mr, nr]
-            let rows = mr.min(mc - p * mr);
-            for r in 0..rows {
-                let row = m0 + p * mr + r;
-                let sums = &tile.values()[r * nr..][..columns];
-                // SAFETY: the caller's promise; this row segment belongs to this step alone.
-                let segment = unsafe { c.slice(row * ldc + n0 + column, columns) };
-                if first {
-                    segment.copy_from_slice(sums);
-                } else {
-                    for (value, sum) in segment.iter_mut().zip(sums) {
-                        *value += sum;
-                    }
-                }
-                if last {
-                    epilogue.finish(row, n0 + column, segment);
+        for (p, row) in step.rows.clone().step_by(mr).enumerate() {
+            let a = &a[p * stride..][..a_panel];
+            let height = mr.min(step.rows.end - row);
+            if (height, width) == (mr, nr) {
+                // SAFETY: the caller's promise; these rows and columns belong to this step alone.
+                unsafe { micro.multiply(kc, a, b, c.pointer(row * ldc + column), ldc, add) };
+                continue;
+            }
+            // At the edge of C the same sums are made in a tile of full size.
+            if add {
+                for r in 0..height {
+                    // SAFETY: as above; an earlier block, or the caller, wrote these values.
+                    let segment = unsafe { c.slice((row + r) * ldc + column, width) };
+                    tile.0[r * nr..][..width].copy_from_slice(segment);
                 }
             }
+            // SAFETY: the tile holds mr × nr values.
+            unsafe { micro.multiply(kc, a, b, tile.0.as_mut_ptr(), nr, add) };
+            for r in 0..height {
+                let sums = &tile.0[r * nr..][..width];
+                // SAFETY: as above; written through the pointer, as C may be fresh memory.
+                unsafe {
+                    c.pointer((row + r) * ldc + column).copy_from_nonoverlapping(sums.as_ptr(), width);
+                }
+            }
+        }
+    }
+    if step.depths.end == k {
+        let from = step.columns.start + step.panels.start * nr;
+        let to = (step.columns.start + step.panels.end * nr).min(step.columns.end);
+        for row in step.rows.clone() {
+            // SAFETY: as above.
+            epilogue.finish(row, from, unsafe { c.slice(row * ldc + from, to - from) });
+        }
+    }
+}
+
+/// Products whose sides were both packed before and serve several times, on the calling thread: tiles of attention.
+#[derive(Clone, Copy)]
+pub(crate) struct Tiles(&'static Micro);
+
+impl Tiles {
+    /// For the current instruction set.
+    pub fn select(precision: Precision) -> Self {
+        Self(Micro::select(precision))
+    }
+
+    /// Packs `rows` lanes of `depth` for the left side.
+    pub fn pack_left(self, a: &impl Operand, rows: usize, depth: usize, out: &mut Vec<f32>) {
+        pack_rows(out, a, 0..rows, depth, self.0, 1);
+    }
+
+    /// f32 values of storage that `lanes` of `depth` take on the right side.
+    pub fn right_len(self, lanes: usize, depth: usize) -> usize {
+        lanes.div_ceil(self.0.nr) * self.0.b_panel_len(depth)
+    }
+
+    /// Packs `lanes` of `depth` for the right side, [`Self::right_len`] values.
+    pub fn pack_right(self, b: &impl Operand, lanes: usize, depth: usize, out: &mut [f32]) {
+        let micro = self.0;
+        let mut rest = &mut out[..self.right_len(lanes, depth)];
+        for k0 in (0..depth).step_by(KC) {
+            let kc = KC.min(depth - k0);
+            let panel = micro.b_panel_len(kc);
+            let block;
+            (block, rest) = rest.split_at_mut(lanes.div_ceil(micro.nr) * panel);
+            for (p, out) in block.chunks_mut(panel).enumerate() {
+                let lane = p * micro.nr;
+                micro.pack_b(b, lane, micro.nr.min(lanes - lane), k0, kc, out);
+            }
+        }
+    }
+
+    /// `C[m, n] = left · right`, or `+=`; both were packed for depth `k`, rows of `c` are `n` apart.
+    pub fn multiply(self, [m, n, k]: [usize; 3], left: &[f32], right: &[f32], c: &mut [f32], into: Into) {
+        check(m, n, c, n);
+        let micro = self.0;
+        let walk = Walk { k, c: SharedMut::new(c), ldc: n, into, epilogue: &Plain, micro };
+        let panels = n.div_ceil(micro.nr);
+        for k0 in (0..k).step_by(KC) {
+            let depths = k0..k.min(k0 + KC);
+            let right = &right[panels * micro.b_panel_len(k0)..];
+            let left = &left[micro.a_panel_len(k0)..];
+            let step = Step { rows: 0..m, columns: 0..n, depths, panels: 0..panels };
+            // SAFETY: this thread alone holds `c`; its length was checked.
+            unsafe { block(&walk, &step, left, micro.a_panel_len(k), right) };
         }
     }
 }

@@ -2,14 +2,21 @@
 
 use std::arch::aarch64::*;
 
-/// `tile[8, 12]`, panels `[depth, 8]` and `[depth, 12]` of f32.
+/// `C[8, 12]`, panels `[depth, 8]` and `[depth, 12]` of f32.
 ///
 /// # Safety
 /// See [`super::micro::Kernel`]; needs NEON, which every AArch64 has.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn kernel_8x12(depth: usize, a: *const f32, b: *const f32, tile: *mut f32) {
+pub(super) unsafe fn kernel_8x12(
+    depth: usize,
+    a: *const f32,
+    b: *const f32,
+    c: *mut f32,
+    ldc: usize,
+    add: bool,
+) {
     let mut sums = [[vdupq_n_f32(0.0); 3]; 8];
-    // SAFETY: `a` holds depth × 8, `b` depth × 12, `tile` 8 × 12 values.
+    // SAFETY: `a` holds depth × 8, `b` depth × 12, `c` 8 rows of 12 values.
     unsafe {
         for d in 0..depth {
             let (a, b) = (a.add(d * 8), b.add(d * 12));
@@ -22,8 +29,9 @@ pub(super) unsafe fn kernel_8x12(depth: usize, a: *const f32, b: *const f32, til
             }
         }
         for (r, row) in sums.iter().enumerate() {
-            for (c, sum) in row.iter().enumerate() {
-                vst1q_f32(tile.add(r * 12 + c * 4), *sum);
+            for (i, sum) in row.iter().enumerate() {
+                let c = c.add(r * ldc + i * 4);
+                vst1q_f32(c, if add { vaddq_f32(vld1q_f32(c), *sum) } else { *sum });
             }
         }
     }

@@ -69,6 +69,55 @@ fn every_isa_layout_and_odd_size_agrees_with_the_naive_product() {
     });
 }
 
+#[test]
+fn a_packed_right_hand_side_gives_the_same_bits() {
+    force_each_isa(|isa| {
+        for [m, n, k] in [[1, 1, 1], [97, 33, 257], [33, 2100, 300], [7, 1040, 600]] {
+            let mut random = Lcg::new((m + n + k) as u64);
+            let (x, y) = (random.normal(m * k), random.normal(k * n));
+            let (a, b) = (LaneMajor { data: &x, stride: k }, DepthMajor { data: &y, stride: n });
+            for precision in [Precision::F32, Precision::Bf16] {
+                let (mut plain, mut packed) = (vec![1.0; m * n], vec![2.0; m * n]);
+                gemm([m, n, k], &a, &b, &mut plain, n, Into::Overwrite, &Plain, precision);
+                let right = Packed::new(&b, n, k, precision);
+                assert_eq!((right.columns(), right.depth()), (n, k));
+                gemm_packed(m, &a, &right, &mut packed, n, Into::Overwrite, &Plain);
+                assert!(plain == packed, "{isa} {precision:?} {m}x{n}x{k}");
+                packed.fill(3.0);
+                gemm_packed_serial(m, &a, &right, &mut packed, n, Into::Overwrite, &Plain);
+                assert!(plain == packed, "{isa} {precision:?} {m}x{n}x{k} on one thread");
+            }
+        }
+    });
+}
+
+#[test]
+fn activations_and_gates_follow_the_sums() {
+    use crate::pointwise::{Activation, activate};
+    force_each_isa(|isa| {
+        let [m, n, k] = [66, 70, 300];
+        let mut random = Lcg::new(8);
+        let (x, y) = (random.normal(m * k), random.normal(k * n));
+        let (bias, residual, gate) = (random.normal(n), random.normal(m * n), random.normal(3 * n));
+        let (a, b) = (LaneMajor { data: &x, stride: k }, DepthMajor { data: &y, stride: n });
+        let mut sums = naive([m, n, k], |i, d| x[i * k + d], |d, j| y[d * n + j]);
+        for (i, sum) in sums.iter_mut().enumerate() {
+            *sum += bias[i % n];
+        }
+        let mut c = vec![0.0; m * n];
+        for activation in [Activation::GeluTanh, Activation::Silu] {
+            let epilogue = BiasActivate { bias: &bias, activation };
+            gemm([m, n, k], &a, &b, &mut c, n, Into::Overwrite, &epilogue, Precision::F32);
+            assert_close(&c, &activate(&sums, activation), k, &format!("{isa} {activation:?}"));
+        }
+        let epilogue = BiasGate { bias: &bias, residual: &residual, gate: &gate, rows_per_gate: 22 };
+        gemm([m, n, k], &a, &b, &mut c, n, Into::Overwrite, &epilogue, Precision::F32);
+        let gated: Vec<f32> =
+            (0..m * n).map(|i| residual[i] + gate[i / n / 22 * n + i % n] * sums[i]).collect();
+        assert_close(&c, &gated, k, &format!("{isa} gate"));
+    });
+}
+
 /// Lets one closure run over operands of several types.
 trait DynOperand: Sync {
     fn pack_dyn(&self, geometry: [usize; 5], out: &mut [f32]);

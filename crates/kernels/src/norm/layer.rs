@@ -3,7 +3,7 @@
 use super::{dot, grain, sum};
 use crate::isa::multiversion;
 use crate::pointwise::rows_per_group;
-use crate::threads::{SharedMut, for_ranges};
+use crate::threads::{Fresh, SharedMut, for_ranges};
 
 /// The output and the statistics that the backward pass needs.
 pub struct ModulatedNorm {
@@ -21,22 +21,21 @@ pub fn layer_norm_modulate(
     width: usize,
     epsilon: f32,
 ) -> ModulatedNorm {
-    let per_group = rows_per_group(x.len(), scale.len());
+    let per_group = rows_per_group(x.len(), scale.len(), width);
     assert_eq!(shift.len(), scale.len());
     let rows = x.len() / width;
-    let (mut out, mut statistics) = (vec![0.0; x.len()], vec![0.0; rows * 2]);
-    let (out_shared, stat_shared) = (SharedMut::new(&mut out), SharedMut::new(&mut statistics));
+    let (out, statistics) = (Fresh::new(x.len()), Fresh::new(rows * 2));
     for_ranges(rows, grain(width), |range| {
         for row in range {
             let group = row / per_group * width;
             // SAFETY: rows are disjoint.
-            let (out, stat) =
-                unsafe { (out_shared.slice(row * width, width), stat_shared.slice(row * 2, 2)) };
+            let (out, stat) = unsafe { (out.slice(row * width, width), statistics.slice(row * 2, 2)) };
             let (shift, scale) = (&shift[group..][..width], &scale[group..][..width]);
             forward_row(&x[row * width..][..width], shift, scale, epsilon, out, stat);
         }
     });
-    ModulatedNorm { out, statistics }
+    // SAFETY: every row was written.
+    unsafe { ModulatedNorm { out: out.finish(x.len()), statistics: statistics.finish(rows * 2) } }
 }
 
 multiversion! {
@@ -63,11 +62,10 @@ pub fn layer_norm_modulate_backward(
     d_out: &[f32],
     width: usize,
 ) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let per_group = rows_per_group(x.len(), scale.len());
+    let per_group = rows_per_group(x.len(), scale.len(), width);
     assert_eq!(x.len(), d_out.len());
-    let (mut dx, mut dshift, mut dscale) =
-        (vec![0.0; x.len()], vec![0.0; scale.len()], vec![0.0; scale.len()]);
-    let shared = (SharedMut::new(&mut dx), SharedMut::new(&mut dshift), SharedMut::new(&mut dscale));
+    let (mut dshift, mut dscale) = (vec![0.0; scale.len()], vec![0.0; scale.len()]);
+    let shared = (Fresh::new(x.len()), SharedMut::new(&mut dshift), SharedMut::new(&mut dscale));
     for_ranges(scale.len() / width, 1, |groups| {
         let mut normed = vec![0.0; width];
         for group in groups {
@@ -84,6 +82,8 @@ pub fn layer_norm_modulate_backward(
             }
         }
     });
+    // SAFETY: groups cover every row.
+    let dx = unsafe { shared.0.finish(x.len()) };
     (dx, dshift, dscale)
 }
 

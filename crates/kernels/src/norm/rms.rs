@@ -4,7 +4,7 @@
 use super::{dot, grain};
 use crate::isa::multiversion;
 use crate::pointwise::{sigmoid, silu_derivative};
-use crate::threads::{SharedMut, for_ranges};
+use crate::threads::{Fresh, SharedMut, for_ranges};
 
 /// What follows the norm in the same pass.
 #[derive(Clone, Copy, Debug)]
@@ -28,16 +28,16 @@ pub enum RmsTail<'a> {
 pub fn rms_norm(x: &[f32], weight: &[f32], group: usize, epsilon: f32, tail: RmsTail) -> Vec<f32> {
     let width = weight.len();
     check(x, width, group, &tail);
-    let mut out = vec![0.0; x.len()];
-    let shared = SharedMut::new(&mut out);
+    let fresh = Fresh::new(x.len());
     for_ranges(x.len() / width, grain(width), |rows| {
         for row in rows {
             // SAFETY: rows are disjoint.
-            let out = unsafe { shared.slice(row * width, width) };
+            let out = unsafe { fresh.slice(row * width, width) };
             forward_row(&x[row * width..][..width], weight, group, epsilon, tail, row, out);
         }
     });
-    out
+    // SAFETY: every row was written.
+    unsafe { fresh.finish(x.len()) }
 }
 
 fn check(x: &[f32], width: usize, group: usize, tail: &RmsTail) {
@@ -114,9 +114,9 @@ pub fn rms_norm_backward(
     assert_eq!(x.len(), d_out.len());
     let rows = x.len() / width;
     let blocks = rows.div_ceil(BLOCK);
-    let mut dx = vec![0.0; x.len()];
+    let dx_fresh = Fresh::new(x.len());
     let mut partial = vec![0.0; blocks * width];
-    let (dx_shared, partial_shared) = (SharedMut::new(&mut dx), SharedMut::new(&mut partial));
+    let partial_shared = SharedMut::new(&mut partial);
     for_ranges(blocks, 1, |range| {
         let mut scratch = vec![0.0; width];
         for block in range {
@@ -125,7 +125,7 @@ pub fn rms_norm_backward(
             for row in block * BLOCK..rows.min((block + 1) * BLOCK) {
                 let at = row * width..(row + 1) * width;
                 // SAFETY: as above.
-                let dx = unsafe { dx_shared.slice(at.start, width) };
+                let dx = unsafe { dx_fresh.slice(at.start, width) };
                 let buffers = [dx, &mut *dweight, &mut scratch];
                 backward_row(&x[at.clone()], weight, [group, row], epsilon, tail, &d_out[at], buffers);
             }
@@ -137,7 +137,8 @@ pub fn rms_norm_backward(
             *sum += value;
         }
     }
-    (dx, dweight)
+    // SAFETY: blocks cover every row.
+    (unsafe { dx_fresh.finish(x.len()) }, dweight)
 }
 
 multiversion! {

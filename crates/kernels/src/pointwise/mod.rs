@@ -4,7 +4,7 @@
 //! in the tests.
 
 use crate::isa::multiversion;
-use crate::threads::{SharedMut, for_ranges};
+use crate::threads::{Fresh, SharedMut, for_ranges};
 
 /// Elements of a task at least: below this a thread costs more than it gives.
 const GRAIN: usize = 16 * 1024;
@@ -36,6 +36,31 @@ pub(crate) fn exp(x: f32) -> f32 {
 #[inline(always)]
 pub(crate) fn sigmoid(x: f32) -> f32 {
     1.0 / (1.0 + exp(-x))
+}
+
+multiversion! {
+    /// `row[i] = scale · row[i] + bias[i]`.
+    pub(crate) fn scale_and_add(row: &mut [f32], scale: f32, bias: &[f32]) {
+        for (value, bias) in row.iter_mut().zip(bias) {
+            *value = *value * scale + bias;
+        }
+    }
+}
+
+multiversion! {
+    /// The largest `scale · row[i]`, or `floor` if none is larger; NaN counts as small.
+    pub(crate) fn scaled_maximum(row: &[f32], scale: f32, floor: f32) -> f32 {
+        let mut lanes = [floor; 16];
+        let chunks = row.chunks_exact(16);
+        let rest = chunks.remainder();
+        for chunk in chunks {
+            for (lane, value) in lanes.iter_mut().zip(chunk) {
+                let value = value * scale;
+                *lane = if value > *lane { value } else { *lane };
+            }
+        }
+        lanes.iter().copied().chain(rest.iter().map(|value| value * scale)).fold(floor, |a, b| if b > a { b } else { a })
+    }
 }
 
 multiversion! {
@@ -119,76 +144,77 @@ multiversion! {
 
 /// `out = activation(x)`.
 pub fn activate(x: &[f32], activation: Activation) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    let shared = SharedMut::new(&mut out);
+    let fresh = Fresh::new(x.len());
     for_ranges(x.len(), GRAIN, |range| {
         // SAFETY: ranges are disjoint.
-        let out = unsafe { shared.slice(range.start, range.len()) };
+        let out = unsafe { fresh.slice(range.start, range.len()) };
         match activation {
             Activation::GeluTanh => gelu_slice(&x[range], out),
             Activation::Silu => silu_slice(&x[range], out),
         }
     });
-    out
+    // SAFETY: ranges cover the whole.
+    unsafe { fresh.finish(x.len()) }
 }
 
 /// `dx = d_out · activation'(x)`.
 pub fn activate_backward(x: &[f32], d_out: &[f32], activation: Activation) -> Vec<f32> {
     assert_eq!(x.len(), d_out.len());
-    let mut out = vec![0.0; x.len()];
-    let shared = SharedMut::new(&mut out);
+    let fresh = Fresh::new(x.len());
     for_ranges(x.len(), GRAIN, |range| {
         // SAFETY: ranges are disjoint.
-        let out = unsafe { shared.slice(range.start, range.len()) };
+        let out = unsafe { fresh.slice(range.start, range.len()) };
         match activation {
             Activation::GeluTanh => gelu_backward_slice(&x[range.clone()], &d_out[range], out),
             Activation::Silu => silu_backward_slice(&x[range.clone()], &d_out[range], out),
         }
     });
-    out
+    // SAFETY: ranges cover the whole.
+    unsafe { fresh.finish(x.len()) }
 }
 
 /// `out = a + b`.
 pub fn add(a: &[f32], b: &[f32]) -> Vec<f32> {
     assert_eq!(a.len(), b.len());
-    let mut out = vec![0.0; a.len()];
-    let shared = SharedMut::new(&mut out);
+    let fresh = Fresh::new(a.len());
     for_ranges(a.len(), GRAIN, |range| {
         // SAFETY: ranges are disjoint.
-        let out = unsafe { shared.slice(range.start, range.len()) };
+        let out = unsafe { fresh.slice(range.start, range.len()) };
         for ((out, a), b) in out.iter_mut().zip(&a[range.clone()]).zip(&b[range]) {
             *out = a + b;
         }
     });
-    out
+    // SAFETY: ranges cover the whole.
+    unsafe { fresh.finish(a.len()) }
 }
 
 /// `out[r] = x[r] + gate[r / rows_per_group] ∘ y[r]`: the gated residual of adaLN. `x, y [R, D]`, `gate [G, D]`.
 pub fn gated_residual(x: &[f32], y: &[f32], gate: &[f32], width: usize) -> Vec<f32> {
-    let rows_per_group = rows_per_group(x.len(), gate.len());
+    let rows_per_group = rows_per_group(x.len(), gate.len(), width);
     assert_eq!(x.len(), y.len());
-    let mut out = vec![0.0; x.len()];
-    let shared = SharedMut::new(&mut out);
+    let fresh = Fresh::new(x.len());
     for_ranges(x.len() / width, GRAIN / width + 1, |rows| {
         for row in rows {
             let at = row * width..(row + 1) * width;
             let gate = &gate[row / rows_per_group * width..][..width];
             // SAFETY: rows are disjoint.
-            let out = unsafe { shared.slice(at.start, width) };
+            let out = unsafe { fresh.slice(at.start, width) };
             for (((out, x), y), gate) in out.iter_mut().zip(&x[at.clone()]).zip(&y[at]).zip(gate) {
                 *out = x + gate * y;
             }
         }
     });
-    out
+    // SAFETY: ranges cover the whole.
+    unsafe { fresh.finish(x.len()) }
 }
 
 /// Gradients of [`gated_residual`] for `y` and `gate`; that of `x` is `d_out` itself.
 pub fn gated_residual_backward(y: &[f32], gate: &[f32], d_out: &[f32], width: usize) -> (Vec<f32>, Vec<f32>) {
-    let rows_per_group = rows_per_group(y.len(), gate.len());
+    let rows_per_group = rows_per_group(y.len(), gate.len(), width);
     assert_eq!(y.len(), d_out.len());
-    let (mut dy, mut dgate) = (vec![0.0; y.len()], vec![0.0; gate.len()]);
-    let (dy_shared, dgate_shared) = (SharedMut::new(&mut dy), SharedMut::new(&mut dgate));
+    let dy_fresh = Fresh::new(y.len());
+    let mut dgate = vec![0.0; gate.len()];
+    let dgate_shared = SharedMut::new(&mut dgate);
     for_ranges(gate.len() / width, 1, |groups| {
         for group in groups {
             let gate = &gate[group * width..][..width];
@@ -197,7 +223,7 @@ pub fn gated_residual_backward(y: &[f32], gate: &[f32], d_out: &[f32], width: us
             for row in group * rows_per_group..(group + 1) * rows_per_group {
                 let at = row * width..(row + 1) * width;
                 // SAFETY: rows of a group are this task's.
-                let dy = unsafe { dy_shared.slice(at.start, width) };
+                let dy = unsafe { dy_fresh.slice(at.start, width) };
                 for i in 0..width {
                     let d = d_out[at.start + i];
                     dy[i] = d * gate[i];
@@ -206,14 +232,18 @@ pub fn gated_residual_backward(y: &[f32], gate: &[f32], d_out: &[f32], width: us
             }
         }
     });
-    (dy, dgate)
+    // SAFETY: groups cover every row.
+    (unsafe { dy_fresh.finish(y.len()) }, dgate)
 }
 
 /// Rows of `x` that share one row of `group`.
-pub(crate) fn rows_per_group(x_len: usize, group_len: usize) -> usize {
+///
+/// # Panics
+/// If rows of `width` do not share groups evenly.
+pub(crate) fn rows_per_group(x_len: usize, group_len: usize, width: usize) -> usize {
     assert!(
-        group_len > 0 && x_len % group_len == 0,
-        "{x_len} values cannot share {group_len} modulations evenly"
+        group_len > 0 && x_len % group_len == 0 && group_len % width == 0,
+        "{x_len} values cannot share {group_len} modulations of width {width} evenly"
     );
     x_len / group_len
 }

@@ -1,0 +1,133 @@
+//! What happens to rows of a product while they are in the cache: one pass over memory less for each.
+
+use crate::isa::multiversion;
+use crate::pointwise::{Activation, gelu_tanh, sigmoid};
+
+/// What happens to a finished row segment before it is left in `C`.
+///
+/// `finish(row, column, segment)` sees the sums of `C[row, column..column + segment.len()]` and changes them in place;
+/// it runs once per element, after the last block of `K`, while the segment is in the second-level cache.
+pub trait Epilogue: Sync {
+    /// Changes a finished segment.
+    fn finish(&self, row: usize, column: usize, segment: &mut [f32]);
+}
+
+impl<F: Fn(usize, usize, &mut [f32]) + Sync> Epilogue for F {
+    #[inline(always)]
+    fn finish(&self, row: usize, column: usize, segment: &mut [f32]) {
+        self(row, column, segment);
+    }
+}
+
+/// Leaves the product as it is.
+pub struct Plain;
+
+impl Epilogue for Plain {
+    #[inline(always)]
+    fn finish(&self, _: usize, _: usize, _: &mut [f32]) {}
+}
+
+/// Adds `bias[N]` to every row.
+pub struct Bias<'a>(
+    /// One value a column.
+    pub &'a [f32],
+);
+
+impl Epilogue for Bias<'_> {
+    fn finish(&self, _: usize, column: usize, segment: &mut [f32]) {
+        add(segment, &self.0[column..]);
+    }
+}
+
+/// `activation(sum + bias)`.
+pub struct BiasActivate<'a> {
+    /// One value a column.
+    pub bias: &'a [f32],
+    /// What follows.
+    pub activation: Activation,
+}
+
+impl Epilogue for BiasActivate<'_> {
+    fn finish(&self, _: usize, column: usize, segment: &mut [f32]) {
+        match self.activation {
+            Activation::GeluTanh => add_gelu(segment, &self.bias[column..]),
+            Activation::Silu => add_silu(segment, &self.bias[column..]),
+        }
+    }
+}
+
+/// Adds `bias[N]` and a residual of the same shape as `C`, row stride `N`.
+pub struct BiasResidual<'a> {
+    /// One value a column.
+    pub bias: &'a [f32],
+    /// `[M, N]`, contiguous.
+    pub residual: &'a [f32],
+}
+
+impl Epilogue for BiasResidual<'_> {
+    fn finish(&self, row: usize, column: usize, segment: &mut [f32]) {
+        let n = self.bias.len();
+        add_two(segment, &self.bias[column..], &self.residual[row * n + column..]);
+    }
+}
+
+/// `residual + gate ∘ (sum + bias)`: how adaLN ends a branch.
+pub struct BiasGate<'a> {
+    /// One value a column.
+    pub bias: &'a [f32],
+    /// `[M, N]`, contiguous.
+    pub residual: &'a [f32],
+    /// `[G, N]`: one row for each `rows_per_gate` consecutive rows of `C`.
+    pub gate: &'a [f32],
+    /// `M / G`.
+    pub rows_per_gate: usize,
+}
+
+impl Epilogue for BiasGate<'_> {
+    fn finish(&self, row: usize, column: usize, segment: &mut [f32]) {
+        let n = self.bias.len();
+        let gate = &self.gate[row / self.rows_per_gate * n + column..];
+        gated(segment, &self.bias[column..], gate, &self.residual[row * n + column..]);
+    }
+}
+
+multiversion! {
+    fn add(segment: &mut [f32], bias: &[f32]) {
+        for (value, bias) in segment.iter_mut().zip(bias) {
+            *value += bias;
+        }
+    }
+}
+
+multiversion! {
+    fn add_two(segment: &mut [f32], bias: &[f32], residual: &[f32]) {
+        for ((value, bias), residual) in segment.iter_mut().zip(bias).zip(residual) {
+            *value += bias + residual;
+        }
+    }
+}
+
+multiversion! {
+    fn add_gelu(segment: &mut [f32], bias: &[f32]) {
+        for (value, bias) in segment.iter_mut().zip(bias) {
+            *value = gelu_tanh(*value + bias);
+        }
+    }
+}
+
+multiversion! {
+    fn add_silu(segment: &mut [f32], bias: &[f32]) {
+        for (value, bias) in segment.iter_mut().zip(bias) {
+            let x = *value + bias;
+            *value = x * sigmoid(x);
+        }
+    }
+}
+
+multiversion! {
+    fn gated(segment: &mut [f32], bias: &[f32], gate: &[f32], residual: &[f32]) {
+        for (((value, bias), gate), residual) in segment.iter_mut().zip(bias).zip(gate).zip(residual) {
+            *value = residual + gate * (*value + bias);
+        }
+    }
+}
