@@ -8,12 +8,14 @@
 mod composed;
 mod cpu;
 mod dispatch;
+mod packed;
 mod tape;
 
 pub use dispatch::{
     Tail, activate, add, attention, conv3d, gated_residual, layer_norm_modulate, linear, rms_norm,
     runs_on_kernels,
 };
+pub use packed::{After, PackedLinear, PackedMlp};
 pub use vidit_kernels::pointwise::Activation;
 pub use vidit_kernels::{Isa, Precision};
 
