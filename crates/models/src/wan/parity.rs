@@ -8,7 +8,7 @@ use vidit_weights::{Entry, TensorStore, WeightsError};
 
 use super::config::{TransformerConfig, VaeConfig};
 use super::load;
-use super::transformer::{Transformer, rope_table};
+use super::transformer::{Block, PackedBlock, Transformer, rope_table};
 use super::vae::{StreamMemory, VaeDecoder, VaeEncoder};
 use crate::nn::Init;
 
@@ -258,4 +258,28 @@ fn a_mistake_is_found_where_it_is_made() {
         let error = golden.compare(&found, TRANSFORMER_TOLERANCE).unwrap_err();
         assert!(error.starts_with(&format!("first divergence at `uniform.{diverging}`")), "{key}: {error}");
     }
+}
+
+#[test]
+fn a_packed_block_is_the_block() {
+    vidit_ops::set_precision(vidit_ops::Precision::F32);
+    let device = Device::flex();
+    let config = TransformerConfig {
+        width: 48,
+        mlp_width: 80,
+        heads: 2,
+        blocks: 1,
+        text_width: 16,
+        ..TransformerConfig::T2V_1_3B
+    };
+    let block = Block::new(&config, &mut Init::new(4, &device));
+    let normal = |seed: u64, dims: [usize; 4]| Init::new(seed, &device).normal(dims, 1.0).val();
+    let x = normal(1, [1, 2, 12, 48]).reshape([2, 12, 48]);
+    let (e0, context) = (normal(2, [2, 2, 6, 48]), normal(3, [1, 2, 5, 48]).reshape([2, 5, 48]));
+    let rope = rope_table([2, 2, 3], 24, &device);
+    let plain = block.forward(x.clone(), e0.clone(), context.clone(), rope.clone());
+    let packed = PackedBlock::new(&block).forward(x, e0, context, rope);
+    let difference = (plain.clone() - packed).abs().max().into_scalar::<f32>();
+    // The same products in the same order: only fused multiply-adds of the epilogues may differ.
+    assert!(difference < 1e-5 * plain.abs().max().into_scalar::<f32>(), "{difference}");
 }

@@ -5,7 +5,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use vidit_ops::{Activation, ConvGeometry, Tail};
+use vidit_ops::{Activation, After, ConvGeometry, PackedLinear, PackedMlp, Tail};
 
 use super::config::{PATCH, TransformerConfig};
 use crate::nn::{Init, Linear, NORM_EPSILON, RmsNorm};
@@ -164,6 +164,83 @@ impl Block {
         let h = vidit_ops::layer_norm_modulate(x.clone(), part(3), part(4), NORM_EPSILON);
         let h = vidit_ops::activate(self.ffn_0.forward(h), Activation::GeluTanh); // [B, L, mlp]
         vidit_ops::gated_residual(x, self.ffn_2.forward(h), part(5))
+    }
+}
+
+/// A [`Block`] whose weights are packed once, for inference on the CPU: the same function, with biases, gates, residuals and
+/// the feed-forward's activation inside the products. Has no gradient.
+#[derive(Clone)]
+pub struct PackedBlock {
+    modulation: Tensor<3>,
+    self_attn: PackedAttention,
+    norm3: AffineNorm,
+    cross_attn: PackedAttention,
+    ffn: PackedMlp,
+    heads: usize,
+}
+
+#[derive(Clone)]
+struct PackedAttention {
+    q: PackedLinear,
+    k: PackedLinear,
+    v: PackedLinear,
+    o: PackedLinear,
+    norm_q: RmsNorm,
+    norm_k: RmsNorm,
+}
+
+impl PackedAttention {
+    fn new(attention: &Attention) -> Self {
+        let pack = |linear: &Linear| PackedLinear::new(&linear.weight.val(), &linear.bias.val());
+        Self {
+            q: pack(&attention.q),
+            k: pack(&attention.k),
+            v: pack(&attention.v),
+            o: pack(&attention.o),
+            norm_q: attention.norm_q.clone(),
+            norm_k: attention.norm_k.clone(),
+        }
+    }
+
+    /// As [`Attention::forward`], and what is to follow the last product.
+    fn forward(&self, x: Tensor<3>, context: Tensor<3>, heads: usize, tail: Tail, after: After) -> Tensor<3> {
+        let d = x.dims()[2];
+        let q = self.norm_q.forward(self.q.forward(x, After::Nothing), d, tail.clone());
+        let k = self.norm_k.forward(self.k.forward(context.clone(), After::Nothing), d, tail);
+        let v = self.v.forward(context, After::Nothing);
+        self.o.forward(vidit_ops::attention(q, k, v, heads, None), after)
+    }
+}
+
+impl PackedBlock {
+    /// Packs a block for the present precision and instruction set.
+    pub fn new(block: &Block) -> Self {
+        let (up, down) = (&block.ffn_0, &block.ffn_2);
+        Self {
+            modulation: block.modulation.val(),
+            self_attn: PackedAttention::new(&block.self_attn),
+            norm3: block.norm3.clone(),
+            cross_attn: PackedAttention::new(&block.cross_attn),
+            ffn: PackedMlp::new((&up.weight.val(), &up.bias.val()), (&down.weight.val(), &down.bias.val())),
+            heads: block.heads,
+        }
+    }
+
+    /// As [`Block::forward`].
+    pub fn forward(&self, x: Tensor<3>, e0: Tensor<4>, context: Tensor<3>, rope: Tensor<2>) -> Tensor<3> {
+        let [batch, groups, _, d] = e0.dims();
+        let modulation = e0 + self.modulation.clone().unsqueeze::<4>(); // [B, G, 6, D]
+        let part = |i: usize| modulation.clone().narrow(2, i, 1).reshape([batch, groups, d]);
+
+        let h = vidit_ops::layer_norm_modulate(x.clone(), part(0), part(1), NORM_EPSILON);
+        let gated = After::Gate { residual: x, gate: part(2) };
+        let x = self.self_attn.forward(h.clone(), h, self.heads, Tail::Rope(rope), gated);
+
+        let h = self.norm3.forward(x.clone());
+        let x = self.cross_attn.forward(h, context, self.heads, Tail::None, After::Add(x));
+
+        let h = vidit_ops::layer_norm_modulate(x.clone(), part(3), part(4), NORM_EPSILON);
+        self.ffn.forward(h, x, part(5))
     }
 }
 
