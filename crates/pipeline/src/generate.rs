@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
+use vidit_diffusion::sampler::first_frame_first;
 use vidit_diffusion::{guidance, noise, schedule};
 use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::vae::DecoderMemory;
@@ -154,25 +155,23 @@ fn denoise(
         None => noise::normal([1, frames, height, width, channels], request.seed(), &model.device),
     };
     let transformer = &model.mini.denoiser.transformer;
-    let predict = |x: Tensor<5>, sigma: f32| -> Result<Tensor<5>, Error> {
+    let predict = |x: Tensor<5>, given: usize, sigma: f32| -> Result<Tensor<5>, Error> {
         check(cancel)?;
+        let frames = x.dims()[1];
+        let timesteps = |batch| Timesteps::after_given(given, sigma, batch, frames, &model.device);
         if !is_guided(request) {
-            return Ok(transformer.predict(
-                x,
-                &Timesteps::uniform(sigma, 1, frames, &model.device),
-                conditioning,
-            ));
+            return Ok(transformer.predict(x, &timesteps(1), conditioning));
         }
         let both = Tensor::cat(vec![x.clone(), x], 0); // [2, F, H, W, C]
-        let velocity =
-            transformer.predict(both, &Timesteps::uniform(sigma, 2, frames, &model.device), conditioning);
+        let velocity = transformer.predict(both, &timesteps(2), conditioning);
         let (conditional, unconditional) = (velocity.clone().narrow(0, 0, 1), velocity.narrow(0, 1, 1));
         Ok(guidance::classifier_free(conditional, unconditional, asked.guidance))
     };
     let sigmas = schedule::sigmas(asked.steps, asked.shift);
-    let mut report = |done| on_progress(Progress { stage: Stage::Denoise, done, total: asked.steps });
+    let total = if frames == 1 { asked.steps } else { 2 * asked.steps };
+    let mut report = |done| on_progress(Progress { stage: Stage::Denoise, done, total });
     report(0);
-    let latents = asked.sampler.sample(noise, &sigmas, predict, report)?;
+    let latents = first_frame_first(asked.sampler, noise, &sigmas, predict, report)?;
     Ok(model.mini.denormalise(latents))
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use vidit_data::Random;
 use vidit_diffusion::guidance::classifier_free;
 use vidit_diffusion::noise;
-use vidit_diffusion::sampler::Sampler;
+use vidit_diffusion::sampler::{Sampler, first_frame_first};
 use vidit_diffusion::schedule::{LevelDistribution, sigmas};
 use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::vae::{Vae, VaeConfig};
@@ -91,6 +91,9 @@ pub struct Bucket {
     /// Shift of this bucket's levels; absent: the task's. The more values show the same object, the more noise it takes
     /// to hide it, and only what is hidden is learned from words: the shift grows with the root of their number.
     pub level_shift: Option<f32>,
+    /// Probability that a clip's first latent frame is given clean and the others alone are learned: what animating an
+    /// image asks for. Absent: 0.
+    pub first_given: Option<f32>,
     /// So many of the source's clips, the first ones, are drawn from; absent: all. Bounds the time that encoding takes.
     pub clips: Option<u64>,
     /// Clips a batch.
@@ -114,6 +117,12 @@ impl Bucket {
         }
         if let Some(shift) = self.level_shift.filter(|shift| !(shift.is_finite() && *shift > 0.0)) {
             return Err(wrong(format!("`level_shift` must be positive, found `{shift}`")));
+        }
+        if let Some(share) = self.first_given.filter(|share| !(0.0..=1.0).contains(share)) {
+            return Err(wrong(format!("`first_given` must lie in 0..1, found `{share}`")));
+        }
+        if self.first_given.is_some_and(|share| share > 0.0) && self.frames == 1 {
+            return Err(wrong("`first_given` leaves nothing to learn of a single frame".into()));
         }
         compression.latent_from_pixel(self.shape()).map_err(|error| wrong(error.to_string()))?;
         let multiple = compression.pixels_per_token();
@@ -141,10 +150,29 @@ pub struct DenoiserTask {
 
 /// A batch of clean latents, noise, levels and prompts.
 pub struct DenoiserBatch {
-    clean: Tensor<5>,
-    noise: Tensor<5>,
-    levels: Vec<f32>,
-    prompts: Vec<Vec<u32>>,
+    /// Normalised latents, `[B, F, H, W, C]`.
+    pub clean: Tensor<5>,
+    /// Shaped alike.
+    pub noise: Tensor<5>,
+    /// Noise level of each sample, 0..1.
+    pub levels: Vec<f32>,
+    /// Whether the first frame of a sample is given clean.
+    pub given: Vec<bool>,
+    /// Token numbers of each prompt.
+    pub prompts: Vec<Vec<u32>>,
+}
+
+/// Rectified flow: the mean squared error of the predicted velocity `ε − x0` over all frames that are not given.
+pub fn flow_loss(model: &Denoiser, batch: DenoiserBatch) -> Tensor<1> {
+    let device = batch.clean.device();
+    let [b, frames, ..] = batch.clean.dims();
+    let timesteps = Timesteps::with_given_first(&batch.levels, &batch.given, frames, &device);
+    let sigma = timesteps.0.clone().reshape([b, frames, 1, 1, 1]);
+    let velocity = batch.noise - batch.clean.clone();
+    let noised = batch.clean + velocity.clone() * sigma; // (1 − σ)x0 + σε
+    let conditioning = Conditioning { text: model.text.forward(&batch.prompts), boxes: None };
+    let predicted = model.transformer.predict(noised, &timesteps, &conditioning);
+    mean_of_learned((predicted - velocity).square(), &batch.given)
 }
 
 impl DenoiserTask {
@@ -212,15 +240,17 @@ impl DenoiserTask {
     ) -> Vec<Frames> {
         const STEPS: usize = 20;
         const GUIDANCE: f32 = 3.0;
+        const SHIFT: f32 = 3.0;
         let batch = prompts.len();
         let latent = self.compression.latent_from_pixel(shape).expect("preview sizes are legal");
         let dims = [batch, latent.frames, latent.height, latent.width, latent.channels];
         let mut tokens: Vec<Vec<u32>> = prompts.iter().map(|p| self.tokens(p)).collect();
         tokens.extend(std::iter::repeat_n(self.vocabulary.encode(""), batch));
         let conditioning = Conditioning { text: model.text.forward(&tokens), boxes: None };
-        let predict = |x: Tensor<5>, sigma: f32| {
+        let predict = |x: Tensor<5>, given: usize, sigma: f32| {
+            let frames = x.dims()[1];
             let twice = Tensor::cat(vec![x.clone(), x], 0); // [2B, F, H, W, C]
-            let timesteps = Timesteps::uniform(sigma, 2 * batch, latent.frames, device);
+            let timesteps = Timesteps::after_given(given, sigma, 2 * batch, frames, device);
             let v = model.transformer.predict(twice, &timesteps, &conditioning);
             Ok::<_, std::convert::Infallible>(classifier_free(
                 v.clone().narrow(0, 0, batch),
@@ -229,7 +259,7 @@ impl DenoiserTask {
             ))
         };
         let noise = noise::normal(dims, 1, device);
-        let Ok(x) = Sampler::Euler.sample(noise, &sigmas(STEPS, 2.0), predict, |_| {});
+        let Ok(x) = first_frame_first(Sampler::Euler, noise, &sigmas(STEPS, SHIFT), predict, |_| {});
         let channels =
             |values: &[f32]| Tensor::<1>::from_floats(values, device).reshape([1, 1, 1, 1, latent.channels]);
         let x = x * channels(&self.cache.deviation) + channels(&self.cache.mean);
@@ -269,6 +299,8 @@ impl Task for DenoiserTask {
         // Levels are drawn from equal parts of 0..1, so that each batch sees low and high ones.
         let mut levels = Vec::with_capacity(batch);
         let mut prompts = Vec::with_capacity(batch);
+        let mut given = vec![false; batch];
+        let first_given = bucket.first_given.unwrap_or(0.0);
         for (i, index) in indices.iter().enumerate() {
             let u = (i as f32 + random.unit()) / batch as f32;
             let level = match self.levels {
@@ -276,26 +308,24 @@ impl Task for DenoiserTask {
                 LevelDistribution::LogitNormal => self.levels.level(random.unit(), u, shift),
             };
             levels.push(level);
+            given[i] = first_given > 0.0 && random.chance(first_given);
             let text = self.cache.source().caption(*index, random.bits());
             let dropped = random.chance(task.text_dropout);
             prompts.push(self.tokens(if dropped { "" } else { &text }));
         }
         let noise = noise::normal(clean.dims(), random.bits(), device);
-        Ok(DenoiserBatch { clean, noise, levels, prompts })
+        Ok(DenoiserBatch { clean, noise, levels, given, prompts })
     }
 
     fn loss(&self, model: &Denoiser, batch: DenoiserBatch) -> (Tensor<1>, Vec<(&'static str, f32)>) {
-        let device = batch.clean.device();
-        let [b, frames, ..] = batch.clean.dims();
-        let sigma = Tensor::<1>::from_floats(batch.levels.as_slice(), &device).reshape([b, 1, 1, 1, 1]);
-        let velocity = batch.noise - batch.clean.clone();
-        let noised = batch.clean + velocity.clone() * sigma; // (1 − σ)x0 + σε
-        let timesteps = Timesteps::per_sample(&batch.levels, frames, &device);
-        let conditioning = Conditioning { text: model.text.forward(&batch.prompts), boxes: None };
-        let predicted = model.transformer.predict(noised, &timesteps, &conditioning);
-        let loss = (predicted - velocity).square().mean();
+        let kind = match (batch.clean.dims()[1], batch.given.contains(&true)) {
+            (1, _) => "loss_image",
+            (_, false) => "loss_video",
+            (_, true) => "loss_animation",
+        };
+        let loss = flow_loss(model, batch);
         let value = loss.clone().into_scalar::<f32>();
-        (loss, vec![(if frames == 1 { "loss_image" } else { "loss_video" }, value)])
+        (loss, vec![(kind, value)])
     }
 
     fn preview(&self, model: &Denoiser, device: &Device, path: &Path) -> Result<(), TrainError> {
@@ -318,5 +348,35 @@ impl Task for DenoiserTask {
         let model = serde_json::to_string(&self.config.model).expect("plain numbers serialise");
         let words = serde_json::to_string(self.vocabulary.words()).expect("text serialises");
         BTreeMap::from([("denoiser".to_owned(), model), ("vocabulary".to_owned(), words)])
+    }
+}
+
+/// Mean of `error [B, F, H, W, C]` without the first frames of samples for which they are `given`.
+fn mean_of_learned(error: Tensor<5>, given: &[bool]) -> Tensor<1> {
+    if !given.contains(&true) {
+        return error.mean();
+    }
+    let [batch, frames, height, width, channels] = error.dims();
+    let learned = |sample: usize, frame: usize| !(given[sample] && frame == 0);
+    let weights: Vec<f32> =
+        (0..batch * frames).map(|i| if learned(i / frames, i % frames) { 1.0 } else { 0.0 }).collect();
+    let values = weights.iter().sum::<f32>() * (height * width * channels) as f32;
+    let weights = Tensor::<1>::from_floats(weights.as_slice(), &error.device());
+    (error * weights.reshape([batch, frames, 1, 1, 1])).sum() / values
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_given_is_not_learned() {
+        // Two samples of three frames of two values: 1, 10, 100 and 1000, 10000, 100000.
+        let values: Vec<f32> = (0..12).map(|i| 10f32.powi(i / 2)).collect();
+        let error = Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([2, 3, 1, 1, 2]);
+        let mean = |given: [bool; 2]| mean_of_learned(error.clone(), &given).into_scalar::<f32>();
+        assert_eq!(mean([false, false]), 111_111.0 / 6.0);
+        assert_eq!(mean([true, false]), 111_110.0 / 5.0);
+        assert_eq!(mean([true, true]), 110_110.0 / 4.0);
     }
 }

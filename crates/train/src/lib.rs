@@ -20,5 +20,6 @@ pub use config::{Decay, OptimizerConfig, Rule, RunConfig};
 pub use error::TrainError;
 pub use file::{Summary, read_config, train_file};
 pub use latents::LatentCache;
+pub use optimizer::Optimizer;
 pub use run::{Progress, Task, run};
 pub use source::{DataConfig, Source};

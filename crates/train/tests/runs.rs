@@ -92,6 +92,8 @@ fn a_run_is_never_overwritten_and_never_resumed_from_nothing() {
         ("window = 32", "window = 48", "fit into the clip"),
         ("batch = 2", "batch = 0", "`batch`"),
         ("batch = 2", "batch = 2\nclips = 0", "`clips`"),
+        ("batch = 2", "batch = 2\nfirst_given = 1.5", "`first_given`"),
+        ("batch = 4", "batch = 4\nfirst_given = 0.5", "single frame"),
         ("batch = 2", "batch = 2\nlevel_shift = 0.0", "`level_shift`"),
         ("frames = 1\n", "frames = 3\n", "4n+1"),
     ] {
@@ -99,6 +101,21 @@ fn a_run_is_never_overwritten_and_never_resumed_from_nothing() {
         let error = train(&broken, false, |_| {}).unwrap_err().to_string();
         assert!(error.contains(named) && error.contains("bucket"), "{wrong}: {error}");
     }
+}
+
+#[test]
+fn clips_whose_first_frame_is_given_are_told_apart() {
+    let folder = Folder::new("given");
+    train(&vae_config(&folder.0, "vae", 2, 6), false, |_| {}).unwrap();
+    let config = std::fs::read_to_string(denoiser_config(&folder.0, "denoiser", 6)).unwrap();
+    let config = config.replacen("weight = 0.5", "weight = 0.0", 1).replacen(
+        "batch = 2",
+        "batch = 2\nfirst_given = 1.0",
+        1,
+    );
+    train(&write(&folder.0, "given.toml", &config), false, |_| {}).unwrap();
+    let metrics = std::fs::read_to_string(folder.0.join("denoiser/metrics.jsonl")).unwrap();
+    assert!(metrics.contains("loss_animation") && !metrics.contains("loss_video"), "{metrics}");
 }
 
 #[test]
