@@ -41,6 +41,8 @@ pub enum Command {
     /// Measure how good a model is
     #[command(subcommand)]
     Eval(Eval),
+    /// Measure how fast this machine computes, on shapes of real models
+    Bench(Bench),
     /// Print completions for a shell
     Completions(Completions),
     /// Print the manual page
@@ -255,6 +257,10 @@ pub struct Sampling {
     #[arg(long, value_name = "G", default_value_t = Request::GUIDANCE, allow_negative_numbers = true)]
     pub guidance: f32,
 
+    /// How much of the steps goes to high noise, where layout and motion are decided; 1 for even steps
+    #[arg(long, value_name = "S", default_value_t = Request::SHIFT, allow_negative_numbers = true)]
+    pub shift: f32,
+
     /// How noise becomes video
     #[arg(long, value_name = "NAME", default_value = Request::SAMPLER.name(), value_parser = sampler_names())]
     pub sampler: String,
@@ -266,6 +272,7 @@ impl Sampling {
         Request {
             steps: self.steps,
             guidance: self.guidance,
+            shift: self.shift,
             sampler: Sampler::from_name(&self.sampler).expect("the parser lets known names through alone"),
             ..request
         }
@@ -290,6 +297,72 @@ pub struct EvalMini {
 
     #[command(flatten)]
     pub network: Network,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Bench {
+    /// What to measure
+    #[arg(value_enum, default_value = "kernels")]
+    pub suite: Suite,
+
+    /// Only the case of this name, or those whose names hold this text
+    #[arg(long, value_name = "TEXT")]
+    pub filter: Option<String>,
+
+    /// Print the names of the cases, and measure nothing
+    #[arg(long)]
+    pub list: bool,
+
+    /// Tokens of `wan-block`; by default those of 17 frames of 240×416 and of 33 frames of 480×832
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub tokens: Option<u32>,
+
+    /// Frames of `vae-decode`, 4n+1
+    #[arg(long, value_name = "N", default_value_t = 17)]
+    pub frames: usize,
+
+    /// Width and height of `vae-decode` in pixels, multiples of 8
+    #[arg(long, value_name = "WxH", default_value = "416x240", value_parser = parse_size)]
+    pub size: Size,
+
+    /// Format of operands; by default bf16 where the processor multiplies it, f32 elsewhere
+    #[arg(long, value_enum)]
+    pub dtype: Option<Dtype>,
+
+    /// Highest instruction set to use: scalar, neon, avx2, avx512, avx512bf16, amx
+    #[arg(long, value_name = "NAME", help_heading = "Machine")]
+    pub isa: Option<String>,
+
+    /// Timed runs of each case, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..))]
+    pub runs: u32,
+
+    /// Print one object of JSON a line instead of a table
+    #[arg(long)]
+    pub json: bool,
+
+    #[command(flatten)]
+    pub compute: Compute,
+}
+
+/// What `vidit bench` measures.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Suite {
+    /// Each kernel alone
+    Kernels,
+    /// One transformer block of Wan 2.1 1.3B, at random weights
+    WanBlock,
+    /// The decoder of Wan 2.1's VAE, at random weights
+    VaeDecode,
+    /// One optimiser step of `mini`'s denoiser
+    TrainStep,
+}
+
+/// Formats of operands.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Dtype {
+    F32,
+    Bf16,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -16,13 +16,7 @@ const THREADS_MAX: usize = 1024;
 /// Sets up threads and instruction set for the whole process.
 pub fn apply(compute: &Compute) -> Outcome {
     if let Some(name) = variable(ISA)? {
-        let isa = Isa::from_name(&name).ok_or_else(|| {
-            let known = Isa::ALL.map(Isa::name).join(", ");
-            Failure::usage(anyhow!(
-                "{ISA} names the unknown instruction set `{name}`\nhint: known are {known}"
-            ))
-        })?;
-        isa.force().map_err(|reason| Failure::usage(anyhow!("{ISA}: {reason}")))?;
+        force(ISA, &name)?;
     }
     let threads = match (compute.threads, variable(THREADS)?) {
         (Some(threads), _) => Some(checked("--threads", threads)?),
@@ -34,10 +28,18 @@ pub fn apply(compute: &Compute) -> Outcome {
         }
         (None, None) => None,
     };
-    if let Some(threads) = threads {
-        init_threads(threads).map_err(|reason| Failure::from(anyhow!(reason)))?;
-    }
-    Ok(())
+    init_threads(threads.unwrap_or(0)).map_err(|reason| Failure::from(anyhow!(reason)))
+}
+
+/// Uses no higher instruction set than that of this name, which came from `origin`.
+pub fn force(origin: &str, name: &str) -> Outcome {
+    let isa = Isa::from_name(name).ok_or_else(|| {
+        let known = Isa::ALL.map(Isa::name).join(", ");
+        Failure::usage(anyhow!(
+            "{origin} names the unknown instruction set `{name}`\nhint: known are {known}"
+        ))
+    })?;
+    isa.force().map_err(|reason| Failure::usage(anyhow!("{origin}: {reason}")))
 }
 
 fn checked(origin: &str, threads: usize) -> Result<usize, Failure> {

@@ -6,7 +6,7 @@ use std::path::Path;
 use vidit_xtask::{files, root, text};
 
 /// Crates from the ground up: each may depend on earlier ones alone.
-const ORDER: [&str; 14] = [
+const ORDER: [&str; 15] = [
     "kernels",
     "ops",
     "weights",
@@ -20,6 +20,7 @@ const ORDER: [&str; 14] = [
     "train",
     "eval",
     "testkit",
+    "bench",
     "cli",
 ];
 const LINES_MAX: usize = 1000;

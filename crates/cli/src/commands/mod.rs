@@ -1,5 +1,6 @@
 //! One file a verb.
 
+mod bench;
 mod completions;
 mod data;
 mod decode;
@@ -21,6 +22,7 @@ pub fn run(args: Args) -> Outcome {
         Command::Data(Data::Compose(args)) => data::compose(args),
         Command::Train(args) => train::run(args),
         Command::Eval(Eval::Mini(args)) => eval::mini(args),
+        Command::Bench(args) => bench::run(args),
         Command::Completions(args) => completions::completions(args),
         Command::Man => completions::man(),
     }

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
+use vidit_kernels::on_pool;
 use vidit_train::train_file;
 
 use crate::args::Train;
@@ -19,10 +20,12 @@ pub fn run(args: Train) -> Outcome {
     let stop = interrupt::install(Grace::Unlimited)?;
     let mut bars = Bars::new(args.quiet);
     let mut steps = 0;
-    let summary = train_file(&args.config, args.resume, stop, &mut |progress| {
-        steps = progress.steps;
-        let message = format!("loss {:.4}", progress.loss);
-        bars.show("train", progress.step, progress.steps, &message);
+    let summary = on_pool(|| {
+        train_file(&args.config, args.resume, stop, &mut |progress| {
+            steps = progress.steps;
+            let message = format!("loss {:.4}", progress.loss);
+            bars.show("train", progress.step, progress.steps, &message);
+        })
     })?;
     bars.finish();
     let folder = summary.folder.display();

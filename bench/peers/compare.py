@@ -1,0 +1,104 @@
+"""Our benches and their peers, in turn in one run: medians and ratios. Started by run.sh.
+
+Each case is timed in rounds: `vidit bench --json` in a process of its own, then every peer that has it, so that both see
+the same state of the machine. The figure of a case is the median of its rounds' medians.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+# Instruction sets are fixed before libraries are loaded.
+LIMITS = {
+    "avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2"},
+    "avx512": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "ATEN_CPU_CAPABILITY": "avx512"},
+    "avx512bf16": {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16", "ATEN_CPU_CAPABILITY": "avx512"},
+    "amx": {},
+}
+SUITES = ["kernels", "wan-block", "vae-decode", "train-step"]
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vidit", required=True, help="the binary")
+    parser.add_argument("--isa", choices=LIMITS, help="limit ours and the peers alike")
+    parser.add_argument("--dtype", choices=["f32", "bf16"], default="f32")
+    parser.add_argument("--peer-dtype", choices=["f32", "bf16"], help="if the peers shall use another")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--runs", type=int, default=3, help="runs of a case in a round")
+    parser.add_argument("--suite", choices=SUITES, action="append", help="may be given several times; all by default")
+    parser.add_argument("--filter", default="", help="only cases whose name holds this text")
+    parser.add_argument("-o", "--output", type=Path, help="write the results here as JSON, too")
+    return parser.parse_args()
+
+
+def ours(args, suite, *more):
+    command = [args.vidit, "bench", suite, "--json", "--dtype", args.dtype, "--threads", str(args.threads)]
+    command += ["--runs", str(args.runs)] + (["--isa", args.isa] if args.isa else []) + list(more)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
+    return {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
+
+
+def names(args, suite):
+    done = subprocess.run([args.vidit, "bench", suite, "--list"], capture_output=True, text=True, check=True)
+    return [name for name in done.stdout.split() if args.filter in name]
+
+
+def processor():
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def main():
+    args = arguments()
+    os.environ.update(LIMITS[args.isa] if args.isa else {})
+    os.environ["OMP_NUM_THREADS"] = str(args.threads)
+    import peers
+
+    peers.prepare(args.threads)
+    peer_dtype = args.peer_dtype or args.dtype
+    results = []
+    print("| case | ours ms | peer | peer ms | ratio |\n|---|---|---|---|---|", flush=True)
+    for suite in args.suite or SUITES:
+        for name in names(args, suite):
+            contestants = peers.of(name, peer_dtype)
+            if not contestants:
+                continue
+            own, theirs, line = [], {peer: [] for peer, _ in contestants}, {}
+            for _ in range(args.rounds):
+                line = ours(args, suite, "--filter", name)[name]
+                own.append(line["seconds"])
+                for peer, work in contestants:
+                    theirs[peer].append(peers.median_of(work, args.runs))
+            line["seconds"] = statistics.median(own)
+            for peer, seconds in theirs.items():
+                seconds = statistics.median(seconds)
+                ratio = seconds / line["seconds"]
+                results.append({**line, "peer": peer, "peer_dtype": peer_dtype, "peer_seconds": seconds, "ratio": ratio})
+                print(f"| {name} | {line['seconds'] * 1e3:.2f} | {peer} | {seconds * 1e3:.2f} | {ratio:.2f}× |", flush=True)
+    if args.output:
+        setup = {
+            "date": date.today().isoformat(),
+            "processor": processor(),
+            "threads": args.threads,
+            "rounds": args.rounds,
+            "runs": args.runs,
+            "limits": LIMITS.get(args.isa, {}),
+            "versions": peers.versions(),
+        }
+        args.output.write_text(json.dumps({"setup": setup, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

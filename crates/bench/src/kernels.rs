@@ -1,0 +1,187 @@
+//! The kernels alone, on the shapes of Wan 2.1 1.3B (width 1,536, feed-forward 8,960, 12 heads of 128), of its VAE, and of
+//! `mini` (width 192).
+
+use std::hint::black_box;
+
+use vidit_kernels::Precision;
+use vidit_kernels::attention::{self, AttentionShape, Keys};
+use vidit_kernels::conv3d::{self, Conv3dShape};
+use vidit_kernels::gemm::{Bias, DepthMajor, Into, LaneMajor, Packed, gemm_packed};
+use vidit_kernels::mlp::{Mlp, MlpWeights};
+use vidit_kernels::norm::{RmsTail, layer_norm_modulate, rms_norm};
+use vidit_kernels::pointwise::{Activation, activate, gated_residual};
+
+use crate::{Case, Work};
+
+/// All cases, in the order of their kinds.
+pub fn kernels(dtype: Precision) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for size in [
+        [2048, 2048, 2048],
+        [4096, 1536, 1536],
+        [4096, 8960, 1536],
+        [4096, 1536, 8960],
+        [1950, 1536, 1536],
+        [14040, 1536, 1536],
+        [4096, 768, 192],
+        [4096, 192, 768],
+    ] {
+        cases.push(gemm(size, dtype));
+    }
+    for rows in [1950, 4096, 14040] {
+        cases.push(mlp(rows, 1536, 8960, dtype));
+    }
+    for (heads, queries, keys, head_dim) in [
+        (12, 4096, 4096, 128),
+        (12, 1950, 1950, 128),
+        (12, 14040, 14040, 128),
+        (12, 4096, 512, 128),
+        (3, 448, 448, 64),
+    ] {
+        cases.push(attention(heads, queries, keys, head_dim, dtype));
+    }
+    for (channels, input) in [(96, [4, 128, 128]), (192, [4, 64, 64]), (384, [4, 32, 32]), (48, [7, 32, 32])]
+    {
+        cases.push(conv3d(channels, input, dtype));
+    }
+    for rows in [4096, 14040] {
+        cases.extend(one_pass(rows, 1536));
+    }
+    cases
+}
+
+/// Values with about a normal distribution: the sum of four uniforms, scaled to deviation 1.
+fn normal(count: usize) -> Vec<f32> {
+    let mut state = count as u64 ^ 0x9e37_79b9_7f4a_7c15;
+    let mut uniform = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 40) as f32 / (1u64 << 24) as f32
+    };
+    (0..count).map(|_| ((0..4).map(|_| uniform()).sum::<f32>() - 2.0) * 3f32.sqrt()).collect()
+}
+
+fn case(name: String, flop: Option<f64>, dtype: Precision, prepare: impl FnOnce() -> Work + 'static) -> Case {
+    Case { name, flop, dtype, prepare: Box::new(prepare) }
+}
+
+fn gemm([m, n, k]: [usize; 3], dtype: Precision) -> Case {
+    case(format!("gemm_{m}x{n}x{k}"), Some(2.0 * (m * n * k) as f64), dtype, move || {
+        let (a, b, bias) = (normal(m * k), normal(k * n), normal(n));
+        let packed = Packed::new(&DepthMajor { data: &b, stride: n }, n, k, dtype);
+        let mut c = vec![0.0; m * n];
+        Box::new(move || {
+            let a = LaneMajor { data: &a, stride: k };
+            gemm_packed(m, &a, &packed, &mut c, n, Into::Overwrite, &Bias(&bias));
+            black_box(&c);
+        })
+    })
+}
+
+fn mlp(rows: usize, width: usize, hidden: usize, dtype: Precision) -> Case {
+    let flop = 4.0 * (rows * width * hidden) as f64;
+    case(format!("mlp_{rows}x{width}x{hidden}"), Some(flop), dtype, move || {
+        let weights = MlpWeights {
+            up: &normal(width * hidden),
+            up_bias: &normal(hidden),
+            down: &normal(hidden * width),
+            down_bias: &normal(width),
+        };
+        let mlp = Mlp::new(weights, Activation::GeluTanh, dtype);
+        let (x, residual, gate) = (normal(rows * width), normal(rows * width), normal(width));
+        Box::new(move || {
+            black_box(mlp.forward(&x, &residual, &gate));
+        })
+    })
+}
+
+fn attention(heads: usize, queries: usize, keys: usize, head_dim: usize, dtype: Precision) -> Case {
+    let cross = if queries == keys { String::new() } else { format!("_keys{keys}") };
+    let flop = 4.0 * (heads * queries * keys * head_dim) as f64;
+    case(format!("attention_{heads}x{queries}x{head_dim}{cross}"), Some(flop), dtype, move || {
+        let shape = AttentionShape { batch: 1, heads, head_dim, queries, keys };
+        let width = heads * head_dim;
+        let (q, k, v) = (normal(queries * width), normal(keys * width), normal(keys * width));
+        Box::new(move || {
+            black_box(attention::forward(&q, &k, &v, shape, Keys::default(), dtype).out);
+        })
+    })
+}
+
+fn conv3d(channels: usize, input: [usize; 3], dtype: Precision) -> Case {
+    let [f, h, w] = input;
+    let shape = Conv3dShape {
+        batch: 1,
+        input,
+        channels_in: channels,
+        channels_out: channels,
+        kernel: [3, 3, 3],
+        stride: [1, 1, 1],
+        padding: [2, 1, 1],
+    };
+    let flop = 2.0 * (shape.positions_out() * shape.depth() * channels) as f64;
+    case(format!("conv3d_{channels}_{f}x{h}x{w}"), Some(flop), dtype, move || {
+        let (x, weights, bias) =
+            (normal(shape.positions_in() * channels), normal(shape.depth() * channels), normal(channels));
+        Box::new(move || {
+            black_box(conv3d::forward(&x, &weights, shape, &Bias(&bias), dtype));
+        })
+    })
+}
+
+/// What reads and writes memory once.
+fn one_pass(rows: usize, width: usize) -> Vec<Case> {
+    const HEAD_DIM: usize = 128;
+    const EPSILON: f32 = 1e-6;
+    let f32 = Precision::F32;
+    vec![
+        case(format!("layer_norm_modulate_{rows}x{width}"), None, f32, move || {
+            let (x, shift, scale) = (normal(rows * width), normal(width), normal(width));
+            Box::new(move || {
+                black_box(layer_norm_modulate(&x, &shift, &scale, width, EPSILON).out);
+            })
+        }),
+        case(format!("rms_norm_rope_{rows}x{width}"), None, f32, move || {
+            let (x, weight, table) = (normal(rows * width), normal(width), normal(rows * HEAD_DIM));
+            Box::new(move || {
+                let tail = RmsTail::Rope { table: &table, head_dim: HEAD_DIM };
+                black_box(rms_norm(&x, &weight, width, EPSILON, tail));
+            })
+        }),
+        case(format!("gated_residual_{rows}x{width}"), None, f32, move || {
+            let (x, y, gate) = (normal(rows * width), normal(rows * width), normal(width));
+            Box::new(move || {
+                black_box(gated_residual(&x, &y, &gate, width));
+            })
+        }),
+        case(format!("gelu_{rows}x{width}"), None, f32, move || {
+            let x = normal(rows * width);
+            Box::new(move || {
+                black_box(activate(&x, Activation::GeluTanh));
+            })
+        }),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_say_the_shape() {
+        let cases = kernels(Precision::F32);
+        let names: std::collections::BTreeSet<_> = cases.iter().map(|case| case.name.clone()).collect();
+        assert_eq!(names.len(), cases.len());
+        for name in ["gemm_4096x8960x1536", "attention_12x4096x128", "conv3d_96_4x128x128"] {
+            assert!(names.contains(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_smallest_cases_run() {
+        for case in kernels(Precision::F32) {
+            if matches!(case.name.as_str(), "attention_3x448x64" | "gemm_4096x192x768") {
+                (case.prepare)()();
+            }
+        }
+    }
+}
