@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use serde_json::json;
+use vidit_kernels::on_pool;
 use vidit_media::{WriteOptions, check_clip, check_target, write_video};
 use vidit_pipeline::{DEFAULT_FPS, Latents, decode_latents};
 
@@ -27,7 +28,9 @@ pub fn run(args: Decode) -> Outcome {
     check_clip(target, shape, fps).map_err(Failure::usage)?;
 
     let mut bars = Bars::new(args.speech.json || args.speech.quiet);
-    let frames = decode_latents(&model, &latents, &model::limits(), |progress| bars.stage(progress), cancel)?;
+    let frames = on_pool(|| {
+        decode_latents(&model, &latents, &model::limits(), |progress| bars.stage(progress), cancel)
+    })?;
     bars.finish();
 
     interrupt::check()?;

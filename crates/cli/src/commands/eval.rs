@@ -2,6 +2,7 @@
 
 use vidit_data::Pack;
 use vidit_eval::{EvalError, EvalOptions, Judge, evaluate};
+use vidit_kernels::on_pool;
 use vidit_pipeline::{Device, Limits, Request, generate, reconstruct};
 
 use super::model;
@@ -19,19 +20,21 @@ pub fn mini(args: EvalMini) -> Outcome {
     let judge = Judge::embedded(&pack, &Device::flex())?;
     let options = EvalOptions { limit: args.limit.map(|limit| limit as usize), seed: args.seed };
     let mut bars = Bars::new(args.speech.json || args.speech.quiet);
-    let report = evaluate(
-        &pack,
-        &judge,
-        &mut |prompt, seed| {
-            let request = Request { seed: Some(seed), ..args.sampling.apply(Request::new(prompt)) };
-            let request = request.validate(&model, &Limits::default())?;
-            generate(&model, &request, |_| {}, stop).map(|made| made.frames)
-        },
-        &mut |frames| reconstruct(&model, frames),
-        &options,
-        stop,
-        &mut |progress| bars.show("eval", progress.done as u64, progress.total as u64, ""),
-    );
+    let report = on_pool(|| {
+        evaluate(
+            &pack,
+            &judge,
+            &mut |prompt, seed| {
+                let request = Request { seed: Some(seed), ..args.sampling.apply(Request::new(prompt)) };
+                let request = request.validate(&model, &Limits::default())?;
+                generate(&model, &request, |_| {}, stop).map(|made| made.frames)
+            },
+            &mut |frames| reconstruct(&model, frames),
+            &options,
+            stop,
+            &mut |progress| bars.show("eval", progress.done as u64, progress.total as u64, ""),
+        )
+    });
     bars.finish();
     let report = report.map_err(|error| match error {
         EvalError::Interrupted { .. } => Failure::Interrupted("nothing was written".to_owned()),

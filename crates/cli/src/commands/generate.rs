@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use serde_json::json;
+use vidit_kernels::on_pool;
 use vidit_media::{WriteOptions, check_clip, check_target, file_stem_from_prompt, free_name, write_video};
 use vidit_pipeline::{Generated, Latents, Limits, Model, Request, ValidRequest, generate};
 use vidit_video::PixelShape;
@@ -39,7 +40,7 @@ pub fn run(args: Generate) -> Outcome {
     let load = started.elapsed();
 
     let mut bars = Bars::new(args.speech.json || args.speech.quiet);
-    let made = generate(&model, &request, |progress| bars.stage(progress), cancel)?;
+    let made = on_pool(|| generate(&model, &request, |progress| bars.stage(progress), cancel))?;
     bars.finish();
 
     interrupt::clean_beside(&target);
