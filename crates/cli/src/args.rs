@@ -321,7 +321,7 @@ pub struct Bench {
     #[arg(long, value_name = "N", default_value_t = 17)]
     pub frames: usize,
 
-    /// Width and height of `vae-decode` in pixels, multiples of 8
+    /// Width and height of `vae-decode` in pixels, multiples of 16
     #[arg(long, value_name = "WxH", default_value = "416x240", value_parser = parse_size)]
     pub size: Size,
 

@@ -12,6 +12,7 @@ fn every_verb_explains_itself() {
         &["doctor", "--help"],
         &["data", "compose", "--help"],
         &["train", "--help"],
+        &["bench", "--help"],
         &["completions", "--help"],
         &["man", "--help"],
     ] {
@@ -50,6 +51,49 @@ fn doctor_looks_around() {
     assert_eq!(found["threads"], 1);
     assert!(found["instruction_sets"].as_array().unwrap().contains(&found["instruction_set"]));
     assert!(found["models"][0]["parameters"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn bench_prints_a_line_a_case() {
+    let place = Place::new();
+    let args = ["bench", "kernels", "--filter", "gemm_4096x192x768", "--runs", "1"];
+    let line = place.vidit(args.iter().chain(&["--json", "--dtype", "bf16", "--isa", "scalar"])).done();
+    assert_eq!(line.lines().count(), 1);
+    let found: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let keys: Vec<&String> = found.as_object().unwrap().keys().collect();
+    let expected = ["bytes_peak", "dtype", "gflops", "isa", "name", "seconds", "share_of_peak", "threads"];
+    assert_eq!(keys, expected);
+    assert_eq!((&found["name"], &found["isa"]), (&"gemm_4096x192x768".into(), &"scalar".into()));
+    assert!(found["seconds"].as_f64().unwrap() > 0.0 && found["gflops"].as_f64().unwrap() > 0.0, "{line}");
+    // A and C of f32, and what packing takes.
+    assert!(found["bytes_peak"].as_u64().unwrap() > 4096 * (192 + 768) * 4, "{line}");
+    let table = place.vidit(args).done();
+    assert!(table.contains("on registers alone") && table.contains("| gemm_4096x192x768 |"), "{table}");
+    let names = place.vidit(["bench", "wan-block", "--list", "--tokens", "99"]).done();
+    assert_eq!(names, "wan_block_99\n");
+}
+
+#[test]
+fn bench_refuses_what_it_does_not_know() {
+    let place = Place::new();
+    place.vidit(["bench", "train-step", "--filter", "nonsense"]).refused(
+        2,
+        "error: no case's name holds `nonsense`\n\
+         hint: there are train_step_mini_8x25x128x128, train_step_mini_128x1x64x64\n",
+    );
+    place.vidit(["bench", "--isa", "mmx"]).refused(
+        2,
+        "error: --isa names the unknown instruction set `mmx`\n\
+         hint: known are scalar, neon, avx2, avx512, avx512bf16, amx\n",
+    );
+    place
+        .vidit(["bench", "vae-decode", "--frames", "16"])
+        .refused(2, "error: frames must be 4n+1, found `16`\nhint: the nearest legal values are 13 and 17\n");
+    place.vidit(["bench", "vae-decode", "--size", "100x96"]).refused(
+        2,
+        "error: width must be a positive multiple of 16, found `100`\n\
+         hint: the nearest legal values are 96 and 112\n",
+    );
 }
 
 #[cfg(target_os = "linux")]
