@@ -35,7 +35,7 @@ use micro::Micro;
 const KC: usize = 256;
 /// Rows of one A block: `MC × KC` f32 is 96 KiB, a part of the second-level cache.
 const MC: usize = 96;
-/// Columns of one packed B block: `KC × NC` f32 is 1 MiB.
+/// Columns of one packed B block at most: `KC × NC` f32 is 1 MiB.
 const NC: usize = 1024;
 
 thread_local! {
@@ -70,9 +70,7 @@ pub fn gemm<A: Operand, B: Operand, E: Epilogue>(
     epilogue: &E,
     precision: Precision,
 ) {
-    let micro = Micro::select(precision);
-    let right: Right<B> = Right { source: Source::Operand(b), micro };
-    product([m, n, k], a, &right, c, ldc, into, epilogue, Threads::All);
+    product([m, n, k], a, &Right::operand(b, precision), c, ldc, into, epilogue, Threads::All);
 }
 
 /// The product as a new matrix `[m, n]`; see [`gemm`].
@@ -83,25 +81,12 @@ pub fn gemm_new<A: Operand, B: Operand, E: Epilogue>(
     epilogue: &E,
     precision: Precision,
 ) -> Vec<f32> {
-    let micro = Micro::select(precision);
-    let right: Right<B> = Right { source: Source::Operand(b), micro };
-    let c = Fresh::new(m * n);
-    // SAFETY: C has room for [m, n]; every value is written before it is read, the first block of depths does not add.
-    unsafe { product_at([m, n, k], a, &right, c.pointer(), n, Into::Overwrite, epilogue, Threads::All) };
-    // SAFETY: the product writes all of C.
-    unsafe { c.finish(m * n) }
+    new_product([m, n, k], a, &Right::operand(b, precision), epilogue)
 }
 
 /// The product with a packed right-hand side as a new matrix `[m, N]`; see [`gemm_packed`].
 pub fn gemm_packed_new<A: Operand, E: Epilogue>(m: usize, a: &A, b: &Packed, epilogue: &E) -> Vec<f32> {
-    let right: Right<DepthMajor> = Right { source: Source::Packed(&b.panels), micro: b.micro };
-    let c = Fresh::new(m * b.n);
-    // SAFETY: as in `gemm_new`.
-    unsafe {
-        product_at([m, b.n, b.k], a, &right, c.pointer(), b.n, Into::Overwrite, epilogue, Threads::All)
-    };
-    // SAFETY: the product writes all of C.
-    unsafe { c.finish(m * b.n) }
+    new_product([m, b.n, b.k], a, &Right::packed(b), epilogue)
 }
 
 /// The same product on the calling thread alone, for use inside a parallel loop.
@@ -118,9 +103,7 @@ pub fn gemm_serial<A: Operand, B: Operand, E: Epilogue>(
     epilogue: &E,
     precision: Precision,
 ) {
-    let micro = Micro::select(precision);
-    let right: Right<B> = Right { source: Source::Operand(b), micro };
-    product([m, n, k], a, &right, c, ldc, into, epilogue, Threads::One);
+    product([m, n, k], a, &Right::operand(b, precision), c, ldc, into, epilogue, Threads::One);
 }
 
 /// `C[m, n] = epilogue(A[m, k] · B)` with a right-hand side that was packed before; see [`gemm`].
@@ -136,8 +119,7 @@ pub fn gemm_packed<A: Operand, E: Epilogue>(
     into: Into,
     epilogue: &E,
 ) {
-    let right: Right<DepthMajor> = Right { source: Source::Packed(&b.panels), micro: b.micro };
-    product([m, b.n, b.k], a, &right, c, ldc, into, epilogue, Threads::All);
+    product([m, b.n, b.k], a, &Right::packed(b), c, ldc, into, epilogue, Threads::All);
 }
 
 /// [`gemm_packed`] on the calling thread alone, for use inside a parallel loop.
@@ -153,8 +135,7 @@ pub fn gemm_packed_serial<A: Operand, E: Epilogue>(
     into: Into,
     epilogue: &E,
 ) {
-    let right: Right<DepthMajor> = Right { source: Source::Packed(&b.panels), micro: b.micro };
-    product([m, b.n, b.k], a, &right, c, ldc, into, epilogue, Threads::One);
+    product([m, b.n, b.k], a, &Right::packed(b), c, ldc, into, epilogue, Threads::One);
 }
 
 /// A right-hand matrix `[K, N]` in the panels of the instruction set that packed it: weights, packed once when loaded.
@@ -172,18 +153,8 @@ impl Packed {
     /// Packs `b`, which has `n` columns as lanes and depth `k`, for the current instruction set.
     pub fn new(b: &impl Operand, n: usize, k: usize, precision: Precision) -> Self {
         let micro = Micro::select(precision);
-        let count = n.div_ceil(micro.nr);
-        let mut panels = vec![0.0; count * micro.b_panel_len(k)];
-        let mut rest = panels.as_mut_slice();
-        for k0 in (0..k).step_by(KC) {
-            let kc = KC.min(k - k0);
-            let block;
-            (block, rest) = rest.split_at_mut(count * micro.b_panel_len(kc));
-            block.par_chunks_mut(micro.b_panel_len(kc)).enumerate().for_each(|(p, out)| {
-                let lane = p * micro.nr;
-                micro.pack_b(b, lane, micro.nr.min(n - lane), k0, kc, out);
-            });
-        }
+        let mut panels = vec![0.0; right_len(micro, n, k)];
+        pack_right(&mut panels, b, n, k, micro, rayon::current_num_threads());
         Self { n, k, micro, panels }
     }
 
@@ -195,11 +166,6 @@ impl Packed {
     /// Depth, `K`.
     pub fn depth(&self) -> usize {
         self.k
-    }
-
-    /// Bytes that the panels take.
-    pub fn bytes(&self) -> usize {
-        self.panels.len() * size_of::<f32>()
     }
 }
 
@@ -214,6 +180,19 @@ enum Source<'a, B> {
     Operand(&'a B),
     /// Packed before, as [`Packed`] says.
     Packed(&'a [f32]),
+}
+
+impl<'a, B> Right<'a, B> {
+    fn operand(b: &'a B, precision: Precision) -> Self {
+        Self { source: Source::Operand(b), micro: Micro::select(precision) }
+    }
+}
+
+impl<'a> Right<'a, DepthMajor<'a>> {
+    /// The type of operand is any: none is read.
+    fn packed(b: &'a Packed) -> Self {
+        Self { source: Source::Packed(&b.panels), micro: b.micro }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -249,6 +228,19 @@ fn product<A: Operand, B: Operand, E: Epilogue>(
     check(m, n, c, ldc);
     // SAFETY: this call alone holds C; its length was checked.
     unsafe { product_at([m, n, k], a, b, SharedMut::new(c), ldc, into, epilogue, threads) };
+}
+
+fn new_product<A: Operand, B: Operand, E: Epilogue>(
+    [m, n, k]: [usize; 3],
+    a: &A,
+    b: &Right<B>,
+    epilogue: &E,
+) -> Vec<f32> {
+    let c = Fresh::new(m * n);
+    // SAFETY: C has room for [m, n]; every value is written before it is read, the first block of depths does not add.
+    unsafe { product_at([m, n, k], a, b, c.pointer(), n, Into::Overwrite, epilogue, Threads::All) };
+    // SAFETY: the product writes all of C.
+    unsafe { c.finish(m * n) }
 }
 
 /// # Safety
@@ -292,7 +284,7 @@ unsafe fn product_at<A: Operand, B: Operand, E: Epilogue>(
         let rows = (A_VALUES / k).next_multiple_of(MC).max(4 * MC);
         for m0 in (0..m).step_by(rows) {
             let mc = rows.min(m - m0);
-            pack_rows(&mut buffer_a, a, m0..m0 + mc, k, b.micro, threads);
+            pack_left(&mut buffer_a, a, m0..m0 + mc, 0..k, b.micro, threads);
             columns(&walk, n, m0..m0 + mc, &Rows::<A>::Packed(&buffer_a), b, &mut buffer_b, threads);
         }
     } else {
@@ -310,30 +302,70 @@ enum Rows<'a, A> {
     Packed(&'a [f32]),
 }
 
-fn pack_rows(
+/// Fills panels of `panel` values, `pack(p, out)` the one of number `p`.
+fn each_panel(out: &mut [f32], panel: usize, threads: usize, pack: impl Fn(usize, &mut [f32]) + Sync) {
+    match threads {
+        1 => out.chunks_mut(panel).enumerate().for_each(|(p, out)| pack(p, out)),
+        _ => out.par_chunks_mut(panel).enumerate().for_each(|(p, out)| pack(p, out)),
+    }
+}
+
+/// Blocks of [`KC`] depths.
+fn depth_blocks(depths: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = depths.end;
+    depths.step_by(KC).map(move |k0| k0..end.min(k0 + KC))
+}
+
+/// Panels of `mr` of these rows, one after another, each over all of these depths, block by block.
+fn pack_left(
     out: &mut Vec<f32>,
     a: &impl Operand,
     rows: Range<usize>,
-    k: usize,
+    depths: Range<usize>,
     micro: &Micro,
     threads: usize,
 ) {
-    let panel = micro.a_panel_len(k);
+    let panel = micro.a_panel_len(depths.len());
     out.resize(rows.len().div_ceil(micro.mr) * panel, 0.0);
-    let pack = |(p, out): (usize, &mut [f32])| {
+    each_panel(out, panel, threads, |p, out| {
         let lane = rows.start + p * micro.mr;
         let mut rest = out;
-        for k0 in (0..k).step_by(KC) {
-            let kc = KC.min(k - k0);
-            let block;
-            (block, rest) = rest.split_at_mut(micro.a_panel_len(kc));
-            micro.pack_a(a, lane, micro.mr.min(rows.end - lane), k0, kc, block);
+        for block in depth_blocks(depths.clone()) {
+            let panel;
+            (panel, rest) = rest.split_at_mut(micro.a_panel_len(block.len()));
+            micro.pack_a(a, lane, micro.mr.min(rows.end - lane), block.start, block.len(), panel);
         }
-    };
-    match threads {
-        1 => out.chunks_mut(panel).enumerate().for_each(pack),
-        _ => out.par_chunks_mut(panel).enumerate().for_each(pack),
+    });
+}
+
+/// f32 values of storage that `lanes` columns of `depth` take.
+fn right_len(micro: &Micro, lanes: usize, depth: usize) -> usize {
+    lanes.div_ceil(micro.nr) * micro.b_panel_len(depth)
+}
+
+/// Blocks of depths, in each all panels of `nr` columns.
+fn pack_right(out: &mut [f32], b: &impl Operand, lanes: usize, depth: usize, micro: &Micro, threads: usize) {
+    let mut rest = out;
+    for depths in depth_blocks(0..depth) {
+        let block;
+        (block, rest) = rest.split_at_mut(right_len(micro, lanes, depths.len()));
+        pack_columns(block, b, 0..lanes, depths, micro, threads);
     }
+}
+
+/// All panels of these columns in one block of depths.
+fn pack_columns(
+    out: &mut [f32],
+    b: &impl Operand,
+    columns: Range<usize>,
+    depths: Range<usize>,
+    micro: &Micro,
+    threads: usize,
+) {
+    each_panel(out, micro.b_panel_len(depths.len()), threads, |p, out| {
+        let lane = columns.start + p * micro.nr;
+        micro.pack_b(b, lane, micro.nr.min(columns.end - lane), depths.start, depths.len(), out);
+    });
 }
 
 /// What every step of one product knows.
@@ -357,27 +389,23 @@ fn columns<A: Operand, B: Operand, E: Epilogue>(
     threads: usize,
 ) {
     let (k, micro) = (walk.k, walk.micro);
-    for n0 in (0..n).step_by(NC) {
-        let nc = NC.min(n - n0);
+    // Whole panels, so that a block of columns begins where a packed one does.
+    let width = NC / micro.nr * micro.nr;
+    for n0 in (0..n).step_by(width) {
+        let nc = width.min(n - n0);
         let panels = nc.div_ceil(micro.nr);
-        for k0 in (0..k).step_by(KC) {
-            let kc = KC.min(k - k0);
-            let panel = micro.b_panel_len(kc);
+        for depths in depth_blocks(0..k) {
+            let k0 = depths.start;
+            let len = right_len(micro, nc, depths.len());
             let packed_b: &[f32] = match b.source {
                 Source::Packed(all) => {
-                    let block = n.div_ceil(micro.nr) * micro.b_panel_len(k0); // depths before this block
-                    &all[block + n0 / micro.nr * panel..][..panels * panel]
+                    // What lies before: earlier blocks of depths, then earlier columns of this one.
+                    let from = right_len(micro, n, k0) + right_len(micro, n0, depths.len());
+                    &all[from..from + len]
                 }
                 Source::Operand(b) => {
-                    buffer.resize(panels * panel, 0.0);
-                    let pack = |(p, out): (usize, &mut [f32])| {
-                        let lane = n0 + p * micro.nr;
-                        micro.pack_b(b, lane, micro.nr.min(n0 + nc - lane), k0, kc, out);
-                    };
-                    match threads {
-                        1 => buffer.chunks_mut(panel).enumerate().for_each(pack),
-                        _ => buffer.par_chunks_mut(panel).enumerate().for_each(pack),
-                    }
+                    buffer.resize(len, 0.0);
+                    pack_columns(buffer, b, n0..n0 + nc, depths.clone(), micro, threads);
                     buffer
                 }
             };
@@ -396,7 +424,7 @@ fn columns<A: Operand, B: Operand, E: Epilogue>(
                 let step = Step {
                     rows: rows.start + from..rows.start + (from + height).min(m),
                     columns: n0..n0 + nc,
-                    depths: k0..k0 + kc,
+                    depths: depths.clone(),
                     panels: column_block * panels / column_blocks
                         ..(column_block + 1) * panels / column_blocks,
                 };
@@ -410,13 +438,8 @@ fn columns<A: Operand, B: Operand, E: Epilogue>(
                         block(&all[from / micro.mr * stride + micro.a_panel_len(k0)..], stride);
                     }
                     Rows::Operand(a) => PACKED_ROWS.with_borrow_mut(|packed| {
-                        let panel = micro.a_panel_len(kc);
-                        packed.resize(step.rows.len().div_ceil(micro.mr) * panel, 0.0);
-                        for (p, out) in packed.chunks_mut(panel).enumerate() {
-                            let lane = step.rows.start + p * micro.mr;
-                            micro.pack_a(*a, lane, micro.mr.min(step.rows.end - lane), k0, kc, out);
-                        }
-                        block(packed, panel);
+                        pack_left(packed, *a, step.rows.clone(), depths.clone(), micro, 1);
+                        block(packed, micro.a_panel_len(depths.len()));
                     }),
                 }
             };
@@ -502,28 +525,17 @@ impl Tiles {
 
     /// Packs `rows` lanes of `depth` for the left side.
     pub fn pack_left(self, a: &impl Operand, rows: usize, depth: usize, out: &mut Vec<f32>) {
-        pack_rows(out, a, 0..rows, depth, self.0, 1);
+        pack_left(out, a, 0..rows, 0..depth, self.0, 1);
     }
 
     /// f32 values of storage that `lanes` of `depth` take on the right side.
     pub fn right_len(self, lanes: usize, depth: usize) -> usize {
-        lanes.div_ceil(self.0.nr) * self.0.b_panel_len(depth)
+        right_len(self.0, lanes, depth)
     }
 
     /// Packs `lanes` of `depth` for the right side, [`Self::right_len`] values.
     pub fn pack_right(self, b: &impl Operand, lanes: usize, depth: usize, out: &mut [f32]) {
-        let micro = self.0;
-        let mut rest = &mut out[..self.right_len(lanes, depth)];
-        for k0 in (0..depth).step_by(KC) {
-            let kc = KC.min(depth - k0);
-            let panel = micro.b_panel_len(kc);
-            let block;
-            (block, rest) = rest.split_at_mut(lanes.div_ceil(micro.nr) * panel);
-            for (p, out) in block.chunks_mut(panel).enumerate() {
-                let lane = p * micro.nr;
-                micro.pack_b(b, lane, micro.nr.min(lanes - lane), k0, kc, out);
-            }
-        }
+        pack_right(&mut out[..self.right_len(lanes, depth)], b, lanes, depth, self.0, 1);
     }
 
     /// `C[m, n] = left · right`, or `+=`; both were packed for depth `k`, rows of `c` are `n` apart.
@@ -532,10 +544,9 @@ impl Tiles {
         let micro = self.0;
         let walk = Walk { k, c: SharedMut::new(c), ldc: n, into, epilogue: &Plain, micro };
         let panels = n.div_ceil(micro.nr);
-        for k0 in (0..k).step_by(KC) {
-            let depths = k0..k.min(k0 + KC);
-            let right = &right[panels * micro.b_panel_len(k0)..];
-            let left = &left[micro.a_panel_len(k0)..];
+        for depths in depth_blocks(0..k) {
+            let right = &right[right_len(micro, n, depths.start)..];
+            let left = &left[micro.a_panel_len(depths.start)..];
             let step = Step { rows: 0..m, columns: 0..n, depths, panels: 0..panels };
             // SAFETY: this thread alone holds `c`; its length was checked.
             unsafe { block(&walk, &step, left, micro.a_panel_len(k), right) };

@@ -70,13 +70,16 @@ fn copy_rows<const W: usize>(data: &[f32], stride: usize, depth: usize, out: &mu
 pub(crate) fn interleave(rows: &[&[f32]], lane0: usize, width: usize, out: &mut [f32]) {
     let depth = rows.first().map_or(0, |row| row.len());
     assert!(rows.len() <= 8 && lane0 + rows.len() <= width && out.len() >= depth * width);
-    let mut done = 0;
+    #[cfg(not(target_arch = "x86_64"))]
+    let done = 0;
     #[cfg(target_arch = "x86_64")]
-    if matches!(rows.len(), 4 | 6 | 8) && crate::Isa::current() >= crate::Isa::Avx2 {
+    let done = if matches!(rows.len(), 4 | 6 | 8) && crate::Isa::current() >= crate::Isa::Avx2 {
         assert!(rows.iter().all(|row| row.len() == depth));
         // SAFETY: AVX2 is there; every row has `depth` values, `out` has room for lanes `lane0..` of `depth` depths.
-        done = unsafe { interleave_avx2(rows, depth, lane0, width, out.as_mut_ptr()) };
-    }
+        unsafe { interleave_avx2(rows, depth, lane0, width, out.as_mut_ptr()) }
+    } else {
+        0
+    };
     for (l, row) in rows.iter().enumerate() {
         for d in done..depth {
             out[d * width + lane0 + l] = row[d];
