@@ -4,6 +4,8 @@
 use std::arch::asm;
 use std::cell::Cell;
 
+use super::micro::Call;
+
 /// Palette 1: eight tiles of 16 rows × 64 bytes.
 #[repr(C, align(64))]
 struct TileConfig {
@@ -30,14 +32,7 @@ thread_local! {
 ///
 /// # Safety
 /// See [`super::micro::Kernel`]; needs AMX-BF16 and the kernel's grant of the tile state (`Isa::Amx` is supported).
-pub(super) unsafe fn kernel_32x32(
-    depth: usize,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-) {
+pub(super) unsafe fn kernel_32x32(&Call { depth, a, b, c, ldc, add }: &Call) {
     // SAFETY: the caller's promise.
     unsafe { configure() };
     // A: 32 rows × 64 bytes a chunk, so rows 16.. begin 1,024 bytes on. B: 16 pairs × 128 bytes a chunk, columns 16..

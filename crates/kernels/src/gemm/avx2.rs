@@ -2,23 +2,18 @@
 
 use std::arch::x86_64::*;
 
+use super::micro::Call;
+
 /// `C[6, 16]`, panels `[depth, 6]` and `[depth, 16]` of f32.
 ///
 /// # Safety
 /// See [`super::micro::Kernel`]; needs AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn kernel_6x16(
-    depth: usize,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-) {
+pub(super) unsafe fn kernel_6x16(call: &Call) {
     // SAFETY: `b` holds depth × 16 values; the rest is the caller's promise.
     unsafe {
-        product(depth, a, c, ldc, add, |d| {
-            let b = b.add(d * 16);
+        product(call, |d| {
+            let b = call.b.add(d * 16);
             [_mm256_loadu_ps(b), _mm256_loadu_ps(b.add(8))]
         });
     }
@@ -29,19 +24,12 @@ pub(super) unsafe fn kernel_6x16(
 /// # Safety
 /// See [`super::micro::Kernel`]; needs AVX2 and FMA.
 #[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn kernel_widen_6x16(
-    depth: usize,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-) {
+pub(super) unsafe fn kernel_widen_6x16(call: &Call) {
     let high = _mm256_set1_epi32(0xffff_0000_u32 as i32);
     // SAFETY: `b` holds depth × 8 words; the rest is the caller's promise.
     unsafe {
-        product(depth, a, c, ldc, add, |d| {
-            let words = _mm256_loadu_si256(b.add(d * 8).cast());
+        product(call, |d| {
+            let words = _mm256_loadu_si256(call.b.add(d * 8).cast());
             [
                 _mm256_castsi256_ps(_mm256_slli_epi32::<16>(words)),
                 _mm256_castsi256_ps(_mm256_and_si256(words, high)),
@@ -54,14 +42,8 @@ pub(super) unsafe fn kernel_widen_6x16(
 /// `a` holds depth × 6 values, `c` 6 rows of 16.
 #[target_feature(enable = "avx2,fma")]
 #[inline]
-unsafe fn product(
-    depth: usize,
-    a: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-    row_of_b: impl Fn(usize) -> [__m256; 2],
-) {
+unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m256; 2]) {
+    let &Call { depth, a, c, ldc, add, .. } = call;
     let mut sums = [[_mm256_setzero_ps(); 2]; 6];
     // SAFETY: the caller's promise.
     unsafe {

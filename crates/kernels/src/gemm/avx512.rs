@@ -2,6 +2,8 @@
 
 use std::arch::x86_64::*;
 
+use super::micro::Call;
+
 type Sums = [[__m512; 2]; 12];
 
 /// `C[12, 32]`, panels `[depth, 12]` and `[depth, 32]` of f32.
@@ -9,18 +11,11 @@ type Sums = [[__m512; 2]; 12];
 /// # Safety
 /// See [`super::micro::Kernel`]; needs AVX-512 F.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn kernel_12x32(
-    depth: usize,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-) {
+pub(super) unsafe fn kernel_12x32(call: &Call) {
     // SAFETY: `b` holds depth × 32 values; the rest is the caller's promise.
     unsafe {
-        product(depth, a, c, ldc, add, |d| {
-            let b = b.add(d * 32);
+        product(call, |d| {
+            let b = call.b.add(d * 32);
             [_mm512_loadu_ps(b), _mm512_loadu_ps(b.add(16))]
         });
     }
@@ -31,19 +26,12 @@ pub(super) unsafe fn kernel_12x32(
 /// # Safety
 /// See [`super::micro::Kernel`]; needs AVX-512 F.
 #[target_feature(enable = "avx512f")]
-pub(super) unsafe fn kernel_widen_12x32(
-    depth: usize,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-) {
+pub(super) unsafe fn kernel_widen_12x32(call: &Call) {
     let high = _mm512_set1_epi32(0xffff_0000_u32 as i32);
     // SAFETY: `b` holds depth × 16 words; the rest is the caller's promise.
     unsafe {
-        product(depth, a, c, ldc, add, |d| {
-            let words = _mm512_loadu_si512(b.add(d * 16).cast());
+        product(call, |d| {
+            let words = _mm512_loadu_si512(call.b.add(d * 16).cast());
             [
                 _mm512_castsi512_ps(_mm512_slli_epi32::<16>(words)),
                 _mm512_castsi512_ps(_mm512_and_si512(words, high)),
@@ -56,14 +44,8 @@ pub(super) unsafe fn kernel_widen_12x32(
 /// `a` holds depth × 12 values, `c` 12 rows of 32.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn product(
-    depth: usize,
-    a: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-    row_of_b: impl Fn(usize) -> [__m512; 2],
-) {
+unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m512; 2]) {
+    let &Call { depth, a, .. } = call;
     let mut sums: Sums = [[_mm512_setzero_ps(); 2]; 12];
     // SAFETY: the caller's promise.
     unsafe {
@@ -76,7 +58,7 @@ unsafe fn product(
                 row[1] = _mm512_fmadd_ps(x, b1, row[1]);
             }
         }
-        store(&sums, c, ldc, add);
+        store(&sums, call);
     }
 }
 
@@ -84,7 +66,7 @@ unsafe fn product(
 /// `c` holds 12 rows of 32 values.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn store(sums: &Sums, c: *mut f32, ldc: usize, add: bool) {
+unsafe fn store(sums: &Sums, &Call { c, ldc, add, .. }: &Call) {
     for (r, [mut left, mut right]) in sums.iter().copied().enumerate() {
         // SAFETY: the caller's promise.
         unsafe {
@@ -104,14 +86,8 @@ unsafe fn store(sums: &Sums, c: *mut f32, ldc: usize, add: bool) {
 /// # Safety
 /// See [`super::micro::Kernel`]; needs AVX-512 F and BF16.
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) unsafe fn kernel_bf16_12x32(
-    depth: usize,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-) {
+pub(super) unsafe fn kernel_bf16_12x32(call: &Call) {
+    let &Call { depth, a, b, .. } = call;
     let mut sums: Sums = [[_mm512_setzero_ps(); 2]; 12];
     // One f32 of storage is one pair of bf16.
     // SAFETY: `a` holds depth/32 × 12 × 16 pairs, `b` depth/2 × 32 pairs, `c` 12 rows of 32 values.
@@ -129,6 +105,6 @@ pub(super) unsafe fn kernel_bf16_12x32(
                 }
             }
         }
-        store(&sums, c, ldc, add);
+        store(&sums, call);
     }
 }

@@ -25,15 +25,24 @@ impl Tile {
     }
 }
 
-/// `C[mr, nr] = A panel · B panel` over `depth`, or `+=` where `add` is true: the block's sum is made first and added
-/// once, or begins with what `C` held, but always the same for one kernel. Panels are pointers to f32 storage in the
-/// kernel's format; rows of `c` are `ldc` values apart.
-///
+/// What one call of a micro kernel works on: `C[mr, nr] = A panel · B panel` over `depth`, or `+=` where `add` is true. The
+/// block's sum is made first and added once, or begins with what `C` held, but always the same for one kernel.
+pub(super) struct Call {
+    pub depth: usize,
+    /// f32 storage in the kernel's format.
+    pub a: *const f32,
+    /// As `a`.
+    pub b: *const f32,
+    pub c: *mut f32,
+    /// Values between two rows of `c`.
+    pub ldc: usize,
+    pub add: bool,
+}
+
 /// # Safety
 /// Panels have the kernel's layout and length for `depth` (a multiple of 32 for bf16), `c` holds `mr` rows of `nr` values,
 /// and the machine has the kernel's instruction set.
-pub(super) type Kernel =
-    unsafe fn(depth: usize, a: *const f32, b: *const f32, c: *mut f32, ldc: usize, add: bool);
+pub(super) type Kernel = unsafe fn(&Call);
 
 /// A micro kernel and its block size.
 pub(super) struct Micro {
@@ -196,7 +205,7 @@ impl Micro {
         assert!(a.len() >= self.a_panel_len(depth) && b.len() >= self.b_panel_len(depth));
         // SAFETY: the panels were packed by `pack` in this kernel's format, `select` checked the instruction set, and the
         // caller vouches for `c`.
-        unsafe { (self.kernel)(depth, a.as_ptr(), b.as_ptr(), c, ldc, add) }
+        unsafe { (self.kernel)(&Call { depth, a: a.as_ptr(), b: b.as_ptr(), c, ldc, add }) }
     }
 }
 

@@ -2,19 +2,14 @@
 
 use std::arch::aarch64::*;
 
+use super::micro::Call;
+
 /// `C[8, 12]`, panels `[depth, 8]` and `[depth, 12]` of f32.
 ///
 /// # Safety
 /// See [`super::micro::Kernel`]; needs NEON, which every AArch64 has.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn kernel_8x12(
-    depth: usize,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-) {
+pub(super) unsafe fn kernel_8x12(&Call { depth, a, b, c, ldc, add }: &Call) {
     let mut sums = [[vdupq_n_f32(0.0); 3]; 8];
     // SAFETY: `a` holds depth × 8, `b` depth × 12, `c` 8 rows of 12 values.
     unsafe {

@@ -1,17 +1,12 @@
 //! The oracle: the micro kernel in plain Rust.
 
+use super::micro::Call;
+
 /// `C[4, 8]`, panels `[depth, 4]` and `[depth, 8]` of f32.
 ///
 /// # Safety
 /// See [`super::micro::Kernel`].
-pub(super) unsafe fn kernel_4x8(
-    depth: usize,
-    a: *const f32,
-    b: *const f32,
-    c: *mut f32,
-    ldc: usize,
-    add: bool,
-) {
+pub(super) unsafe fn kernel_4x8(&Call { depth, a, b, c, ldc, add }: &Call) {
     // SAFETY: the caller's promise.
     let (a, b) =
         unsafe { (std::slice::from_raw_parts(a, depth * 4), std::slice::from_raw_parts(b, depth * 8)) };
