@@ -2,8 +2,7 @@
 //! parameters but the VAE's, from an independent implementation in float64, `golden/export.py`.
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
-use serde::de::DeserializeOwned;
+use burn::tensor::{Device, Gradients, Tensor};
 use vidit_testkit::first_divergence;
 use vidit_weights::{Entry, TensorStore, load_into};
 
@@ -11,6 +10,7 @@ use super::transformer::rope_table;
 use super::vae::{DecoderMemory, Vae, VaeConfig};
 use super::{Denoiser, DenoiserConfig};
 use crate::conditioning::{Conditioning, Timesteps};
+use crate::golden::{Golden, exact, named, values};
 use crate::nn::Init;
 
 /// f32 sums of up to 200 products against f64, through a dozen layers of values up to 20. Measured: 1.4e-6.
@@ -22,64 +22,17 @@ const TIME_TOLERANCE: f32 = 5e-5;
 /// Measured: 1.6e-5.
 const GRADIENT_TOLERANCE: f32 = 1e-4;
 
-/// A file of `golden/`.
-struct Golden(TensorStore);
-
-impl Golden {
-    fn vae() -> Self {
-        let bytes = include_bytes!("golden/vae.safetensors");
-        Self(TensorStore::from_bytes("vae.safetensors", bytes).expect("the golden is sound"))
-    }
-
-    fn denoiser() -> Self {
-        let bytes = include_bytes!("golden/denoiser.safetensors");
-        Self(TensorStore::from_bytes("denoiser.safetensors", bytes).expect("the golden is sound"))
-    }
-
-    fn metadata<T: DeserializeOwned>(&self, key: &str) -> T {
-        serde_json::from_str(self.0.text(key).expect("present")).expect("written by export.py")
-    }
-
-    fn weights(&self) -> TensorStore {
-        TensorStore { metadata: Default::default(), ..self.0.under("weights.") }
-    }
-
-    fn entry(&self, key: &str) -> &Entry {
-        self.0.tensors.get(key).unwrap_or_else(|| panic!("the golden holds no `{key}`"))
-    }
-
-    fn given<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
-        let entry = self.entry(&format!("given.{name}"));
-        Tensor::from_data(TensorData::new(entry.values.clone(), entry.shape.clone()), device)
-    }
-
-    /// Compares with `expected.*` in this order.
-    fn compare(&self, found: &[(String, Vec<f32>)], tolerance: f32) -> Result<(), String> {
-        let expected = |name: &str| self.entry(&format!("expected.{name}")).values.as_slice();
-        first_divergence(
-            found.iter().map(|(name, found)| (name.as_str(), &found[..], expected(name))),
-            tolerance,
-        )
-    }
+fn vae_golden() -> Golden {
+    Golden::new("vae.safetensors", include_bytes!("golden/vae.safetensors"))
 }
 
-/// Operands of products are rounded to nothing less than f32, whatever the processor prefers.
-fn exact(device: Device) -> Device {
-    vidit_ops::set_precision(vidit_ops::Precision::F32);
-    device
-}
-
-fn values<const D: usize>(x: &Tensor<D>) -> Vec<f32> {
-    x.clone().into_data().iter::<f32>().collect()
-}
-
-fn named<const D: usize>(name: &str, x: &Tensor<D>) -> (String, Vec<f32>) {
-    (name.to_owned(), values(x))
+fn denoiser_golden() -> Golden {
+    Golden::new("denoiser.safetensors", include_bytes!("golden/denoiser.safetensors"))
 }
 
 fn denoiser(golden: &Golden, weights: &TensorStore, device: &Device) -> Denoiser {
-    let config: DenoiserConfig = golden.metadata("denoiser");
-    let random = Denoiser::new(&config, golden.metadata("vocabulary_size"), &mut Init::new(0, device));
+    let config: DenoiserConfig = golden.config("denoiser");
+    let random = Denoiser::new(&config, golden.config("vocabulary_size"), &mut Init::new(0, device));
     load_into(random, weights).expect("keys and shapes agree")
 }
 
@@ -91,7 +44,7 @@ struct Pass {
 }
 
 fn pass(golden: &Golden, denoiser: &Denoiser, device: &Device) -> Pass {
-    let prompts: Vec<Vec<u32>> = golden.metadata("prompts");
+    let prompts: Vec<Vec<u32>> = golden.config("prompts");
     let embedding = denoiser.text.forward(&prompts);
     // The golden encodes each prompt alone: what stands at padding is nobody's business.
     let states = |i: usize| embedding.tokens.clone().narrow(0, i, 1).narrow(1, 0, prompts[i].len());
@@ -142,9 +95,9 @@ fn gradients_backwards(denoiser: &Denoiser, gradients: &Gradients) -> Vec<(Strin
 
 #[test]
 fn vae_encodes_and_decodes() {
-    let (golden, device) = (Golden::vae(), exact(Device::flex()));
-    let config: VaeConfig = golden.metadata("vae");
-    let vae = load_into(Vae::new(&config, &mut Init::new(0, &device)), &golden.weights()).unwrap();
+    let (golden, device) = (vae_golden(), exact(Device::flex()));
+    let config: VaeConfig = golden.config("vae");
+    let vae = load_into(Vae::new(&config, &mut Init::new(0, &device)), &golden.weights(&[""])).unwrap();
     let posterior = vae.encode(golden.given("pixels", &device));
     let latents: Tensor<5> = golden.given("latents", &device);
     let mut found = vec![
@@ -162,13 +115,13 @@ fn vae_encodes_and_decodes() {
 #[test]
 fn rotary_angles() {
     let table = rope_table([2, 2, 3], 64, &exact(Device::flex()));
-    Golden::denoiser().compare(&[named("rope", &table)], FORWARD_TOLERANCE).unwrap();
+    denoiser_golden().compare(&[named("rope", &table)], FORWARD_TOLERANCE).unwrap();
 }
 
 #[test]
 fn text_and_transformer_forward() {
-    let (golden, device) = (Golden::denoiser(), exact(Device::flex()));
-    let found = pass(&golden, &denoiser(&golden, &golden.weights(), &device), &device);
+    let (golden, device) = (denoiser_golden(), exact(Device::flex()));
+    let found = pass(&golden, &denoiser(&golden, &golden.weights(&[""]), &device), &device);
     golden.compare(&found.text, FORWARD_TOLERANCE).unwrap();
     golden.compare(&found.transformer, TIME_TOLERANCE).unwrap();
     let names: Vec<_> = found.transformer.iter().map(|(name, _)| name.as_str()).collect();
@@ -177,8 +130,8 @@ fn text_and_transformer_forward() {
 
 #[test]
 fn every_gradient_of_text_and_transformer() {
-    let (golden, device) = (Golden::denoiser(), exact(Device::flex().autodiff()));
-    let denoiser = denoiser(&golden, &golden.weights(), &device);
+    let (golden, device) = (denoiser_golden(), exact(Device::flex().autodiff()));
+    let denoiser = denoiser(&golden, &golden.weights(&[""]), &device);
     let velocity = pass(&golden, &denoiser, &device).velocity;
     let loss = (velocity * golden.given("loss_weights", &device)).powi_scalar(2).mean();
     golden.compare(&[named("loss", &loss)], TIME_TOLERANCE).unwrap();
@@ -211,8 +164,8 @@ fn swap_outputs(weights: &mut TensorStore, layer: &str, a: usize, b: usize, coun
 
 #[test]
 fn a_mistake_is_found_where_it_is_made() {
-    let (golden, device) = (Golden::denoiser(), exact(Device::flex()));
-    let config: DenoiserConfig = golden.metadata("denoiser");
+    let (golden, device) = (denoiser_golden(), exact(Device::flex()));
+    let config: DenoiserConfig = golden.config("denoiser");
     let (d, heads) = (config.transformer.width, config.transformer.heads);
     // As if the code took: scale for shift, one gate for the other, half of a head for the other half, one channel for
     // another.
@@ -224,7 +177,7 @@ fn a_mistake_is_found_where_it_is_made() {
         ("transformer.time2", [0, 1], 1, "condition"),
         ("transformer.input", [0, 1], 1, "input"),
     ] {
-        let mut weights = golden.weights();
+        let mut weights = golden.weights(&[""]);
         swap_outputs(&mut weights, layer, a, b, count);
         let found = pass(&golden, &denoiser(&golden, &weights, &device), &device);
         golden.compare(&found.text, FORWARD_TOLERANCE).unwrap();

@@ -1,8 +1,7 @@
 //! `wan` against `golden/`: every block of the transformer and every layer of the VAE of diffusers' port at tiny sizes, from
 //! weights in the original checkpoints' layout. `golden/export.py` writes the files.
 
-use burn::tensor::{Device, Tensor, TensorData};
-use serde::de::DeserializeOwned;
+use burn::tensor::{Device, Tensor};
 use vidit_testkit::first_divergence;
 use vidit_weights::{Entry, TensorStore, WeightsError};
 
@@ -10,6 +9,7 @@ use super::config::{TransformerConfig, VaeConfig};
 use super::load;
 use super::transformer::{Block, PackedBlock, Transformer, rope_table};
 use super::vae::{StreamMemory, VaeDecoder, VaeEncoder};
+use crate::golden::{Golden, exact, named};
 use crate::nn::Init;
 
 /// Both sides sum up to 128 products in f32, each in its own order, through two blocks of values up to 6. Measured: 2.4e-6.
@@ -20,77 +20,27 @@ const VAE_TOLERANCE: f32 = 1e-4;
 /// Both sides take angles in f64 and round their cosines to f32; the last bit may fall either way. Measured: 0.
 const ROPE_TOLERANCE: f32 = 1e-6;
 
-/// A file of `golden/`.
-struct Golden(TensorStore);
-
-impl Golden {
-    fn transformer() -> Self {
-        let bytes = include_bytes!("golden/transformer.safetensors");
-        Self(TensorStore::from_bytes("transformer.safetensors", bytes).expect("the golden is sound"))
-    }
-
-    fn vae() -> Self {
-        let bytes = include_bytes!("golden/vae.safetensors");
-        Self(TensorStore::from_bytes("vae.safetensors", bytes).expect("the golden is sound"))
-    }
-
-    fn config<T: DeserializeOwned>(&self, key: &str) -> T {
-        serde_json::from_str(self.0.text(key).expect("present")).expect("written by export.py")
-    }
-
-    /// Weights whose keys begin with any of `parts`.
-    fn weights(&self, parts: &[&str]) -> TensorStore {
-        let mut store = self.0.under("weights.");
-        store.tensors.retain(|key, _| parts.iter().any(|part| key.starts_with(part)));
-        store
-    }
-
-    fn entry(&self, key: &str) -> &Entry {
-        self.0.tensors.get(key).unwrap_or_else(|| panic!("the golden holds no `{key}`"))
-    }
-
-    fn given<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
-        let entry = self.entry(&format!("given.{name}"));
-        Tensor::from_data(TensorData::new(entry.values.clone(), entry.shape.clone()), device)
-    }
-
-    /// Compares with `expected.*` in the order of computation. Prints what the tolerances above record.
-    fn compare(&self, found: &[(String, Vec<f32>)], tolerance: f32) -> Result<(), String> {
-        let expected = |name: &str| self.entry(&format!("expected.{name}")).values.as_slice();
-        for (name, found) in found {
-            let largest = vidit_testkit::difference(name, found, expected(name))?.largest;
-            println!("{name}: {largest:.1e}");
-        }
-        first_divergence(
-            found.iter().map(|(name, found)| (name.as_str(), &found[..], expected(name))),
-            tolerance,
-        )
-    }
+fn transformer_golden() -> Golden {
+    Golden::new("transformer.safetensors", include_bytes!("golden/transformer.safetensors"))
 }
 
-/// Operands of products are rounded to nothing less than f32, whatever the processor prefers.
-fn exact_device() -> Device {
-    vidit_ops::set_precision(vidit_ops::Precision::F32);
-    Device::flex()
-}
-
-fn named<const D: usize>(name: &str, x: &Tensor<D>) -> (String, Vec<f32>) {
-    (name.to_owned(), x.clone().into_data().iter::<f32>().collect())
+fn vae_golden() -> Golden {
+    Golden::new("vae.safetensors", include_bytes!("golden/vae.safetensors"))
 }
 
 fn transformer(golden: &Golden, weights: TensorStore) -> Result<Transformer, WeightsError> {
     let config: TransformerConfig = golden.config("transformer");
-    load(Transformer::new(&config, &mut Init::new(0, &exact_device())), weights)
+    load(Transformer::new(&config, &mut Init::new(0, &exact(Device::flex()))), weights)
 }
 
 fn decoder(golden: &Golden) -> VaeDecoder {
-    let random = VaeDecoder::new(&golden.config("vae"), &mut Init::new(0, &exact_device()));
+    let random = VaeDecoder::new(&golden.config("vae"), &mut Init::new(0, &exact(Device::flex())));
     load(random, golden.weights(&["conv2.", "decoder."])).expect("keys and shapes agree")
 }
 
 /// All activations of one case of timesteps.
 fn predict(golden: &Golden, transformer: &Transformer, case: &str) -> Vec<(String, Vec<f32>)> {
-    let device = exact_device();
+    let device = exact(Device::flex());
     let mut found = Vec::new();
     let velocity = transformer.predict_traced(
         golden.given("x", &device),
@@ -104,13 +54,13 @@ fn predict(golden: &Golden, transformer: &Transformer, case: &str) -> Vec<(Strin
 
 #[test]
 fn rotary_angles() {
-    let table = rope_table([2, 3, 4], 128, &exact_device());
-    Golden::transformer().compare(&[named("rope", &table)], ROPE_TOLERANCE).unwrap();
+    let table = rope_table([2, 3, 4], 128, &exact(Device::flex()));
+    transformer_golden().compare(&[named("rope", &table)], ROPE_TOLERANCE).unwrap();
 }
 
 #[test]
 fn transformer_forward() {
-    let golden = Golden::transformer();
+    let golden = transformer_golden();
     let transformer = transformer(&golden, golden.weights(&[""])).unwrap();
     for case in ["uniform", "per_frame"] {
         let found = predict(&golden, &transformer, case);
@@ -137,7 +87,7 @@ fn transformer_forward() {
 fn decoder_layers_chunk_by_chunk() {
     /// Chunks whose activations the golden holds.
     const TRACED: usize = 3;
-    let (golden, device) = (Golden::vae(), exact_device());
+    let (golden, device) = (vae_golden(), exact(Device::flex()));
     let decoder = decoder(&golden);
     let latents: Tensor<5> = golden.given("latents", &device);
     let mut memory = StreamMemory::default();
@@ -158,7 +108,7 @@ fn decoder_layers_chunk_by_chunk() {
 
 #[test]
 fn clips_of_every_length_decode() {
-    let (golden, device) = (Golden::vae(), exact_device());
+    let (golden, device) = (vae_golden(), exact(Device::flex()));
     let decoder = decoder(&golden);
     let latents: Tensor<5> = golden.given("latents", &device);
     let Entry { shape, values: expected } = golden.entry("expected.decoded");
@@ -172,7 +122,7 @@ fn clips_of_every_length_decode() {
 
 #[test]
 fn encoder_layers_chunk_by_chunk() {
-    let (golden, device) = (Golden::vae(), exact_device());
+    let (golden, device) = (vae_golden(), exact(Device::flex()));
     let config: VaeConfig = golden.config("vae");
     let random = VaeEncoder::new(&config, &mut Init::new(0, &device));
     let encoder = load(random, golden.weights(&["conv1.", "encoder."])).unwrap();
@@ -194,7 +144,7 @@ fn encoder_layers_chunk_by_chunk() {
 
 #[test]
 fn a_streams_memory_stops_growing() {
-    let (golden, device) = (Golden::vae(), exact_device());
+    let (golden, device) = (vae_golden(), exact(Device::flex()));
     let decoder = decoder(&golden);
     let latents: Tensor<5> = golden.given("latents", &device);
     let mut memory = StreamMemory::default();
@@ -210,7 +160,7 @@ fn a_streams_memory_stops_growing() {
 
 #[test]
 fn keys_and_shapes_are_those_of_the_checkpoint() {
-    let golden = Golden::transformer();
+    let golden = transformer_golden();
     let load = |change: fn(&mut TensorStore)| {
         let mut weights = golden.weights(&[""]);
         change(&mut weights);
@@ -238,7 +188,7 @@ fn swap_rows(weights: &mut TensorStore, key: &str, width: usize, [a, b]: [usize;
 
 #[test]
 fn a_mistake_is_found_where_it_is_made() {
-    let golden = Golden::transformer();
+    let golden = transformer_golden();
     let config: TransformerConfig = golden.config("transformer");
     let d = config.width;
     // As if the code took: scale for shift, one gate for the other, one channel for another.
@@ -262,8 +212,7 @@ fn a_mistake_is_found_where_it_is_made() {
 
 #[test]
 fn a_packed_block_is_the_block() {
-    vidit_ops::set_precision(vidit_ops::Precision::F32);
-    let device = Device::flex();
+    let device = exact(Device::flex());
     let config = TransformerConfig {
         width: 48,
         mlp_width: 80,
