@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use vidit_ops::{ConvGeometry, Tail};
+use vidit_ops::{After, ConvGeometry, PackedLinear, Tail};
 
 /// Deterministic normal numbers for initial weights: the same on every device.
 #[derive(Clone, Debug)]
@@ -74,6 +74,29 @@ impl Linear {
     /// `[.., K]` → `[.., N]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         vidit_ops::linear(x, self.weight.val(), self.bias.val())
+    }
+
+    /// The same layer for inference.
+    pub fn pack(&self) -> PackedLinear {
+        PackedLinear::new(&self.weight.val(), &self.bias.val())
+    }
+}
+
+/// A linear layer and what follows it: plain, which learns, or packed, which is faster.
+pub trait Layer {
+    /// `[B, L, K]` → `[B, L, N]`.
+    fn then(&self, x: Tensor<3>, after: After) -> Tensor<3>;
+}
+
+impl Layer for Linear {
+    fn then(&self, x: Tensor<3>, after: After) -> Tensor<3> {
+        vidit_ops::linear_then(x, self.weight.val(), self.bias.val(), after)
+    }
+}
+
+impl Layer for PackedLinear {
+    fn then(&self, x: Tensor<3>, after: After) -> Tensor<3> {
+        self.forward(x, after)
     }
 }
 

@@ -15,7 +15,7 @@ pub use dispatch::{
     Tail, activate, add, attention, conv3d, gated_residual, layer_norm_modulate, linear, rms_norm,
     runs_on_kernels,
 };
-pub use packed::{After, PackedLinear, PackedMlp};
+pub use packed::{After, PackedLinear, PackedMlp, linear_then};
 pub use vidit_kernels::pointwise::Activation;
 pub use vidit_kernels::{Isa, Precision};
 

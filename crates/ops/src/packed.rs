@@ -35,6 +35,17 @@ pub enum After {
     },
 }
 
+/// `x [B, L, K] · weight [K, N] + bias [N]`, and what follows; on the tape like its parts.
+pub fn linear_then(x: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>, after: After) -> Tensor<3> {
+    let y = linear(x, weight, bias);
+    match after {
+        After::Nothing => y,
+        After::Activate(activation) => activate(y, activation),
+        After::Add(residual) => add(residual, y),
+        After::Gate { residual, gate } => gated_residual(residual, y, gate),
+    }
+}
+
 /// `x · weight + bias` with packed weights. Has no gradient.
 #[derive(Clone)]
 pub struct PackedLinear(Held<CpuLinear, [(Tensor<2>, Tensor<1>); 1]>);
@@ -180,15 +191,7 @@ impl PackedLinear {
                 };
                 Tensor::from_dispatch(Dispatch::linear_packed(x, residual, gate, layer.clone(), after))
             }
-            Held::Tensors([(weight, bias)]) => {
-                let y = linear(x, weight.clone(), bias.clone());
-                match after {
-                    After::Nothing => y,
-                    After::Activate(activation) => activate(y, activation),
-                    After::Add(residual) => add(residual, y),
-                    After::Gate { residual, gate } => gated_residual(residual, y, gate),
-                }
-            }
+            Held::Tensors([(weight, bias)]) => linear_then(x, weight.clone(), bias.clone(), after),
         }
     }
 }
@@ -220,8 +223,9 @@ impl PackedMlp {
                 Tensor::from_dispatch(Dispatch::mlp_packed(x.into_dispatch(), residual, gate, mlp.clone()))
             }
             Held::Tensors([(up, up_bias), (down, down_bias)]) => {
-                let inner = activate(linear(x, up.clone(), up_bias.clone()), Activation::GeluTanh);
-                gated_residual(residual, linear(inner, down.clone(), down_bias.clone()), gate)
+                let gelu = After::Activate(Activation::GeluTanh);
+                let inner = linear_then(x, up.clone(), up_bias.clone(), gelu);
+                linear_then(inner, down.clone(), down_bias.clone(), After::Gate { residual, gate })
             }
         }
     }

@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use vidit_ops::{Activation, After, ConvGeometry, PackedLinear, PackedMlp, Tail};
 
 use super::config::{PATCH, TransformerConfig};
-use crate::nn::{Init, Linear, NORM_EPSILON, RmsNorm};
+use crate::nn::{Init, Layer, Linear, NORM_EPSILON, RmsNorm};
 
 /// Base of the frequencies of positions and of timesteps.
 const FREQUENCY_BASE: f64 = 10_000.0;
@@ -24,11 +24,11 @@ struct PatchEmbedding {
 
 /// Attention of tokens to each other or to the text. Queries and keys are normalised over all heads together.
 #[derive(Module, Debug)]
-struct Attention {
-    q: Linear,
-    k: Linear,
-    v: Linear,
-    o: Linear,
+struct Attention<L> {
+    q: L,
+    k: L,
+    v: L,
+    o: L,
     norm_q: RmsNorm,
     norm_k: RmsNorm,
 }
@@ -48,9 +48,9 @@ struct AffineNorm {
 pub struct Block {
     /// Shift, scale, gate of the self-attention, then of the feed-forward: `[1, 6, D]`.
     modulation: Param<Tensor<3>>,
-    self_attn: Attention,
+    self_attn: Attention<Linear>,
     norm3: AffineNorm,
-    cross_attn: Attention,
+    cross_attn: Attention<Linear>,
     ffn_0: Linear,
     ffn_2: Linear,
     #[module(skip)]
@@ -100,20 +100,33 @@ impl PatchEmbedding {
     }
 }
 
-impl Attention {
+impl Attention<Linear> {
     fn new(init: &mut Init, d: usize) -> Self {
         let mut linear = || Linear::new(init, d, d, 1.0);
         let (q, k, v, o) = (linear(), linear(), linear(), linear());
         Self { q, k, v, o, norm_q: RmsNorm::new(init, d), norm_k: RmsNorm::new(init, d) }
     }
 
-    /// `x [B, L, D]` attends to `context [B, S, D]`; `tail` turns queries and keys. → `[B, L, D]`.
-    fn forward(&self, x: Tensor<3>, context: Tensor<3>, heads: usize, tail: Tail) -> Tensor<3> {
+    fn pack(&self) -> Attention<PackedLinear> {
+        Attention {
+            q: self.q.pack(),
+            k: self.k.pack(),
+            v: self.v.pack(),
+            o: self.o.pack(),
+            norm_q: self.norm_q.clone(),
+            norm_k: self.norm_k.clone(),
+        }
+    }
+}
+
+impl<L: Layer> Attention<L> {
+    /// `x [B, L, D]` attends to `context [B, S, D]`; `tail` turns queries and keys, `after` follows. → `[B, L, D]`.
+    fn forward(&self, x: Tensor<3>, context: Tensor<3>, heads: usize, tail: Tail, after: After) -> Tensor<3> {
         let d = x.dims()[2];
-        let q = self.norm_q.forward(self.q.forward(x), d, tail.clone());
-        let k = self.norm_k.forward(self.k.forward(context.clone()), d, tail);
-        let v = self.v.forward(context);
-        self.o.forward(vidit_ops::attention(q, k, v, heads, None))
+        let q = self.norm_q.forward(self.q.then(x, After::Nothing), d, tail.clone());
+        let k = self.norm_k.forward(self.k.then(context.clone(), After::Nothing), d, tail);
+        let v = self.v.then(context, After::Nothing);
+        self.o.then(vidit_ops::attention(q, k, v, heads, None), after)
     }
 }
 
@@ -150,86 +163,41 @@ impl Block {
     /// (1: a timestep a sample; F: one a latent frame), `context [B, S, D]` the embedded text, `rope [L, Dh]` a
     /// [`rope_table`].
     pub fn forward(&self, x: Tensor<3>, e0: Tensor<4>, context: Tensor<3>, rope: Tensor<2>) -> Tensor<3> {
-        let [batch, groups, _, d] = e0.dims();
-        let modulation = e0 + self.modulation.val().unsqueeze::<4>(); // [B, G, 6, D]
-        let part = |i: usize| modulation.clone().narrow(2, i, 1).reshape([batch, groups, d]);
-
-        let h = vidit_ops::layer_norm_modulate(x.clone(), part(0), part(1), NORM_EPSILON);
-        let h = self.self_attn.forward(h.clone(), h, self.heads, Tail::Rope(rope));
-        let x = vidit_ops::gated_residual(x, h, part(2));
-
-        let h = self.norm3.forward(x.clone());
-        let x = vidit_ops::add(x, self.cross_attn.forward(h, context, self.heads, Tail::None));
-
-        let h = vidit_ops::layer_norm_modulate(x.clone(), part(3), part(4), NORM_EPSILON);
-        let h = vidit_ops::activate(self.ffn_0.forward(h), Activation::GeluTanh); // [B, L, mlp]
-        vidit_ops::gated_residual(x, self.ffn_2.forward(h), part(5))
+        let parts = Parts {
+            modulation: self.modulation.val(),
+            self_attn: &self.self_attn,
+            norm3: &self.norm3,
+            cross_attn: &self.cross_attn,
+            heads: self.heads,
+        };
+        parts.forward(x, e0, context, rope, |h, residual, gate| {
+            let h = self.ffn_0.then(h, After::Activate(Activation::GeluTanh)); // [B, L, mlp]
+            self.ffn_2.then(h, After::Gate { residual, gate })
+        })
     }
 }
 
-/// A [`Block`] whose weights are packed once, for inference on the CPU: the same function, with biases, gates, residuals and
-/// the feed-forward's activation inside the products. Has no gradient.
-#[derive(Clone)]
-pub struct PackedBlock {
+/// What plain and packed blocks have in common: all but the feed-forward.
+struct Parts<'a, L> {
     modulation: Tensor<3>,
-    self_attn: PackedAttention,
-    norm3: AffineNorm,
-    cross_attn: PackedAttention,
-    ffn: PackedMlp,
+    self_attn: &'a Attention<L>,
+    norm3: &'a AffineNorm,
+    cross_attn: &'a Attention<L>,
     heads: usize,
 }
 
-#[derive(Clone)]
-struct PackedAttention {
-    q: PackedLinear,
-    k: PackedLinear,
-    v: PackedLinear,
-    o: PackedLinear,
-    norm_q: RmsNorm,
-    norm_k: RmsNorm,
-}
-
-impl PackedAttention {
-    fn new(attention: &Attention) -> Self {
-        let pack = |linear: &Linear| PackedLinear::new(&linear.weight.val(), &linear.bias.val());
-        Self {
-            q: pack(&attention.q),
-            k: pack(&attention.k),
-            v: pack(&attention.v),
-            o: pack(&attention.o),
-            norm_q: attention.norm_q.clone(),
-            norm_k: attention.norm_k.clone(),
-        }
-    }
-
-    /// As [`Attention::forward`], and what is to follow the last product.
-    fn forward(&self, x: Tensor<3>, context: Tensor<3>, heads: usize, tail: Tail, after: After) -> Tensor<3> {
-        let d = x.dims()[2];
-        let q = self.norm_q.forward(self.q.forward(x, After::Nothing), d, tail.clone());
-        let k = self.norm_k.forward(self.k.forward(context.clone(), After::Nothing), d, tail);
-        let v = self.v.forward(context, After::Nothing);
-        self.o.forward(vidit_ops::attention(q, k, v, heads, None), after)
-    }
-}
-
-impl PackedBlock {
-    /// Packs a block for the present precision and instruction set.
-    pub fn new(block: &Block) -> Self {
-        let (up, down) = (&block.ffn_0, &block.ffn_2);
-        Self {
-            modulation: block.modulation.val(),
-            self_attn: PackedAttention::new(&block.self_attn),
-            norm3: block.norm3.clone(),
-            cross_attn: PackedAttention::new(&block.cross_attn),
-            ffn: PackedMlp::new((&up.weight.val(), &up.bias.val()), (&down.weight.val(), &down.bias.val())),
-            heads: block.heads,
-        }
-    }
-
-    /// As [`Block::forward`].
-    pub fn forward(&self, x: Tensor<3>, e0: Tensor<4>, context: Tensor<3>, rope: Tensor<2>) -> Tensor<3> {
+impl<L: Layer> Parts<'_, L> {
+    /// [`Block::forward`]; `feed_forward(h, residual, gate)` ends it.
+    fn forward(
+        self,
+        x: Tensor<3>,
+        e0: Tensor<4>,
+        context: Tensor<3>,
+        rope: Tensor<2>,
+        feed_forward: impl FnOnce(Tensor<3>, Tensor<3>, Tensor<3>) -> Tensor<3>,
+    ) -> Tensor<3> {
         let [batch, groups, _, d] = e0.dims();
-        let modulation = e0 + self.modulation.clone().unsqueeze::<4>(); // [B, G, 6, D]
+        let modulation = e0 + self.modulation.unsqueeze::<4>(); // [B, G, 6, D]
         let part = |i: usize| modulation.clone().narrow(2, i, 1).reshape([batch, groups, d]);
 
         let h = vidit_ops::layer_norm_modulate(x.clone(), part(0), part(1), NORM_EPSILON);
@@ -240,7 +208,45 @@ impl PackedBlock {
         let x = self.cross_attn.forward(h, context, self.heads, Tail::None, After::Add(x));
 
         let h = vidit_ops::layer_norm_modulate(x.clone(), part(3), part(4), NORM_EPSILON);
-        self.ffn.forward(h, x, part(5))
+        feed_forward(h, x, part(5))
+    }
+}
+
+/// A [`Block`] whose weights are packed once, for inference on the CPU: the same function, with biases, gates, residuals and
+/// the feed-forward's activation inside the products. Has no gradient.
+pub struct PackedBlock {
+    modulation: Tensor<3>,
+    self_attn: Attention<PackedLinear>,
+    norm3: AffineNorm,
+    cross_attn: Attention<PackedLinear>,
+    ffn: PackedMlp,
+    heads: usize,
+}
+
+impl PackedBlock {
+    /// Packs a block for the present precision and instruction set.
+    pub fn new(block: &Block) -> Self {
+        let (up, down) = (&block.ffn_0, &block.ffn_2);
+        Self {
+            modulation: block.modulation.val(),
+            self_attn: block.self_attn.pack(),
+            norm3: block.norm3.clone(),
+            cross_attn: block.cross_attn.pack(),
+            ffn: PackedMlp::new((&up.weight.val(), &up.bias.val()), (&down.weight.val(), &down.bias.val())),
+            heads: block.heads,
+        }
+    }
+
+    /// As [`Block::forward`].
+    pub fn forward(&self, x: Tensor<3>, e0: Tensor<4>, context: Tensor<3>, rope: Tensor<2>) -> Tensor<3> {
+        let parts = Parts {
+            modulation: self.modulation.clone(),
+            self_attn: &self.self_attn,
+            norm3: &self.norm3,
+            cross_attn: &self.cross_attn,
+            heads: self.heads,
+        };
+        parts.forward(x, e0, context, rope, |h, residual, gate| self.ffn.forward(h, residual, gate))
     }
 }
 
