@@ -44,32 +44,14 @@ pub struct Conditioning {
 pub struct Timesteps(pub Tensor<2>);
 
 impl Timesteps {
-    /// Every frame at one level.
-    pub fn uniform(sigma: f32, batch: usize, frames: usize, device: &Device) -> Self {
-        Self(Tensor::full([batch, frames], sigma, device))
-    }
-
-    /// One level a sample; where `given` says so, the first frame is clean.
-    pub fn with_given_first(sigmas: &[f32], given: &[bool], frames: usize, device: &Device) -> Self {
-        let levels = sigmas.iter().zip(given);
-        let values: Vec<f32> = levels
-            .flat_map(|(sigma, given)| {
-                (0..frames).map(move |frame| if *given && frame == 0 { 0.0 } else { *sigma })
-            })
-            .collect();
-        Self(Tensor::from_data(TensorData::new(values, [sigmas.len(), frames]), device))
+    /// `level(sample, frame)` of `batch` samples of so many latent frames.
+    pub fn new(batch: usize, frames: usize, device: &Device, level: impl Fn(usize, usize) -> f32) -> Self {
+        let values: Vec<f32> = (0..batch * frames).map(|i| level(i / frames, i % frames)).collect();
+        Self(Tensor::from_data(TensorData::new(values, [batch, frames]), device))
     }
 
     /// The first `given` frames clean, the others at one level.
     pub fn after_given(given: usize, sigma: f32, batch: usize, frames: usize, device: &Device) -> Self {
-        let one = (0..frames).map(|frame| if frame < given { 0.0 } else { sigma });
-        let values: Vec<f32> = std::iter::repeat_n(one, batch).flatten().collect();
-        Self(Tensor::from_data(TensorData::new(values, [batch, frames]), device))
-    }
-
-    /// One level a sample.
-    pub fn per_sample(sigmas: &[f32], frames: usize, device: &Device) -> Self {
-        let values: Vec<f32> = sigmas.iter().flat_map(|s| std::iter::repeat_n(*s, frames)).collect();
-        Self(Tensor::from_data(TensorData::new(values, [sigmas.len(), frames]), device))
+        Self::new(batch, frames, device, |_, frame| if frame < given { 0.0 } else { sigma })
     }
 }

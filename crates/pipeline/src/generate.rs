@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use vidit_diffusion::sampler::first_frame_first;
 use vidit_diffusion::{guidance, noise, schedule};
 use vidit_models::conditioning::{Conditioning, Timesteps};
+use vidit_models::mini::transformer::Transformer;
 use vidit_models::mini::vae::DecoderMemory;
 use vidit_models::pixels::{byte_from_unit, frames_from_tensor, tensor_from_frames};
 use vidit_video::{Frames, LatentShape};
@@ -140,6 +141,27 @@ fn encode(model: &Model, request: &ValidRequest, on_progress: &mut impl FnMut(Pr
     Conditioning { text, boxes: None }
 }
 
+/// Velocity at level `sigma` of `x [B, F, H, W, C]`, the first `given` frames of which are clean. With a guidance `scale` the
+/// conditioning holds `B` prompts and behind them as many to move away from, without one `B` prompts alone.
+pub fn guided_velocity(
+    transformer: &Transformer,
+    x: Tensor<5>,
+    given: usize,
+    sigma: f32,
+    conditioning: &Conditioning,
+    scale: Option<f32>,
+) -> Tensor<5> {
+    let [batch, frames, ..] = x.dims();
+    let device = x.device();
+    let timesteps = |batch| Timesteps::after_given(given, sigma, batch, frames, &device);
+    let Some(scale) = scale else { return transformer.predict(x, &timesteps(batch), conditioning) };
+    let both = Tensor::cat(vec![x.clone(), x], 0); // [2B, F, H, W, C]
+    let velocity = transformer.predict(both, &timesteps(2 * batch), conditioning);
+    let (conditional, unconditional) =
+        (velocity.clone().narrow(0, 0, batch), velocity.narrow(0, batch, batch));
+    guidance::classifier_free(conditional, unconditional, scale)
+}
+
 /// Noise → latents `[1, F, H, W, C]` as the VAE decodes them.
 fn denoise(
     model: &Model,
@@ -155,17 +177,10 @@ fn denoise(
         None => noise::normal([1, frames, height, width, channels], request.seed(), &model.device),
     };
     let transformer = &model.mini.denoiser.transformer;
+    let scale = is_guided(request).then_some(asked.guidance);
     let predict = |x: Tensor<5>, given: usize, sigma: f32| -> Result<Tensor<5>, Error> {
         check(cancel)?;
-        let frames = x.dims()[1];
-        let timesteps = |batch| Timesteps::after_given(given, sigma, batch, frames, &model.device);
-        if !is_guided(request) {
-            return Ok(transformer.predict(x, &timesteps(1), conditioning));
-        }
-        let both = Tensor::cat(vec![x.clone(), x], 0); // [2, F, H, W, C]
-        let velocity = transformer.predict(both, &timesteps(2), conditioning);
-        let (conditional, unconditional) = (velocity.clone().narrow(0, 0, 1), velocity.narrow(0, 1, 1));
-        Ok(guidance::classifier_free(conditional, unconditional, asked.guidance))
+        Ok(guided_velocity(transformer, x, given, sigma, conditioning, scale))
     };
     let sigmas = schedule::sigmas(asked.steps, asked.shift);
     let total = if frames == 1 { asked.steps } else { 2 * asked.steps };

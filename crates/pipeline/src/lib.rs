@@ -25,7 +25,9 @@ mod request;
 pub use burn::tensor::Device;
 pub use device::{DEVICES, DeviceError, built_devices, device};
 pub use error::{Error, RequestError};
-pub use generate::{Generated, Progress, Stage, Timings, decode_latents, generate, reconstruct};
+pub use generate::{
+    Generated, Progress, Stage, Timings, decode_latents, generate, guided_velocity, reconstruct,
+};
 pub use latents::{Latents, Provenance};
 pub use limits::Limits;
 pub use memory::MemoryPlan;

@@ -1,12 +1,12 @@
 //! Training the denoiser: rectified flow on cached latents, text encoder included.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use vidit_data::Random;
-use vidit_diffusion::guidance::classifier_free;
 use vidit_diffusion::noise;
 use vidit_diffusion::sampler::{Sampler, first_frame_first};
 use vidit_diffusion::schedule::{LevelDistribution, sigmas};
@@ -15,6 +15,7 @@ use vidit_models::mini::vae::{Vae, VaeConfig};
 use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary, compression};
 use vidit_models::nn::Init;
 use vidit_models::pixels::frames_from_tensor;
+use vidit_pipeline::guided_velocity;
 use vidit_video::{Compression, Frames, PixelShape};
 use vidit_weights::{TensorStore, WeightsError, load_into};
 
@@ -166,7 +167,9 @@ pub struct DenoiserBatch {
 pub fn flow_loss(model: &Denoiser, batch: DenoiserBatch) -> Tensor<1> {
     let device = batch.clean.device();
     let [b, frames, ..] = batch.clean.dims();
-    let timesteps = Timesteps::with_given_first(&batch.levels, &batch.given, frames, &device);
+    let level =
+        |sample: usize, frame| if batch.given[sample] && frame == 0 { 0.0 } else { batch.levels[sample] };
+    let timesteps = Timesteps::new(b, frames, &device, level);
     let sigma = timesteps.0.clone().reshape([b, frames, 1, 1, 1]);
     let velocity = batch.noise - batch.clean.clone();
     let noised = batch.clean + velocity.clone() * sigma; // (1 − σ)x0 + σε
@@ -248,15 +251,8 @@ impl DenoiserTask {
         tokens.extend(std::iter::repeat_n(self.vocabulary.encode(""), batch));
         let conditioning = Conditioning { text: model.text.forward(&tokens), boxes: None };
         let predict = |x: Tensor<5>, given: usize, sigma: f32| {
-            let frames = x.dims()[1];
-            let twice = Tensor::cat(vec![x.clone(), x], 0); // [2B, F, H, W, C]
-            let timesteps = Timesteps::after_given(given, sigma, 2 * batch, frames, device);
-            let v = model.transformer.predict(twice, &timesteps, &conditioning);
-            Ok::<_, std::convert::Infallible>(classifier_free(
-                v.clone().narrow(0, 0, batch),
-                v.narrow(0, batch, batch),
-                GUIDANCE,
-            ))
+            let scale = Some(GUIDANCE);
+            Ok::<_, Infallible>(guided_velocity(&model.transformer, x, given, sigma, &conditioning, scale))
         };
         let noise = noise::normal(dims, 1, device);
         let Ok(x) = first_frame_first(Sampler::Euler, noise, &sigmas(STEPS, SHIFT), predict, |_| {});

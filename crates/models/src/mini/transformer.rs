@@ -289,7 +289,7 @@ mod tests {
         let (transformer, text) = tiny(&device);
         let x: Tensor<5> = Tensor::random([2, 3, 4, 6, 3], Distribution::Normal(0.0, 1.0), &device);
         let conditioning = Conditioning { text: text.clone(), boxes: None };
-        let timesteps = Timesteps::per_sample(&[0.3, 0.9], 3, &device);
+        let timesteps = Timesteps::new(2, 3, &device, |sample, _| [0.3, 0.9][sample]);
         let both = transformer.predict(x.clone(), &timesteps, &conditioning);
         assert_eq!(both.dims(), [2, 3, 4, 6, 3]);
         // The second prompt alone: one token instead of one and two of padding.
@@ -299,8 +299,11 @@ mod tests {
             lengths: std::sync::Arc::new(vec![1]),
         };
         let conditioning = Conditioning { text: alone, boxes: None };
-        let second =
-            transformer.predict(x.narrow(0, 1, 1), &Timesteps::uniform(0.9, 1, 3, &device), &conditioning);
+        let second = transformer.predict(
+            x.narrow(0, 1, 1),
+            &Timesteps::after_given(0, 0.9, 1, 3, &device),
+            &conditioning,
+        );
         let difference = (both.narrow(0, 1, 1) - second).abs().max().into_scalar::<f32>();
         assert!(difference < 1e-5, "{difference}");
     }
