@@ -3,6 +3,8 @@
 
 use std::hint::black_box;
 
+use burn::tensor::{Device, Tensor};
+use vidit_diffusion::noise;
 use vidit_kernels::Precision;
 use vidit_kernels::attention::{self, AttentionShape, Keys};
 use vidit_kernels::conv3d::{self, Conv3dShape};
@@ -50,14 +52,10 @@ pub fn kernels(dtype: Precision) -> Vec<Case> {
     cases
 }
 
-/// Values with about a normal distribution: the sum of four uniforms, scaled to deviation 1.
+/// Standard normal values; each count has its own.
 fn normal(count: usize) -> Vec<f32> {
-    let mut state = count as u64 ^ 0x9e37_79b9_7f4a_7c15;
-    let mut uniform = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1u64 << 24) as f32
-    };
-    (0..count).map(|_| ((0..4).map(|_| uniform()).sum::<f32>() - 2.0) * 3f32.sqrt()).collect()
+    let values: Tensor<1> = noise::normal([count], count as u64, &Device::flex());
+    values.into_data().iter::<f32>().collect()
 }
 
 fn case(name: String, flop: Option<f64>, dtype: Precision, prepare: impl FnOnce() -> Work + 'static) -> Case {

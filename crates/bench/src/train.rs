@@ -1,5 +1,6 @@
 //! One optimiser step of `mini`'s denoiser: forward, backward, AdamW and the moving average.
 
+use vidit_diffusion::noise::normal;
 use vidit_kernels::Precision;
 use vidit_models::mini::text::TextConfig;
 use vidit_models::mini::transformer::TransformerConfig;
@@ -8,7 +9,7 @@ use vidit_models::nn::Init;
 use vidit_train::denoiser::{DenoiserBatch, flow_loss};
 use vidit_train::{Decay, Optimizer, OptimizerConfig, Rule};
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
 
 use crate::Case;
 
@@ -72,11 +73,7 @@ impl Step {
             },
         };
         let model = Denoiser::new(&config, VOCABULARY, &mut Init::new(1, device));
-        let normal = || {
-            let dims = [batch, f, h, w, LATENT_CHANNELS];
-            Tensor::random(dims, Distribution::Normal(0.0, 1.0), &device.clone().inner())
-        };
-        let on_tape = |x: Tensor<5>| Tensor::from_data(x.into_data(), device);
+        let dims = [batch, f, h, w, LATENT_CHANNELS];
         let token = |sample: usize, i: usize| ((sample * 31 + i * 7) % VOCABULARY) as u32;
         Self {
             optimizer: Optimizer::new(&model),
@@ -93,8 +90,8 @@ impl Step {
                 clip_norm: 1.0,
                 ema: 0.999,
             },
-            clean: on_tape(normal()),
-            noise: on_tape(normal()),
+            clean: normal(dims, 1, device),
+            noise: normal(dims, 2, device),
             levels: (0..batch).map(|i| (i as f32 + 0.5) / batch as f32).collect(),
             prompts: (0..batch).map(|sample| (0..PROMPT).map(|i| token(sample, i)).collect()).collect(),
         }

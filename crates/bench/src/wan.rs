@@ -1,11 +1,13 @@
 //! The real blocks of Wan 2.1 at random weights: one block of T2V-1.3B, and the decoder of its VAE.
 
-use burn::tensor::{Device, Distribution, Tensor};
+use burn::tensor::{Device, Tensor};
+use vidit_diffusion::noise::normal;
 use vidit_kernels::Precision;
 use vidit_models::nn::Init;
 use vidit_models::wan::config::{TEXT_TOKENS, TransformerConfig, VaeConfig};
 use vidit_models::wan::transformer::{Block, PackedBlock, rope_table};
 use vidit_models::wan::vae::{StreamMemory, VaeDecoder};
+use vidit_video::{LatentShape, PixelShape, ShapeError};
 
 use crate::Case;
 
@@ -25,9 +27,9 @@ pub fn wan_block(tokens: usize, dtype: Precision) -> Case {
             let d = config.width;
             let block = PackedBlock::new(&Block::new(&config, &mut Init::new(1, &device)));
             let (x, e0, context) = (
-                normal([1, tokens, d], &device),
-                normal([1, 1, 6, d], &device),
-                normal([1, TEXT_TOKENS, d], &device),
+                normal([1, tokens, d], 1, &device),
+                normal([1, 1, 6, d], 2, &device),
+                normal([1, TEXT_TOKENS, d], 3, &device),
             );
             let rope = rope_table([1, 1, tokens], config.head_dim(), &device);
             Box::new(move || {
@@ -44,36 +46,30 @@ fn block_flop(config: &TransformerConfig, tokens: usize) -> f64 {
     2.0 * (l * on_tokens + s * 2 * d * d + 2 * l * (l + s) * d) as f64
 }
 
-/// The decoder on latents of a clip of so many frames, `4n + 1`, and pixels, one latent frame at a time.
+/// The decoder on latents of a clip of this shape, one latent frame at a time.
 ///
-/// # Panics
-/// If the size is off the grid.
-pub fn vae_decode(frames: usize, [height, width]: [usize; 2], dtype: Precision) -> Case {
-    assert!(frames % 4 == 1 && height % 8 == 0 && width % 8 == 0, "the size is off the VAE's grid");
-    let latent = [frames / 4 + 1, height / 8, width / 8];
-    Case {
-        name: format!("vae_decode_{frames}x{height}x{width}"),
+/// # Errors
+/// If the shape is off the VAE's grid.
+pub fn vae_decode(shape: PixelShape, dtype: Precision) -> Result<Case, ShapeError> {
+    let config = VaeConfig::WAN_2_1;
+    let LatentShape { frames, height, width, channels } = config.compression().latent_from_pixel(shape)?;
+    Ok(Case {
+        name: format!("vae_decode_{}x{}x{}", shape.frames, shape.height, shape.width),
         flop: None,
         dtype,
         prepare: Box::new(move || {
             vidit_ops::set_precision(dtype);
             let device = Device::flex();
-            let config = VaeConfig::WAN_2_1;
             let decoder = VaeDecoder::new(&config, &mut Init::new(1, &device));
-            let [f, h, w] = latent;
-            let latents = normal([1, f, h, w, 16], &device);
+            let latents: Tensor<5> = normal([1, frames, height, width, channels], 1, &device);
             Box::new(move || {
                 let mut memory = StreamMemory::default();
-                for frame in 0..f {
+                for frame in 0..frames {
                     drop(decoder.decode_next(latents.clone().narrow(1, frame, 1), &mut memory));
                 }
             })
         }),
-    }
-}
-
-fn normal<const D: usize>(dims: [usize; D], device: &Device) -> Tensor<D> {
-    Tensor::random(dims, Distribution::Normal(0.0, 1.0), device)
+    })
 }
 
 #[cfg(test)]

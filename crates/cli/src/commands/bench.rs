@@ -3,7 +3,6 @@
 use anyhow::anyhow;
 use vidit_bench::{Case, Measured, Peaks, TOKENS, kernels, measure, train_step, vae_decode, wan_block};
 use vidit_kernels::{Isa, Precision, on_pool, thread_count};
-use vidit_models::wan::config::VaeConfig;
 use vidit_video::PixelShape;
 
 use crate::ALLOCATOR;
@@ -39,8 +38,7 @@ fn measure_all(args: &Bench, dtype: Precision) -> Outcome {
         Suite::VaeDecode => {
             let Size { width, height } = args.size;
             let shape = PixelShape::new(args.frames, height, width);
-            VaeConfig::WAN_2_1.compression().latent_from_pixel(shape).map_err(Failure::usage)?;
-            vec![vae_decode(args.frames, [height, width], dtype)]
+            vec![vae_decode(shape, dtype).map_err(Failure::usage)?]
         }
         Suite::TrainStep => train_step(dtype),
     };
