@@ -138,13 +138,14 @@ pub fn forward(
     let (out, log_sum_exp) = (Fresh::new(q.len()), Fresh::new(batch * heads * queries));
     let tiles = Tiles::select(precision);
     let (k_tile, v_tile) = (tiles.right_len(KEYS, head_dim), tiles.right_len(head_dim, KEYS));
-    let per_head = keys.div_ceil(KEYS) * (k_tile + v_tile);
+    let (tile, tiles_per_head) = (k_tile + v_tile, keys.div_ceil(KEYS));
+    let per_head = tiles_per_head * tile;
     let at_once = (PACKED_VALUES / per_head).clamp(1, batch * heads);
     let mut packed = vec![0.0; at_once * per_head];
     for first in (0..batch * heads).step_by(at_once) {
         let count = at_once.min(batch * heads - first);
-        packed[..count * per_head].par_chunks_mut(k_tile + v_tile).enumerate().for_each(|(i, to)| {
-            let (pair, k0) = (first + i / (per_head / (k_tile + v_tile)), i % keys.div_ceil(KEYS) * KEYS);
+        packed[..count * per_head].par_chunks_mut(tile).enumerate().for_each(|(i, to)| {
+            let (pair, k0) = (first + i / tiles_per_head, i % tiles_per_head * KEYS);
             let (b, n) = (pair / heads, pair % heads);
             let length = which.length(b, keys);
             if k0 >= length {
@@ -174,7 +175,7 @@ pub fn forward(
                 let mut totals = [0.0f32; QUERIES];
                 let mut maxima = [f32::NEG_INFINITY; QUERIES];
                 let length = which.length(b, keys);
-                for (k0, packed) in (0..length).step_by(KEYS).zip(packed.chunks_exact(k_tile + v_tile)) {
+                for (k0, packed) in (0..length).step_by(KEYS).zip(packed.chunks_exact(tile)) {
                     let cols = KEYS.min(length - k0);
                     let (k_tile, v_tile) = packed.split_at(k_tile);
                     let scores = &mut scores[..rows * cols];
