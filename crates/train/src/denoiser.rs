@@ -12,12 +12,12 @@ use vidit_diffusion::sampler::{Sampler, first_frame_first};
 use vidit_diffusion::schedule::{LevelDistribution, sigmas};
 use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::vae::{Vae, VaeConfig};
-use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary, compression};
+use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary, compression, metadata};
 use vidit_models::nn::Init;
 use vidit_models::pixels::frames_from_tensor;
 use vidit_pipeline::guided_velocity;
 use vidit_video::{Compression, Frames, PixelShape};
-use vidit_weights::{TensorStore, WeightsError, load_into};
+use vidit_weights::{TensorStore, load_into};
 
 use crate::latents::LatentCache;
 use crate::sheet::write_sheet;
@@ -42,9 +42,10 @@ pub struct DenoiserTraining {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DenoiserTaskConfig {
-    /// Trained VAE: the `weights.safetensors` of a run of kind `vae`.
+    /// Trained VAE: the `weights.safetensors` of a run of kind `vae`, or a whole model.
     pub vae: PathBuf,
-    /// Denoiser weights to begin from, of a run with the same model; absent: random.
+    /// Denoiser to begin from, with its vocabulary: the `weights.safetensors` of a run with the same sizes, or a whole
+    /// model; absent: random.
     pub init_from: Option<PathBuf>,
     /// Sizes of clips, one of which is drawn for each batch.
     pub buckets: Vec<Bucket>,
@@ -144,6 +145,7 @@ pub struct DenoiserTask {
     levels: LevelDistribution,
     vae: Vae,
     vae_store: TensorStore,
+    init: Option<TensorStore>,
     compression: Compression,
     vocabulary: Vocabulary,
     cache: LatentCache,
@@ -196,19 +198,26 @@ impl DenoiserTask {
             ));
         }
         let vae_store = TensorStore::read(&config.task.vae)?;
-        let vae_config: VaeConfig = serde_json::from_str(vae_store.text("vae")?)
-            .map_err(|error| WeightsError::Metadata { key: "vae".into(), reason: error.to_string() })?;
+        let vae_store = MiniWeights::vae(&vae_store).unwrap_or(vae_store);
+        let vae_config: VaeConfig = metadata(&vae_store, "vae")?;
         let compression = compression(&vae_config, &config.model);
         for bucket in &config.task.buckets {
             bucket.check(&compression)?;
         }
         let vae = load_into(Vae::new(&vae_config, &mut Init::new(0, device)), &vae_store)?;
         let source = Source::open(&config.task.data, config.run.seed)?;
-        let vocabulary = Vocabulary::learn(source.corpus().into_iter(), config.task.word_count_min);
+        let init = match &config.task.init_from {
+            None => None,
+            Some(path) => Some(MiniWeights::denoiser(&TensorStore::read(path)?)),
+        };
+        let vocabulary = match &init {
+            None => Vocabulary::learn(source.corpus().into_iter(), config.task.word_count_min),
+            Some(store) => Vocabulary::from_words(metadata(store, "vocabulary")?),
+        };
         let Statistics { clips, frames, height, width } = config.task.statistics;
         let shape = PixelShape::new(frames, height, width);
         let cache = LatentCache::new(source, vae.clone(), compression, shape, clips, device)?;
-        Ok(Self { config, levels, vae, vae_store, compression, vocabulary, cache })
+        Ok(Self { config, levels, vae, vae_store, init, compression, vocabulary, cache })
     }
 
     /// The whole model in one file, from the averaged weights of this task's run.
@@ -275,9 +284,9 @@ impl Task for DenoiserTask {
 
     fn model(&self, seed: u64, device: &Device) -> Result<Denoiser, TrainError> {
         let model = Denoiser::new(&self.config.model, self.vocabulary.size(), &mut Init::new(seed, device));
-        match &self.config.task.init_from {
+        match &self.init {
             None => Ok(model),
-            Some(path) => Ok(load_into(model, &TensorStore::read(path)?)?),
+            Some(store) => Ok(load_into(model, store)?),
         }
     }
 

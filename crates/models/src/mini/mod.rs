@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use vidit_video::Compression;
 
 pub use vocabulary::Vocabulary;
-pub use weights::{Mini, MiniWeights};
+pub use weights::{Mini, MiniWeights, metadata};
 
 use crate::nn::Init;
 use text::{TextConfig, TextEncoder};

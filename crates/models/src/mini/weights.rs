@@ -33,7 +33,11 @@ pub struct MiniWeights {
     pub store: TensorStore,
 }
 
-fn parse<T: serde::de::DeserializeOwned>(store: &TensorStore, key: &str) -> Result<T, WeightsError> {
+/// A metadata entry that was written as JSON: `vae`, `denoiser` or `vocabulary`.
+///
+/// # Errors
+/// If it is missing or not what is asked for.
+pub fn metadata<T: serde::de::DeserializeOwned>(store: &TensorStore, key: &str) -> Result<T, WeightsError> {
     serde_json::from_str(store.text(key)?).map_err(|error| WeightsError::Metadata {
         key: key.to_owned(),
         reason: format!("cannot be read: {error}"),
@@ -57,6 +61,19 @@ impl MiniWeights {
         store.insert("latent_deviation", vec![latent_deviation.len()], latent_deviation);
         Self { store }
     }
+
+    /// The VAE alone, as a run of its own would have left it. `None` if the store is not a whole model.
+    pub fn vae(store: &TensorStore) -> Option<TensorStore> {
+        let vae = store.under("vae.");
+        (!vae.tensors.is_empty()).then_some(vae)
+    }
+
+    /// The denoiser alone: all but the VAE and the statistics.
+    pub fn denoiser(store: &TensorStore) -> TensorStore {
+        let mut rest = store.clone();
+        rest.tensors.retain(|key, _| !key.starts_with("vae.") && !key.starts_with("latent_"));
+        rest
+    }
 }
 
 impl Mini {
@@ -66,14 +83,13 @@ impl Mini {
     /// If a tensor is missing, unknown or mis-shaped, or the metadata is not that of a `mini`.
     pub fn load(weights: &MiniWeights, device: &Device) -> Result<Self, WeightsError> {
         let store = &weights.store;
-        let vae_config: VaeConfig = parse(store, "vae")?;
-        let config: DenoiserConfig = parse(store, "denoiser")?;
-        let vocabulary = Vocabulary::from_words(parse(store, "vocabulary")?);
+        let vae_config: VaeConfig = metadata(store, "vae")?;
+        let config: DenoiserConfig = metadata(store, "denoiser")?;
+        let vocabulary = Vocabulary::from_words(metadata(store, "vocabulary")?);
         let mut init = Init::new(0, device);
         let vae = load_into(Vae::new(&vae_config, &mut init), &store.under("vae."))?;
-        let mut rest = store.clone();
-        rest.tensors.retain(|key, _| !key.starts_with("vae.") && !key.starts_with("latent_"));
-        let denoiser = load_into(Denoiser::new(&config, vocabulary.size(), &mut init), &rest)?;
+        let denoiser = MiniWeights::denoiser(store);
+        let denoiser = load_into(Denoiser::new(&config, vocabulary.size(), &mut init), &denoiser)?;
         let channels = vae_config.latent_channels;
         let statistic = |key: &str| -> Result<Tensor<5>, WeightsError> {
             let expected = vec![channels];
