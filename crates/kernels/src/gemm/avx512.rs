@@ -49,6 +49,7 @@ unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m512; 2]) {
     let mut sums: Sums = [[_mm512_setzero_ps(); 2]; 12];
     // SAFETY: the caller's promise.
     unsafe {
+        fetch(call);
         for d in 0..depth {
             let a = a.add(d * 12);
             let [b0, b1] = row_of_b(d);
@@ -59,6 +60,24 @@ unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m512; 2]) {
             }
         }
         store(&sums, call);
+    }
+}
+
+/// Asks for the block of C while its sums are made: it lies in the third-level cache, or further.
+///
+/// # Safety
+/// `c` holds 12 rows of 32 values.
+#[target_feature(enable = "avx512f")]
+#[inline]
+unsafe fn fetch(&Call { c, ldc, .. }: &Call) {
+    for r in 0..12 {
+        // SAFETY: the caller's promise; the last value of a row is in the last line that it touches.
+        unsafe {
+            let row = c.add(r * ldc);
+            _mm_prefetch::<_MM_HINT_T0>(row.cast());
+            _mm_prefetch::<_MM_HINT_T0>(row.add(16).cast());
+            _mm_prefetch::<_MM_HINT_T0>(row.add(31).cast());
+        }
     }
 }
 
@@ -92,6 +111,7 @@ pub(super) unsafe fn kernel_bf16_12x32(call: &Call) {
     // One f32 of storage is one pair of bf16.
     // SAFETY: `a` holds depth/32 × 12 × 16 pairs, `b` depth/2 × 32 pairs, `c` 12 rows of 32 values.
     unsafe {
+        fetch(call);
         for chunk in 0..depth / 32 {
             for pair in 0..16 {
                 let a = a.add(chunk * 12 * 16 + pair);
