@@ -8,15 +8,15 @@ use vidit_diffusion::noise;
 use vidit_kernels::Precision;
 use vidit_kernels::attention::{self, AttentionShape, Keys};
 use vidit_kernels::conv3d::{self, Conv3dShape};
-use vidit_kernels::gemm::{Bias, DepthMajor, Into, LaneMajor, Packed, gemm_packed};
+use vidit_kernels::gemm::{Bias, LaneMajor, WeightFormat, Weights};
 use vidit_kernels::mlp::{Mlp, MlpWeights};
 use vidit_kernels::norm::{RmsTail, layer_norm_modulate, rms_norm};
 use vidit_kernels::pointwise::{Activation, activate, gated_residual};
 
 use crate::{Case, Work};
 
-/// All cases, in the order of their kinds.
-pub fn kernels(dtype: Precision) -> Vec<Case> {
+/// All cases that have this format, in the order of their kinds.
+pub fn kernels(format: WeightFormat) -> Vec<Case> {
     let mut cases = Vec::new();
     for size in [
         [2048, 2048, 2048],
@@ -28,11 +28,12 @@ pub fn kernels(dtype: Precision) -> Vec<Case> {
         [4096, 768, 192],
         [4096, 192, 768],
     ] {
-        cases.push(gemm(size, dtype));
+        cases.push(gemm(size, format));
     }
     for rows in [1950, 4096, 14040] {
-        cases.push(mlp(rows, 1536, 8960, dtype));
+        cases.push(mlp(rows, 1536, 8960, format));
     }
+    let Some(dtype) = format.precision() else { return cases };
     for (heads, queries, keys, head_dim) in [
         (12, 4096, 4096, 128),
         (12, 1950, 1950, 128),
@@ -58,33 +59,36 @@ fn normal(count: usize) -> Vec<f32> {
     values.into_data().iter::<f32>().collect()
 }
 
-fn case(name: String, flop: Option<f64>, dtype: Precision, prepare: impl FnOnce() -> Work + 'static) -> Case {
+fn case(
+    name: String,
+    flop: Option<f64>,
+    dtype: WeightFormat,
+    prepare: impl FnOnce() -> Work + 'static,
+) -> Case {
     Case { name, flop, dtype, prepare: Box::new(prepare) }
 }
 
-fn gemm([m, n, k]: [usize; 3], dtype: Precision) -> Case {
-    case(format!("gemm_{m}x{n}x{k}"), Some(2.0 * (m * n * k) as f64), dtype, move || {
+fn gemm([m, n, k]: [usize; 3], format: WeightFormat) -> Case {
+    case(format!("gemm_{m}x{n}x{k}"), Some(2.0 * (m * n * k) as f64), format, move || {
         let (a, b, bias) = (normal(m * k), normal(k * n), normal(n));
-        let packed = Packed::new(&DepthMajor { data: &b, stride: n }, n, k, dtype);
-        let mut c = vec![0.0; m * n];
+        let packed = Weights::new(&b, n, k, format);
         Box::new(move || {
             let a = LaneMajor { data: &a, stride: k };
-            gemm_packed(m, &a, &packed, &mut c, n, Into::Overwrite, &Bias(&bias));
-            black_box(&c);
+            black_box(packed.product(m, a, &Bias(&bias)));
         })
     })
 }
 
-fn mlp(rows: usize, width: usize, hidden: usize, dtype: Precision) -> Case {
+fn mlp(rows: usize, width: usize, hidden: usize, format: WeightFormat) -> Case {
     let flop = 4.0 * (rows * width * hidden) as f64;
-    case(format!("mlp_{rows}x{width}x{hidden}"), Some(flop), dtype, move || {
+    case(format!("mlp_{rows}x{width}x{hidden}"), Some(flop), format, move || {
         let weights = MlpWeights {
             up: &normal(width * hidden),
             up_bias: &normal(hidden),
             down: &normal(hidden * width),
             down_bias: &normal(width),
         };
-        let mlp = Mlp::new(weights, Activation::GeluTanh, dtype);
+        let mlp = Mlp::new(weights, Activation::GeluTanh, format);
         let (x, residual, gate) = (normal(rows * width), normal(rows * width), normal(width));
         Box::new(move || {
             black_box(mlp.forward(&x, &residual, &gate));
@@ -95,7 +99,7 @@ fn mlp(rows: usize, width: usize, hidden: usize, dtype: Precision) -> Case {
 fn attention(heads: usize, queries: usize, keys: usize, head_dim: usize, dtype: Precision) -> Case {
     let cross = if queries == keys { String::new() } else { format!("_keys{keys}") };
     let flop = 4.0 * (heads * queries * keys * head_dim) as f64;
-    case(format!("attention_{heads}x{queries}x{head_dim}{cross}"), Some(flop), dtype, move || {
+    case(format!("attention_{heads}x{queries}x{head_dim}{cross}"), Some(flop), dtype.into(), move || {
         let shape = AttentionShape { batch: 1, heads, head_dim, queries, keys };
         let width = heads * head_dim;
         let (q, k, v) = (normal(queries * width), normal(keys * width), normal(keys * width));
@@ -117,7 +121,7 @@ fn conv3d(channels: usize, input: [usize; 3], dtype: Precision) -> Case {
         padding: [2, 1, 1],
     };
     let flop = 2.0 * (shape.positions_out() * shape.depth() * channels) as f64;
-    case(format!("conv3d_{channels}_{f}x{h}x{w}"), Some(flop), dtype, move || {
+    case(format!("conv3d_{channels}_{f}x{h}x{w}"), Some(flop), dtype.into(), move || {
         let (x, weights, bias) =
             (normal(shape.positions_in() * channels), normal(shape.depth() * channels), normal(channels));
         Box::new(move || {
@@ -130,7 +134,7 @@ fn conv3d(channels: usize, input: [usize; 3], dtype: Precision) -> Case {
 fn one_pass(rows: usize, width: usize) -> Vec<Case> {
     const HEAD_DIM: usize = 128;
     const EPSILON: f32 = 1e-6;
-    let f32 = Precision::F32;
+    let f32 = WeightFormat::F32;
     vec![
         case(format!("layer_norm_modulate_{rows}x{width}"), None, f32, move || {
             let (x, shift, scale) = (normal(rows * width), normal(width), normal(width));
@@ -166,7 +170,7 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_say_the_shape() {
-        let cases = kernels(Precision::F32);
+        let cases = kernels(WeightFormat::F32);
         let names: std::collections::BTreeSet<_> = cases.iter().map(|case| case.name.clone()).collect();
         assert_eq!(names.len(), cases.len());
         for name in ["gemm_4096x8960x1536", "attention_12x4096x128", "conv3d_96_4x128x128"] {
@@ -176,9 +180,11 @@ mod tests {
 
     #[test]
     fn the_smallest_cases_run() {
-        for case in kernels(Precision::F32) {
-            if matches!(case.name.as_str(), "attention_3x448x64" | "gemm_4096x192x768") {
-                (case.prepare)()();
+        for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+            for case in kernels(format) {
+                if matches!(case.name.as_str(), "attention_3x448x64" | "gemm_4096x192x768") {
+                    (case.prepare)()();
+                }
             }
         }
     }

@@ -11,4 +11,4 @@ mod wan;
 pub use kernels::kernels;
 pub use measure::{Case, Measured, Peaks, Work, measure};
 pub use train::train_step;
-pub use wan::{TOKENS, vae_decode, wan_block};
+pub use wan::{TOKENS, vae_decode, wan_block, wan_step};

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use vidit_kernels::alloc::CachingAllocator;
-use vidit_kernels::{Isa, Precision, peak, thread_count};
+use vidit_kernels::gemm::WeightFormat;
+use vidit_kernels::{Isa, peak, thread_count};
 
 /// What one run of a case does.
 pub type Work = Box<dyn FnMut()>;
@@ -17,7 +18,7 @@ pub struct Case {
     /// Floating-point operations of a run; none where memory is what counts.
     pub flop: Option<f64>,
     /// Format of the operands.
-    pub dtype: Precision,
+    pub dtype: WeightFormat,
     /// Makes the operands, and what is timed.
     pub prepare: Box<dyn FnOnce() -> Work>,
 }
@@ -27,7 +28,7 @@ pub struct Case {
 pub struct Measured {
     /// The case.
     pub name: String,
-    /// `f32` or `bf16`.
+    /// `f32`, `bf16` or `int8`.
     pub dtype: &'static str,
     /// Instruction set in use.
     pub isa: &'static str,
@@ -48,15 +49,15 @@ pub struct Measured {
 
 /// Peaks that were measured already.
 #[derive(Default)]
-pub struct Peaks(HashMap<(Isa, Precision), f64>);
+pub struct Peaks(HashMap<(Isa, WeightFormat), f64>);
 
 impl Peaks {
     /// FLOP a second of all threads on registers alone.
-    pub fn get(&mut self, isa: Isa, precision: Precision) -> f64 {
+    pub fn get(&mut self, isa: Isa, format: WeightFormat) -> f64 {
         *self
             .0
-            .entry((isa, precision))
-            .or_insert_with(|| peak::flops_per_second(isa, precision, Duration::from_millis(40)))
+            .entry((isa, format))
+            .or_insert_with(|| peak::flops_per_second(isa, format, Duration::from_millis(40)))
     }
 }
 
@@ -85,8 +86,9 @@ pub fn measure(case: Case, runs: usize, peaks: &mut Peaks, allocator: &CachingAl
     Measured {
         name: case.name,
         dtype: match case.dtype {
-            Precision::F32 => "f32",
-            Precision::Bf16 => "bf16",
+            WeightFormat::F32 => "f32",
+            WeightFormat::Bf16 => "bf16",
+            WeightFormat::Int8 => "int8",
         },
         isa: isa.name(),
         threads: thread_count(),
@@ -123,7 +125,7 @@ mod tests {
         let case = Case {
             name: "sleep".into(),
             flop: Some(1e6),
-            dtype: Precision::F32,
+            dtype: WeightFormat::F32,
             prepare: Box::new(move || {
                 Box::new(move || {
                     inner.set(inner.get() + 1);

@@ -29,7 +29,7 @@ pub fn train_step(dtype: Precision) -> Vec<Case> {
         .map(|(shape, batch, latent)| Case {
             name: format!("train_step_mini_{shape}"),
             flop: Some(flop(batch, latent)),
-            dtype,
+            dtype: dtype.into(),
             prepare: Box::new(move || {
                 vidit_ops::set_precision(dtype);
                 let device = Device::flex().autodiff();

@@ -313,7 +313,7 @@ pub struct Bench {
     #[arg(long)]
     pub list: bool,
 
-    /// Tokens of `wan-block`; by default those of 17 frames of 240×416 and of 33 frames of 480×832
+    /// Tokens of `wan-block` and `wan-step`; by default those of 17 frames of 240×416 and of 33 frames of 480×832
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub tokens: Option<u32>,
 
@@ -325,7 +325,7 @@ pub struct Bench {
     #[arg(long, value_name = "WxH", default_value = "416x240", value_parser = parse_size)]
     pub size: Size,
 
-    /// Format of operands; by default bf16 where the processor multiplies it, f32 elsewhere
+    /// Format of operands; by default bf16 where that is fast, f32 elsewhere
     #[arg(long, value_enum)]
     pub dtype: Option<Dtype>,
 
@@ -352,6 +352,8 @@ pub enum Suite {
     Kernels,
     /// One transformer block of Wan 2.1 1.3B, at random weights
     WanBlock,
+    /// One prediction of the whole transformer of Wan 2.1 1.3B, at random weights: needs 12 GB
+    WanStep,
     /// The decoder of Wan 2.1's VAE, at random weights
     VaeDecode,
     /// One optimiser step of `mini`'s denoiser
@@ -363,6 +365,8 @@ pub enum Suite {
 pub enum Dtype {
     F32,
     Bf16,
+    /// Weights and activations of linear layers in bytes
+    Int8,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,12 +5,14 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::isa::{Isa, Precision};
+use crate::gemm::WeightFormat;
+use crate::isa::Isa;
 
 /// FLOP a second that all threads reach together, in the median of five bursts of `burst` each.
 ///
 /// bf16 is counted at what the instruction set multiplies it with: f32 units where it has no bf16 ones.
-pub fn flops_per_second(isa: Isa, precision: Precision, burst: Duration) -> f64 {
+/// int8 counts a product and a sum of bytes as two, too; where a machine has no unit for them, the f32 units' figure stands.
+pub fn flops_per_second(isa: Isa, format: WeightFormat, burst: Duration) -> f64 {
     assert!(isa.is_supported(), "{isa} cannot run here");
     let mut rates: Vec<f64> = (0..5)
         .map(|_| {
@@ -18,7 +20,7 @@ pub fn flops_per_second(isa: Isa, precision: Precision, burst: Duration) -> f64 
                 let start = Instant::now();
                 let mut flop = 0.0;
                 while start.elapsed() < burst {
-                    flop += spin(isa, precision);
+                    flop += spin(isa, format);
                 }
                 flop / start.elapsed().as_secs_f64()
             });
@@ -33,15 +35,34 @@ pub fn flops_per_second(isa: Isa, precision: Precision, burst: Duration) -> f64 
 const ROUNDS: usize = 20_000;
 
 /// Runs one loop, returns its FLOP.
-fn spin(isa: Isa, precision: Precision) -> f64 {
-    match (isa, precision) {
+fn spin(isa: Isa, format: WeightFormat) -> f64 {
+    match (isa, format) {
         #[cfg(target_arch = "x86_64")]
-        (Isa::Amx, Precision::Bf16) => {
-            crate::gemm::amx::spin(ROUNDS);
+        (Isa::Amx, WeightFormat::Bf16) => {
+            crate::gemm::amx::spin_bf16(ROUNDS);
             (ROUNDS * 4 * 16 * 16 * 32 * 2) as f64
         }
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512Bf16, Precision::Bf16) => {
+        (Isa::Amx, WeightFormat::Int8) if crate::isa::has_amx_int8() => {
+            crate::gemm::amx::spin_int8(ROUNDS);
+            (ROUNDS * 4 * 16 * 16 * 64 * 2) as f64
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512, WeightFormat::Int8)
+            if is_x86_feature_detected!("avx512vnni") =>
+        {
+            // SAFETY: the instruction set is supported.
+            black_box(unsafe { x86::avx512vnni(black_box(random())) });
+            (ROUNDS * 24 * 64 * 2) as f64
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, WeightFormat::Int8) if is_x86_feature_detected!("avxvnni") => {
+            // SAFETY: as above.
+            black_box(unsafe { x86::avxvnni(black_box(random())) });
+            (ROUNDS * 12 * 32 * 2) as f64
+        }
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512Bf16, WeightFormat::Bf16) => {
             // SAFETY: the instruction set is supported.
             black_box(unsafe { x86::avx512bf16(black_box(random())) });
             (ROUNDS * 24 * 32 * 2) as f64
@@ -139,6 +160,34 @@ mod x86 {
         }
         sums
     }
+
+    #[target_feature(enable = "avx512f,avx512vnni")]
+    pub unsafe fn avx512vnni(x: [f32; 48]) -> [__m512i; 24] {
+        // SAFETY: sixteen of the 48 values from each place on, their bits read as bytes.
+        let load = |at: usize| unsafe { _mm512_loadu_si512(x.as_ptr().add(at).cast()) };
+        let (a, b) = ([load(0), load(1), load(2)], load(16));
+        let mut sums = [_mm512_setzero_si512(); 24];
+        for _ in 0..ROUNDS {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = _mm512_dpbusd_epi32(*sum, a[i % 3], b);
+            }
+        }
+        sums
+    }
+
+    #[target_feature(enable = "avx2,avxvnni")]
+    pub unsafe fn avxvnni(x: [f32; 48]) -> [__m256i; 12] {
+        // SAFETY: eight of the 48 values from each place on, their bits read as bytes.
+        let load = |at: usize| unsafe { _mm256_loadu_si256(x.as_ptr().add(at).cast()) };
+        let (a, b) = ([load(0), load(1), load(2)], load(16));
+        let mut sums = [_mm256_setzero_si256(); 12];
+        for _ in 0..ROUNDS {
+            for (i, sum) in sums.iter_mut().enumerate() {
+                *sum = _mm256_dpbusd_avx_epi32(*sum, a[i % 3], b);
+            }
+        }
+        sums
+    }
 }
 
 #[cfg(target_arch = "aarch64")]
@@ -166,9 +215,9 @@ mod tests {
     #[test]
     fn every_loop_runs_and_counts() {
         force_each_isa(|isa| {
-            for precision in [Precision::F32, Precision::Bf16] {
-                let rate = flops_per_second(isa, precision, Duration::from_millis(2));
-                assert!(rate.is_finite() && rate > 1e6, "{isa} {precision:?}: {rate}");
+            for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+                let rate = flops_per_second(isa, format, Duration::from_millis(2));
+                assert!(rate.is_finite() && rate > 1e6, "{isa} {format:?}: {rate}");
             }
         });
     }

@@ -2,7 +2,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use vidit_ops::{After, ConvGeometry, PackedLinear, Tail};
+use vidit_ops::{After, ConvGeometry, PackedLinear, Tail, WeightFormat};
 
 /// Deterministic normal numbers for initial weights: the same on every device.
 #[derive(Clone, Debug)]
@@ -77,8 +77,8 @@ impl Linear {
     }
 
     /// The same layer for inference.
-    pub fn pack(&self) -> PackedLinear {
-        PackedLinear::new(&self.weight.val(), &self.bias.val())
+    pub fn pack(&self, format: WeightFormat) -> PackedLinear {
+        PackedLinear::new(&self.weight.val(), &self.bias.val(), format)
     }
 }
 

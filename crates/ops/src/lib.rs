@@ -16,6 +16,7 @@ pub use dispatch::{
     runs_on_kernels,
 };
 pub use packed::{After, PackedLinear, PackedMlp, linear_then};
+pub use vidit_kernels::gemm::WeightFormat;
 pub use vidit_kernels::pointwise::Activation;
 pub use vidit_kernels::{Isa, Precision};
 

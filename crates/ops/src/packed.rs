@@ -7,14 +7,12 @@ use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
-use vidit_kernels::gemm::{
-    Bias, BiasActivate, BiasGate, BiasResidual, DepthMajor, LaneMajor, Packed, gemm_packed_new,
-};
+use vidit_kernels::gemm::{Bias, BiasActivate, BiasGate, BiasResidual, LaneMajor, WeightFormat, Weights};
 use vidit_kernels::mlp::{Mlp, MlpWeights};
 use vidit_kernels::pointwise::Activation;
 
 use crate::cpu::{Values, tensor};
-use crate::{activate, add, gated_residual, linear, precision, runs_on_kernels};
+use crate::{activate, add, gated_residual, linear, runs_on_kernels};
 
 /// What follows a product in the same pass.
 #[derive(Clone, Debug)]
@@ -47,14 +45,15 @@ pub fn linear_then(x: Tensor<3>, weight: Tensor<2>, bias: Tensor<1>, after: Afte
 }
 
 /// `x · weight + bias` with packed weights. Has no gradient.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct PackedLinear(Held<CpuLinear, [(Tensor<2>, Tensor<1>); 1]>);
 
 /// `residual + gate ∘ (gelu(x · up + b₁) · down + b₂)` with packed weights, the hidden activations never whole. Has no
 /// gradient.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct PackedMlp(Held<Mlp, [(Tensor<2>, Tensor<1>); 2]>);
 
+#[derive(Debug)]
 enum Held<C, T> {
     Kernels(Arc<C>),
     Tensors(T),
@@ -71,7 +70,7 @@ impl<C, T: Clone> Clone for Held<C, T> {
 
 /// Packed weights and the bias of one layer.
 pub struct CpuLinear {
-    weight: Packed,
+    weight: Weights,
     bias: Vec<f32>,
 }
 
@@ -129,14 +128,12 @@ impl PackedOps for Flex {
         let m = x.len() / k;
         let a = LaneMajor { data: &x, stride: k };
         let out = match after {
-            CpuAfter::Nothing => gemm_packed_new(m, &a, weight, &Bias(bias)),
-            CpuAfter::Activate(activation) => {
-                gemm_packed_new(m, &a, weight, &BiasActivate { bias, activation })
-            }
+            CpuAfter::Nothing => weight.product(m, a, &Bias(bias)),
+            CpuAfter::Activate(activation) => weight.product(m, a, &BiasActivate { bias, activation }),
             CpuAfter::Add => {
                 let residual = Values::new(residual);
                 assert_eq!(residual.len(), m * n, "the residual is shaped as the product");
-                gemm_packed_new(m, &a, weight, &BiasResidual { bias, residual: &residual })
+                weight.product(m, a, &BiasResidual { bias, residual: &residual })
             }
             CpuAfter::Gate => {
                 let (residual, gate) = (Values::new(residual), Values::new(gate));
@@ -144,7 +141,7 @@ impl PackedOps for Flex {
                 let gates = gate.len() / n;
                 assert!(gates > 0 && m % gates == 0, "{gates} gates do not divide {m} tokens");
                 let epilogue = BiasGate { bias, residual: &residual, gate: &gate, rows_per_gate: m / gates };
-                gemm_packed_new(m, &a, weight, &epilogue)
+                weight.product(m, a, &epilogue)
             }
         };
         let mut shape = x.shape().as_slice().to_vec();
@@ -158,18 +155,25 @@ impl PackedOps for Flex {
     }
 }
 
+/// Why bytes are refused: a plain tensor would give another answer.
+const NO_BYTES: &str = "only the CPU's kernels multiply int8 weights";
+
 fn values<const D: usize>(tensor: &Tensor<D>) -> Vec<f32> {
     tensor.clone().into_data().iter::<f32>().collect()
 }
 
 impl PackedLinear {
-    /// Packs `weight [K, N]` and `bias [N]` for the present precision and instruction set.
-    pub fn new(weight: &Tensor<2>, bias: &Tensor<1>) -> Self {
+    /// Packs `weight [K, N]` and `bias [N]` for the present instruction set.
+    ///
+    /// # Panics
+    /// If bytes are asked for on a device other than the CPU.
+    pub fn new(weight: &Tensor<2>, bias: &Tensor<1>, format: WeightFormat) -> Self {
         if !runs_on_kernels(&weight.device()) {
+            assert!(format != WeightFormat::Int8, "{NO_BYTES}");
             return Self(Held::Tensors([(weight.clone(), bias.clone())]));
         }
         let ([k, n], data) = (weight.dims(), values(weight));
-        let weight = Packed::new(&DepthMajor { data: &data, stride: n }, n, k, precision());
+        let weight = Weights::new(&data, n, k, format);
         Self(Held::Kernels(Arc::new(CpuLinear { weight, bias: values(bias) })))
     }
 
@@ -197,9 +201,13 @@ impl PackedLinear {
 }
 
 impl PackedMlp {
-    /// Packs `up [D, hidden]`, `down [hidden, D]` and their biases for the present precision and instruction set.
-    pub fn new(up: (&Tensor<2>, &Tensor<1>), down: (&Tensor<2>, &Tensor<1>)) -> Self {
+    /// Packs `up [D, hidden]`, `down [hidden, D]` and their biases for the present instruction set.
+    ///
+    /// # Panics
+    /// If bytes are asked for on a device other than the CPU.
+    pub fn new(up: (&Tensor<2>, &Tensor<1>), down: (&Tensor<2>, &Tensor<1>), format: WeightFormat) -> Self {
         if !runs_on_kernels(&up.0.device()) {
+            assert!(format != WeightFormat::Int8, "{NO_BYTES}");
             let own = |(weight, bias): (&Tensor<2>, &Tensor<1>)| (weight.clone(), bias.clone());
             return Self(Held::Tensors([own(up), own(down)]));
         }
@@ -209,7 +217,7 @@ impl PackedMlp {
             down: &values(down.0),
             down_bias: &values(down.1),
         };
-        Self(Held::Kernels(Arc::new(Mlp::new(weights, Activation::GeluTanh, precision()))))
+        Self(Held::Kernels(Arc::new(Mlp::new(weights, Activation::GeluTanh, format))))
     }
 
     /// `x, residual [B, L, D]`, `gate [B, G, D]` → `[B, L, D]`.
@@ -250,7 +258,8 @@ mod tests {
             (normal([2, 12, 24], &device), normal([2, 12, 24], &device), normal([2, 3, 24], &device));
         let (up, up_bias) = (normal([24, 40], &device), normal([40], &device));
         let (down, down_bias) = (normal([40, 24], &device), normal([24], &device));
-        let packed = PackedLinear::new(&up, &up_bias);
+        let format = WeightFormat::from(crate::precision());
+        let packed = PackedLinear::new(&up, &up_bias, format);
         let plain = linear(x.clone(), up.clone(), up_bias.clone()); // [2, 12, 40]
         // Both round alike: tests of one process share the precision.
         let close = 1e-3;
@@ -258,14 +267,14 @@ mod tests {
         let inner = activate(plain, Activation::GeluTanh);
         let found = packed.forward(x.clone(), After::Activate(Activation::GeluTanh));
         assert!(difference(found, inner.clone()) < close);
-        let packed = PackedLinear::new(&down, &down_bias);
+        let packed = PackedLinear::new(&down, &down_bias, format);
         let plain = linear(inner.clone(), down.clone(), down_bias.clone()); // [2, 12, 24]
         let found = packed.forward(inner.clone(), After::Add(residual.clone()));
         assert!(difference(found, plain.clone() + residual.clone()) < close);
         let gated = gated_residual(residual.clone(), plain, gate.clone());
         let after = After::Gate { residual: residual.clone(), gate: gate.clone() };
         assert!(difference(packed.forward(inner, after), gated.clone()) < close);
-        let mlp = PackedMlp::new((&up, &up_bias), (&down, &down_bias));
+        let mlp = PackedMlp::new((&up, &up_bias), (&down, &down_bias), format);
         assert!(difference(mlp.forward(x, residual, gate), gated) < close);
     }
 }

@@ -1,7 +1,10 @@
 //! `vidit bench`
 
 use anyhow::anyhow;
-use vidit_bench::{Case, Measured, Peaks, TOKENS, kernels, measure, train_step, vae_decode, wan_block};
+use vidit_bench::{
+    Case, Measured, Peaks, TOKENS, kernels, measure, train_step, vae_decode, wan_block, wan_step,
+};
+use vidit_kernels::gemm::WeightFormat;
 use vidit_kernels::{Isa, Precision, on_pool, thread_count};
 use vidit_video::PixelShape;
 
@@ -20,27 +23,25 @@ pub fn run(args: Bench) -> Outcome {
     }
     ALLOCATOR.set_kept_bytes_max(KEPT_BYTES_MAX);
     let dtype = match args.dtype {
-        None => Precision::native(),
-        Some(Dtype::F32) => Precision::F32,
-        Some(Dtype::Bf16) => Precision::Bf16,
+        None => Precision::native().into(),
+        Some(Dtype::F32) => WeightFormat::F32,
+        Some(Dtype::Bf16) => WeightFormat::Bf16,
+        Some(Dtype::Int8) => WeightFormat::Int8,
     };
     on_pool(|| measure_all(&args, dtype))
 }
 
-fn measure_all(args: &Bench, dtype: Precision) -> Outcome {
+fn measure_all(args: &Bench, dtype: WeightFormat) -> Outcome {
     let cases = match args.suite {
         Suite::Kernels => kernels(dtype),
-        Suite::WanBlock => {
-            let given = args.tokens.map(|tokens| vec![tokens as usize]);
-            let tokens = given.unwrap_or_else(|| TOKENS.to_vec());
-            tokens.into_iter().map(|tokens| wan_block(tokens, dtype)).collect()
-        }
+        Suite::WanBlock => tokens(args).into_iter().map(|tokens| wan_block(tokens, dtype)).collect(),
+        Suite::WanStep => tokens(args).into_iter().map(|tokens| wan_step(tokens, dtype)).collect(),
         Suite::VaeDecode => {
             let Size { width, height } = args.size;
             let shape = PixelShape::new(args.frames, height, width);
-            vec![vae_decode(shape, dtype).map_err(Failure::usage)?]
+            vec![vae_decode(shape, precision(dtype)?).map_err(Failure::usage)?]
         }
-        Suite::TrainStep => train_step(dtype),
+        Suite::TrainStep => train_step(precision(dtype)?),
     };
     let chosen = choose(cases, args.filter.as_deref())?;
     if args.list {
@@ -61,6 +62,20 @@ fn measure_all(args: &Bench, dtype: Precision) -> Outcome {
     Ok(())
 }
 
+fn tokens(args: &Bench) -> Vec<usize> {
+    let given = args.tokens.map(|tokens| vec![tokens as usize]);
+    given.unwrap_or_else(|| TOKENS.to_vec())
+}
+
+/// For suites without linear layers in bytes.
+fn precision(dtype: WeightFormat) -> Result<Precision, Failure> {
+    dtype.precision().ok_or_else(|| {
+        Failure::usage(anyhow!(
+            "`--dtype int8` is for linear layers alone\nhint: `kernels`, `wan-block` and `wan-step` have it"
+        ))
+    })
+}
+
 fn choose(cases: Vec<Case>, filter: Option<&str>) -> Result<Vec<Case>, Failure> {
     let Some(filter) = filter else { return Ok(cases) };
     let names: Vec<String> = cases.iter().map(|case| case.name.clone()).collect();
@@ -76,7 +91,7 @@ fn choose(cases: Vec<Case>, filter: Option<&str>) -> Result<Vec<Case>, Failure> 
     Ok(chosen)
 }
 
-fn heading(peaks: &mut Peaks, dtype: Precision) -> String {
+fn heading(peaks: &mut Peaks, dtype: WeightFormat) -> String {
     let isa = Isa::current();
     let peak = peaks.get(isa, dtype) * 1e-9;
     format!(

@@ -1,5 +1,5 @@
-//! AMX bf16: 2 × 2 tiles of sums, two tiles of A, two of B, in one `asm!` block, because nothing promises that tiles
-//! survive between two.
+//! AMX: 2 × 2 tiles of sums, two tiles of A, two of B, in one `asm!` block, because nothing promises that tiles survive
+//! between two. bf16 and int8 differ in the instruction alone.
 
 use std::arch::asm;
 use std::cell::Cell;
@@ -28,17 +28,17 @@ thread_local! {
     static CONFIGURED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// `C[32, 32]`, panels `[depth/32, 32, 32]` and `[depth/2, 32, 2]` of bf16; `depth` is a positive multiple of 32.
+/// Sums of 32 rows and 32 columns over `$chunks` chunks of 64 bytes of depth.
+///
+/// A: 32 rows × 64 bytes a chunk, so rows 16.. begin 1,024 bytes on. B: 16 rows × 128 bytes a chunk, columns 16.. begin 64
+/// bytes on. C: 32 columns of four bytes are two tiles side by side; sums begin with what it held, or zero.
 ///
 /// # Safety
-/// See [`super::micro::Kernel`]; needs AMX-BF16 and the kernel's grant of the tile state (`Isa::Amx` is supported).
-pub(super) unsafe fn kernel_32x32(&Call { depth, a, b, c, ldc, add }: &Call) {
-    // SAFETY: the caller's promise.
-    unsafe { configure() };
-    // A: 32 rows × 64 bytes a chunk, so rows 16.. begin 1,024 bytes on. B: 16 pairs × 128 bytes a chunk, columns 16..
-    // begin 64 bytes on. C: 32 columns of f32 are two tiles side by side; sums begin with what it held, or zero.
-    // SAFETY: the panels hold depth/32 chunks of 2,048 bytes each, `c` 32 rows of 128 bytes, `ldc` values apart.
-    unsafe {
+/// The panels hold so many chunks of 2,048 bytes each, `c` 32 rows of 128 bytes, `ldc` values apart, and the tiles are
+/// configured.
+macro_rules! multiply {
+    ($dot:literal, $call:expr, $chunks:expr) => {{
+        let &Call { a, b, c, ldc, add, .. } = $call;
         asm!(
             "test {add:e}, {add:e}",
             "jz 3f",
@@ -52,12 +52,12 @@ pub(super) unsafe fn kernel_32x32(&Call { depth, a, b, c, ldc, add }: &Call) {
             "2:",
             "tileloadd tmm4, [{a} + {sa}]",
             "tileloadd tmm6, [{b} + {sb}]",
-            "tdpbf16ps tmm0, tmm4, tmm6",
+            concat!($dot, " tmm0, tmm4, tmm6"),
             "tileloadd tmm7, [{b} + {sb} + 64]",
-            "tdpbf16ps tmm1, tmm4, tmm7",
+            concat!($dot, " tmm1, tmm4, tmm7"),
             "tileloadd tmm5, [{a} + {sa} + 1024]",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
+            concat!($dot, " tmm2, tmm5, tmm6"),
+            concat!($dot, " tmm3, tmm5, tmm7"),
             "add {a}, 2048",
             "add {b}, 2048",
             "dec {chunks}",
@@ -74,11 +74,35 @@ pub(super) unsafe fn kernel_32x32(&Call { depth, a, b, c, ldc, add }: &Call) {
             sc = in(reg) ldc * 4,
             sa = in(reg) 64usize,
             sb = in(reg) 128usize,
-            chunks = inout(reg) depth / 32 => _,
+            chunks = inout(reg) $chunks => _,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
         );
+    }};
+}
+
+/// `C[32, 32]`, panels `[depth/32, 32, 32]` and `[depth/2, 32, 2]` of bf16; `depth` is a positive multiple of 32.
+///
+/// # Safety
+/// See [`super::micro::Kernel`]; needs AMX-BF16 and the kernel's grant of the tile state (`Isa::Amx` is supported).
+pub(super) unsafe fn kernel_32x32(call: &Call) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        configure();
+        multiply!("tdpbf16ps", call, call.depth / 32);
+    }
+}
+
+/// `C[32, 32]` of i32, panels `[depth/64, 32, 64]` and `[depth/4, 32, 4]` of i8; `depth` is a positive multiple of 64.
+///
+/// # Safety
+/// See [`super::micro::Kernel`]; needs AMX-INT8 and the kernel's grant of the tile state.
+pub(super) unsafe fn kernel_int8_32x32(call: &Call) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        configure();
+        multiply!("tdpbssd", call, call.depth / 64);
     }
 }
 
@@ -97,39 +121,48 @@ unsafe fn configure() {
 }
 
 /// Multiplies random tiles `4 · rounds` times and nothing else, for [`crate::peak`].
-///
-/// # Panics
-/// If AMX is not there.
-pub(crate) fn spin(rounds: usize) {
-    assert!(crate::Isa::Amx.is_supported() && rounds > 0);
+macro_rules! spin {
+    ($name:ident, $dot:literal) => {
+        /// # Panics
+        /// If AMX is not there.
+        pub(crate) fn $name(rounds: usize) {
+            assert!(crate::Isa::Amx.is_supported() && rounds > 0);
+            let values = random_tile();
+            // SAFETY: AMX was asserted; the tiles are loaded from 16 rows × 64 bytes of `values`.
+            unsafe {
+                configure();
+                asm!(
+                    "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+                    "tileloadd tmm4, [{x} + {s}]",
+                    "tileloadd tmm5, [{x} + {s}]",
+                    "tileloadd tmm6, [{x} + {s}]",
+                    "tileloadd tmm7, [{x} + {s}]",
+                    "2:",
+                    concat!($dot, " tmm0, tmm4, tmm6"),
+                    concat!($dot, " tmm1, tmm4, tmm7"),
+                    concat!($dot, " tmm2, tmm5, tmm6"),
+                    concat!($dot, " tmm3, tmm5, tmm7"),
+                    "dec {rounds}",
+                    "jnz 2b",
+                    x = in(reg) values.as_ptr(),
+                    s = in(reg) 64usize,
+                    rounds = inout(reg) rounds => _,
+                    out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+                    out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+                    options(nostack, readonly),
+                );
+            }
+        }
+    };
+}
+spin!(spin_bf16, "tdpbf16ps");
+spin!(spin_int8, "tdpbssd");
+
+/// Bits of bf16 between ½ and 2 with either sign; as bytes, anything.
+fn random_tile() -> [u16; 512] {
     let mut state = 0x9e37_79b9_u32;
-    // Bits of bf16 between ½ and 2 with either sign.
-    let values: [u16; 512] = std::array::from_fn(|_| {
+    std::array::from_fn(|_| {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         (state >> 16) as u16 & 0x80ff | 0x3f00
-    });
-    // SAFETY: AMX was asserted; the tiles are loaded from 16 rows × 64 bytes of `values`.
-    unsafe {
-        configure();
-        asm!(
-            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
-            "tileloadd tmm4, [{x} + {s}]",
-            "tileloadd tmm5, [{x} + {s}]",
-            "tileloadd tmm6, [{x} + {s}]",
-            "tileloadd tmm7, [{x} + {s}]",
-            "2:",
-            "tdpbf16ps tmm0, tmm4, tmm6",
-            "tdpbf16ps tmm1, tmm4, tmm7",
-            "tdpbf16ps tmm2, tmm5, tmm6",
-            "tdpbf16ps tmm3, tmm5, tmm7",
-            "dec {rounds}",
-            "jnz 2b",
-            x = in(reg) values.as_ptr(),
-            s = in(reg) 64usize,
-            rounds = inout(reg) rounds => _,
-            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
-            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
-            options(nostack, readonly),
-        );
-    }
+    })
 }

@@ -5,9 +5,11 @@
 //! bit for 1 and for 64 threads.
 
 mod epilogue;
+mod int8;
 mod micro;
 mod operand;
 mod scalar;
+mod weights;
 
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod amx;
@@ -24,14 +26,16 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 pub use epilogue::{Bias, BiasActivate, BiasGate, BiasResidual, Epilogue, Plain};
+pub use int8::{PackedInt8, gemm_int8_new, gemm_int8_serial};
 pub(crate) use operand::interleave;
 pub use operand::{DepthMajor, LaneMajor, Operand};
+pub use weights::{WeightFormat, Weights};
 
 use crate::isa::Precision;
 use crate::threads::{Fresh, SharedMut};
 use micro::Micro;
 
-/// Depth of one block: a B panel of `KC × nr` f32 stays in the first-level cache.
+/// Depth of one block for the smallest kernels; see [`Micro::depth_block`].
 const KC: usize = 256;
 /// Rows of one A block: `MC × KC` f32 is 96 KiB, a part of the second-level cache.
 const MC: usize = 96;
@@ -145,14 +149,17 @@ pub struct Packed {
     n: usize,
     k: usize,
     micro: &'static Micro,
-    /// Blocks of [`KC`] depths, in each all panels of `nr` columns.
+    /// Blocks of depths, in each all panels of `nr` columns.
     panels: Vec<f32>,
 }
 
 impl Packed {
     /// Packs `b`, which has `n` columns as lanes and depth `k`, for the current instruction set.
     pub fn new(b: &impl Operand, n: usize, k: usize, precision: Precision) -> Self {
-        let micro = Micro::select(precision);
+        Self::with(Micro::select(precision), b, n, k)
+    }
+
+    fn with(micro: &'static Micro, b: &impl Operand, n: usize, k: usize) -> Self {
         let mut panels = vec![0.0; right_len(micro, n, k)];
         pack_right(&mut panels, b, n, k, micro, rayon::current_num_threads());
         Self { n, k, micro, panels }
@@ -310,10 +317,10 @@ fn each_panel(out: &mut [f32], panel: usize, threads: usize, pack: impl Fn(usize
     }
 }
 
-/// Blocks of [`KC`] depths.
-fn depth_blocks(depths: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let end = depths.end;
-    depths.step_by(KC).map(move |k0| k0..end.min(k0 + KC))
+/// Blocks of as many depths as a kernel takes at once.
+fn depth_blocks(depths: Range<usize>, micro: &Micro) -> impl Iterator<Item = Range<usize>> + use<> {
+    let (end, block) = (depths.end, micro.depth_block());
+    depths.step_by(block).map(move |k0| k0..end.min(k0 + block))
 }
 
 /// Panels of `mr` of these rows, one after another, each over all of these depths, block by block.
@@ -330,7 +337,7 @@ fn pack_left(
     each_panel(out, panel, threads, |p, out| {
         let lane = rows.start + p * micro.mr;
         let mut rest = out;
-        for block in depth_blocks(depths.clone()) {
+        for block in depth_blocks(depths.clone(), micro) {
             let panel;
             (panel, rest) = rest.split_at_mut(micro.a_panel_len(block.len()));
             micro.pack_a(a, lane, micro.mr.min(rows.end - lane), block.start, block.len(), panel);
@@ -346,7 +353,7 @@ fn right_len(micro: &Micro, lanes: usize, depth: usize) -> usize {
 /// Blocks of depths, in each all panels of `nr` columns.
 fn pack_right(out: &mut [f32], b: &impl Operand, lanes: usize, depth: usize, micro: &Micro, threads: usize) {
     let mut rest = out;
-    for depths in depth_blocks(0..depth) {
+    for depths in depth_blocks(0..depth, micro) {
         let block;
         (block, rest) = rest.split_at_mut(right_len(micro, lanes, depths.len()));
         pack_columns(block, b, 0..lanes, depths, micro, threads);
@@ -394,7 +401,7 @@ fn columns<A: Operand, B: Operand, E: Epilogue>(
     for n0 in (0..n).step_by(width) {
         let nc = width.min(n - n0);
         let panels = nc.div_ceil(micro.nr);
-        for depths in depth_blocks(0..k) {
+        for depths in depth_blocks(0..k, micro) {
             let k0 = depths.start;
             let len = right_len(micro, nc, depths.len());
             let packed_b: &[f32] = match b.source {
@@ -544,7 +551,7 @@ impl Tiles {
         let micro = self.0;
         let walk = Walk { k, c: SharedMut::new(c), ldc: n, into, epilogue: &Plain, micro };
         let panels = n.div_ceil(micro.nr);
-        for depths in depth_blocks(0..k) {
+        for depths in depth_blocks(0..k, micro) {
             let right = &right[right_len(micro, n, depths.start)..];
             let left = &left[micro.a_panel_len(depths.start)..];
             let step = Step { rows: 0..m, columns: 0..n, depths, panels: 0..panels };

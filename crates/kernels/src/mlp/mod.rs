@@ -7,8 +7,7 @@ use std::cell::RefCell;
 
 use rayon::prelude::*;
 
-use crate::gemm::{BiasActivate, BiasGate, DepthMajor, Into, LaneMajor, Packed, gemm_packed_serial};
-use crate::isa::Precision;
+use crate::gemm::{BiasActivate, BiasGate, LaneMajor, WeightFormat, Weights};
 use crate::pointwise::{Activation, rows_per_group};
 use crate::threads::Fresh;
 
@@ -35,9 +34,9 @@ pub struct MlpWeights<'a> {
 
 /// Packed weights of one feed-forward branch.
 pub struct Mlp {
-    up: Packed,
+    up: Weights,
     up_bias: Vec<f32>,
-    down: Packed,
+    down: Weights,
     down_bias: Vec<f32>,
     activation: Activation,
 }
@@ -53,15 +52,14 @@ impl Mlp {
     ///
     /// # Panics
     /// If the weights' lengths do not fit together.
-    pub fn new(weights: MlpWeights, activation: Activation, precision: Precision) -> Self {
+    pub fn new(weights: MlpWeights, activation: Activation, format: WeightFormat) -> Self {
         let (width, hidden) = (weights.down_bias.len(), weights.up_bias.len());
         assert_eq!(weights.up.len(), width * hidden, "up is not [{width}, {hidden}]");
         assert_eq!(weights.down.len(), width * hidden, "down is not [{hidden}, {width}]");
-        let pack = |data, k, n| Packed::new(&DepthMajor { data, stride: n }, n, k, precision);
         Self {
-            up: pack(weights.up, width, hidden),
+            up: Weights::new(weights.up, hidden, width, format),
             up_bias: weights.up_bias.to_vec(),
-            down: pack(weights.down, hidden, width),
+            down: Weights::new(weights.down, width, hidden, format),
             down_bias: weights.down_bias.to_vec(),
             activation,
         }
@@ -88,7 +86,7 @@ impl Mlp {
             inner.resize(count * hidden, 0.0);
             let input = LaneMajor { data: &x[from * width..], stride: width };
             let activate = BiasActivate { bias: &self.up_bias, activation: self.activation };
-            gemm_packed_serial(count, &input, &self.up, &mut inner, hidden, Into::Overwrite, &activate);
+            self.up.product_serial(count, input, &mut inner, &activate);
             // SAFETY: each task writes its own rows.
             let out = unsafe { fresh.slice(from * width, count * width) };
             let input = LaneMajor { data: &inner, stride: hidden };
@@ -96,7 +94,7 @@ impl Mlp {
             let gated = |row: usize, column: usize, segment: &mut [f32]| {
                 crate::gemm::Epilogue::finish(&all, from + row, column, segment);
             };
-            gemm_packed_serial(count, &input, &self.down, out, width, Into::Overwrite, &gated);
+            self.down.product_serial(count, input, out, &gated);
             INNER.set(inner);
         });
         // SAFETY: tasks cover every row.
@@ -107,7 +105,7 @@ impl Mlp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gemm::{Bias, gemm};
+    use crate::gemm::{Bias, Weights};
     use crate::pointwise::{activate, gated_residual};
     use crate::testing::{Lcg, force_each_isa};
 
@@ -121,26 +119,23 @@ mod tests {
         let (down, down_bias) = (random.normal(hidden * width), random.normal(width));
         let weights = MlpWeights { up: &up, up_bias: &up_bias, down: &down, down_bias: &down_bias };
         force_each_isa(|isa| {
-            for precision in [Precision::F32, Precision::Bf16] {
+            for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
                 let linear = |x: &[f32], w: &[f32], b: &[f32], k: usize, n: usize| {
-                    let mut out = vec![0.0; rows * n];
-                    let (x, w) = (LaneMajor { data: x, stride: k }, DepthMajor { data: w, stride: n });
-                    gemm([rows, n, k], &x, &w, &mut out, n, Into::Overwrite, &Bias(b), precision);
-                    out
+                    Weights::new(w, n, k, format).product(rows, LaneMajor { data: x, stride: k }, &Bias(b))
                 };
                 let inner = activate(&linear(&x, &up, &up_bias, width, hidden), Activation::GeluTanh);
                 let y = linear(&inner, &down, &down_bias, hidden, width);
                 let expected = gated_residual(&residual, &y, &gate, width);
-                let mlp = Mlp::new(weights, Activation::GeluTanh, precision);
+                let mlp = Mlp::new(weights, Activation::GeluTanh, format);
                 let with = |threads| {
                     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
                     pool.install(|| mlp.forward(&x, &residual, &gate))
                 };
                 let found = with(1);
-                assert!(found == with(2) && found == with(7), "{isa} {precision:?}: threads matter");
+                assert!(found == with(2) && found == with(7), "{isa} {format:?}: threads matter");
                 for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
                     // Sums in the same order: only fused multiply-adds of the epilogue may differ.
-                    assert!((f - e).abs() <= 1e-4 * (1.0 + e.abs()), "{isa} {precision:?}[{i}]: {f} ≠ {e}");
+                    assert!((f - e).abs() <= 1e-4 * (1.0 + e.abs()), "{isa} {format:?}[{i}]: {f} ≠ {e}");
                 }
             }
         });

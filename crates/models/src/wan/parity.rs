@@ -2,12 +2,13 @@
 //! weights in the original checkpoints' layout. `golden/export.py` writes the files.
 
 use burn::tensor::{Device, Tensor};
+use vidit_ops::WeightFormat;
 use vidit_testkit::first_divergence;
 use vidit_weights::{Entry, TensorStore, WeightsError};
 
 use super::config::{TransformerConfig, VaeConfig};
 use super::load;
-use super::transformer::{Block, PackedBlock, Transformer, rope_table};
+use super::transformer::{Block, PackedBlock, TokenBlock, Transformer, rope_table};
 use super::vae::{StreamMemory, VaeDecoder, VaeEncoder};
 use crate::golden::{Golden, exact, named};
 use crate::nn::Init;
@@ -39,7 +40,11 @@ fn decoder(golden: &Golden) -> VaeDecoder {
 }
 
 /// All activations of one case of timesteps.
-fn predict(golden: &Golden, transformer: &Transformer, case: &str) -> Vec<(String, Vec<f32>)> {
+fn predict(
+    golden: &Golden,
+    transformer: &Transformer<impl TokenBlock>,
+    case: &str,
+) -> Vec<(String, Vec<f32>)> {
     let device = exact(Device::flex());
     let mut found = Vec::new();
     let velocity = transformer.predict_traced(
@@ -227,8 +232,23 @@ fn a_packed_block_is_the_block() {
     let (e0, context) = (normal(2, [2, 2, 6, 48]), normal(3, [1, 2, 5, 48]).reshape([2, 5, 48]));
     let rope = rope_table([2, 2, 3], 24, &device);
     let plain = block.forward(x.clone(), e0.clone(), context.clone(), rope.clone());
-    let packed = PackedBlock::new(&block).forward(x, e0, context, rope);
+    let pack = |format| PackedBlock::new(&block, format);
+    let packed = pack(WeightFormat::F32).forward(x.clone(), e0.clone(), context.clone(), rope.clone());
     let difference = (plain.clone() - packed).abs().max().into_scalar::<f32>();
     // The same products in the same order: only fused multiply-adds of the epilogues may differ.
-    assert!(difference < 1e-5 * plain.abs().max().into_scalar::<f32>(), "{difference}");
+    assert!(difference < 1e-5 * plain.clone().abs().max().into_scalar::<f32>(), "{difference}");
+    let bytes = pack(WeightFormat::Int8).forward(x.clone(), e0, context, rope);
+    let size = |t: Tensor<3>| t.square().mean().sqrt().into_scalar::<f32>();
+    // Bytes change what the block adds to its input by a few percent, and do change it.
+    let relative = size(plain.clone() - bytes) / size(plain - x);
+    assert!(relative > 1e-4 && relative < 0.05, "{relative}");
+}
+
+#[test]
+fn a_packed_transformer_is_the_transformer() {
+    let golden = transformer_golden();
+    let transformer = transformer(&golden, golden.weights(&[""])).unwrap().pack(WeightFormat::F32);
+    for case in ["uniform", "per_frame"] {
+        golden.compare(&predict(&golden, &transformer, case), TRANSFORMER_TOLERANCE).unwrap();
+    }
 }

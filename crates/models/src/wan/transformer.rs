@@ -5,7 +5,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
-use vidit_ops::{Activation, After, ConvGeometry, PackedLinear, PackedMlp, Tail};
+use vidit_ops::{Activation, After, ConvGeometry, PackedLinear, PackedMlp, Tail, WeightFormat};
 
 use super::config::{PATCH, TransformerConfig};
 use crate::nn::{Init, Layer, Linear, NORM_EPSILON, RmsNorm};
@@ -65,16 +65,16 @@ struct Head {
     head: Linear,
 }
 
-/// Noised latents, timesteps and text → velocity.
+/// Noised latents, timesteps and text → velocity. `B` is the kind of its blocks: [`Block`], or [`PackedBlock`].
 #[derive(Module, Debug)]
-pub struct Transformer {
+pub struct Transformer<B = Block> {
     patch_embedding: PatchEmbedding,
     text_embedding_0: Linear,
     text_embedding_2: Linear,
     time_embedding_0: Linear,
     time_embedding_2: Linear,
     time_projection_1: Linear,
-    blocks: Vec<Block>,
+    blocks: Vec<B>,
     head: Head,
     #[module(skip)]
     config: TransformerConfig,
@@ -107,12 +107,12 @@ impl Attention<Linear> {
         Self { q, k, v, o, norm_q: RmsNorm::new(init, d), norm_k: RmsNorm::new(init, d) }
     }
 
-    fn pack(&self) -> Attention<PackedLinear> {
+    fn pack(&self, format: WeightFormat) -> Attention<PackedLinear> {
         Attention {
-            q: self.q.pack(),
-            k: self.k.pack(),
-            v: self.v.pack(),
-            o: self.o.pack(),
+            q: self.q.pack(format),
+            k: self.k.pack(format),
+            v: self.v.pack(format),
+            o: self.o.pack(format),
             norm_q: self.norm_q.clone(),
             norm_k: self.norm_k.clone(),
         }
@@ -143,6 +143,15 @@ impl AffineNorm {
     }
 }
 
+/// What a transformer asks of its blocks.
+pub trait TokenBlock {
+    /// # Shapes
+    /// `x [B, L, D]` → the same. `e0 [B, G, 6, D]` is the projected time, each of the `G` for `L/G` consecutive tokens
+    /// (1: a timestep a sample; F: one a latent frame), `context [B, S, D]` the embedded text, `rope [L, Dh]` a
+    /// [`rope_table`].
+    fn forward(&self, x: Tensor<3>, e0: Tensor<4>, context: Tensor<3>, rope: Tensor<2>) -> Tensor<3>;
+}
+
 impl Block {
     /// Random weights of one block of `config`.
     pub fn new(config: &TransformerConfig, init: &mut Init) -> Self {
@@ -157,12 +166,10 @@ impl Block {
             heads: config.heads,
         }
     }
+}
 
-    /// # Shapes
-    /// `x [B, L, D]` → the same. `e0 [B, G, 6, D]` is the projected time, each of the `G` for `L/G` consecutive tokens
-    /// (1: a timestep a sample; F: one a latent frame), `context [B, S, D]` the embedded text, `rope [L, Dh]` a
-    /// [`rope_table`].
-    pub fn forward(&self, x: Tensor<3>, e0: Tensor<4>, context: Tensor<3>, rope: Tensor<2>) -> Tensor<3> {
+impl TokenBlock for Block {
+    fn forward(&self, x: Tensor<3>, e0: Tensor<4>, context: Tensor<3>, rope: Tensor<2>) -> Tensor<3> {
         let parts = Parts {
             modulation: self.modulation.val(),
             self_attn: &self.self_attn,
@@ -187,7 +194,7 @@ struct Parts<'a, L> {
 }
 
 impl<L: Layer> Parts<'_, L> {
-    /// [`Block::forward`]; `feed_forward(h, residual, gate)` ends it.
+    /// [`TokenBlock::forward`]; `feed_forward(h, residual, gate)` ends it.
     fn forward(
         self,
         x: Tensor<3>,
@@ -214,6 +221,7 @@ impl<L: Layer> Parts<'_, L> {
 
 /// A [`Block`] whose weights are packed once, for inference on the CPU: the same function, with biases, gates, residuals and
 /// the feed-forward's activation inside the products. Has no gradient.
+#[derive(Debug)]
 pub struct PackedBlock {
     modulation: Tensor<3>,
     self_attn: Attention<PackedLinear>,
@@ -224,21 +232,26 @@ pub struct PackedBlock {
 }
 
 impl PackedBlock {
-    /// Packs a block for the present precision and instruction set.
-    pub fn new(block: &Block) -> Self {
+    /// Packs a block for the present instruction set.
+    pub fn new(block: &Block, format: WeightFormat) -> Self {
         let (up, down) = (&block.ffn_0, &block.ffn_2);
         Self {
             modulation: block.modulation.val(),
-            self_attn: block.self_attn.pack(),
+            self_attn: block.self_attn.pack(format),
             norm3: block.norm3.clone(),
-            cross_attn: block.cross_attn.pack(),
-            ffn: PackedMlp::new((&up.weight.val(), &up.bias.val()), (&down.weight.val(), &down.bias.val())),
+            cross_attn: block.cross_attn.pack(format),
+            ffn: PackedMlp::new(
+                (&up.weight.val(), &up.bias.val()),
+                (&down.weight.val(), &down.bias.val()),
+                format,
+            ),
             heads: block.heads,
         }
     }
+}
 
-    /// As [`Block::forward`].
-    pub fn forward(&self, x: Tensor<3>, e0: Tensor<4>, context: Tensor<3>, rope: Tensor<2>) -> Tensor<3> {
+impl TokenBlock for PackedBlock {
+    fn forward(&self, x: Tensor<3>, e0: Tensor<4>, context: Tensor<3>, rope: Tensor<2>) -> Tensor<3> {
         let parts = Parts {
             modulation: self.modulation.clone(),
             self_attn: &self.self_attn,
@@ -286,6 +299,23 @@ impl Transformer {
         }
     }
 
+    /// The same network for inference: each block is packed, and its plain weights go.
+    pub fn pack(self, format: WeightFormat) -> Transformer<PackedBlock> {
+        Transformer {
+            patch_embedding: self.patch_embedding,
+            text_embedding_0: self.text_embedding_0,
+            text_embedding_2: self.text_embedding_2,
+            time_embedding_0: self.time_embedding_0,
+            time_embedding_2: self.time_embedding_2,
+            time_projection_1: self.time_projection_1,
+            blocks: self.blocks.into_iter().map(|block| PackedBlock::new(&block, format)).collect(),
+            head: self.head,
+            config: self.config,
+        }
+    }
+}
+
+impl<B: TokenBlock> Transformer<B> {
     /// Velocity `ε − x0` at noised latents.
     ///
     /// # Shapes
