@@ -153,8 +153,27 @@ impl TensorStore {
             )
         });
         let metadata: HashMap<String, String> = self.metadata.clone().into_iter().collect();
-        serialize(views, Some(metadata)).expect("keys are unique and views are valid")
+        sorted_header(serialize(views, Some(metadata)).expect("keys are unique and views are valid"))
     }
+}
+
+/// The same file with the keys of its header in order: the library writes metadata in the order of a hash map, which is
+/// another one each time, and the same tensors shall be the same bytes.
+fn sorted_header(mut bytes: Vec<u8>) -> Vec<u8> {
+    const METADATA: &str = "__metadata__";
+    let (length, rest) = bytes.split_first_chunk_mut::<8>().expect("a file begins with a length");
+    let header = &mut rest[..u64::from_le_bytes(*length) as usize];
+    let mut entries: BTreeMap<String, serde_json::Value> =
+        serde_json::from_slice(header).expect("the library writes JSON");
+    if let Some(serde_json::Value::Object(metadata)) = entries.remove(METADATA) {
+        let metadata: BTreeMap<String, serde_json::Value> = metadata.into_iter().collect();
+        entries.insert(METADATA.to_owned(), serde_json::Value::Object(metadata.into_iter().collect()));
+    }
+    let text = serde_json::to_string(&entries).expect("it came from JSON");
+    assert!(text.len() <= header.len(), "the same entries take the same room");
+    header.fill(b' ');
+    header[..text.len()].copy_from_slice(text.as_bytes());
+    bytes
 }
 
 /// Writes bytes beside `path`, syncs them, and renames: a reader sees the old file or the new one, never a part.
@@ -201,6 +220,19 @@ mod tests {
             assert_eq!(TensorStore::from_bytes("test", &bytes).unwrap(), sample());
         }
         assert_eq!(sample().under("a.").tensors.len(), 1);
+    }
+
+    #[test]
+    fn the_same_store_is_the_same_bytes() {
+        let mut store = sample();
+        for key in ["prompt", "seed", "steps", "guidance", "shift", "sampler", "model"] {
+            store.metadata.insert(key.into(), format!("\"{key}\" é"));
+        }
+        let bytes = store.to_bytes(|_| StoredType::F32);
+        for _ in 0..8 {
+            assert!(store.to_bytes(|_| StoredType::F32) == bytes);
+        }
+        assert_eq!(TensorStore::from_bytes("test", &bytes).unwrap(), store);
     }
 
     #[test]
