@@ -227,6 +227,10 @@ impl Micro {
         side: Side,
     ) {
         match self.format {
+            Format::Bf16 | Format::Int8 { .. } if side == Side::A && operand.lane(lane0).is_some() => {
+                self.copy_lanes(operand, lane0, lanes, k0, kc, out);
+            }
+            Format::Int8 { .. } if side == Side::A => unreachable!("bytes are made of rows alone"),
             Format::F32 => operand.pack(lane0, lanes, width, k0, kc, out),
             Format::F32Rounded => {
                 operand.pack(lane0, lanes, width, k0, kc, out);
@@ -262,7 +266,7 @@ impl Micro {
                     }
                 }
             }
-            Format::Int8 { offset } => {
+            Format::Int8 { .. } => {
                 let mut square = [0.0f32; 32 * INT8_DEPTH];
                 let block = width * INT8_DEPTH;
                 for (chunk, out) in out.chunks_exact_mut(block / 4).enumerate() {
@@ -271,10 +275,40 @@ impl Micro {
                     let square = &mut square[..block];
                     operand.pack(lane0, lanes, width, k0 + done, depth, square);
                     square[depth * width..].fill(0.0);
-                    match side {
-                        Side::A => rows_of_64(square, width, offset, out),
-                        Side::B => fours(square, width, out),
-                    }
+                    fours(square, width, out);
+                }
+            }
+        }
+    }
+
+    /// [`Self::pack_a`] for lanes whose depths lie one after another, as these formats keep them.
+    fn copy_lanes(
+        &self,
+        operand: &impl Operand,
+        lane0: usize,
+        lanes: usize,
+        k0: usize,
+        kc: usize,
+        out: &mut [f32],
+    ) {
+        let depth = match self.format {
+            Format::Int8 { .. } => INT8_DEPTH,
+            _ => BF16_DEPTH,
+        };
+        // A chunk of every lane is 16 words.
+        for l in 0..self.mr {
+            let lane = if l < lanes { operand.lane(lane0 + l) } else { None };
+            for (chunk, out) in out.chunks_exact_mut(self.mr * 16).enumerate() {
+                let out = &mut out[l * 16..][..16];
+                let Some((values, factor)) = lane else {
+                    out.fill(0.0);
+                    continue;
+                };
+                let done = chunk * depth;
+                let values = &values[k0 + done..k0 + (done + depth).min(kc)];
+                match self.format {
+                    Format::Int8 { offset } => row_of_bytes(values, factor, offset, out),
+                    _ => row_of_bf16(values, factor, out),
                 }
             }
         }
@@ -355,17 +389,27 @@ fn byte(x: f32) -> u32 {
 pub(super) const NEAREST: f32 = 12_582_912.0;
 
 crate::isa::multiversion! {
-    /// `square [64, width]` of whole numbers within ±127, rounded, → `[width, 64]` bytes with an offset, four to a word.
-    fn rows_of_64(square: &[f32], width: usize, offset: u8, out: &mut [f32]) {
-        let flip = u32::from_ne_bytes([offset; 4]); // +128 on a byte is its highest bit flipped
-        for (four, rows) in square.chunks_exact(4 * width).enumerate() {
-            for lane in 0..width {
-                let word = byte(rows[lane])
-                    | byte(rows[width + lane]) << 8
-                    | byte(rows[2 * width + lane]) << 16
-                    | byte(rows[3 * width + lane]) << 24;
-                out[lane * INT8_DEPTH / 4 + four] = f32::from_bits(word ^ flip);
-            }
+    /// Up to 64 values, each times `factor` a number within ±127, rounded, → 64 bytes with an offset, four to a word.
+    fn row_of_bytes(values: &[f32], factor: f32, offset: u8, out: &mut [f32]) {
+        let mut bytes = [offset; INT8_DEPTH];
+        for (byte, value) in bytes.iter_mut().zip(values) {
+            *byte = (value * factor + NEAREST).to_bits() as u8 ^ offset;
+        }
+        for (out, four) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+            *out = f32::from_bits(u32::from_le_bytes(*four));
+        }
+    }
+}
+
+crate::isa::multiversion! {
+    /// Up to 32 values, each times `factor`, → 32 bf16, two to a word.
+    fn row_of_bf16(values: &[f32], factor: f32, out: &mut [f32]) {
+        let mut halves = [0u16; BF16_DEPTH];
+        for (half, value) in halves.iter_mut().zip(values) {
+            *half = bf16_bits(value * factor) as u16;
+        }
+        for (out, [low, high]) in out.iter_mut().zip(halves.as_chunks::<2>().0) {
+            *out = f32::from_bits(*low as u32 | (*high as u32) << 16);
         }
     }
 }

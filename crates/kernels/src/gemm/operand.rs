@@ -5,6 +5,12 @@ pub trait Operand: Sync {
     /// Writes `out[d · width + l] = self[lane0 + l, depth0 + d]` for `l < lanes`, `d < depth`, and 0 for lanes from
     /// `lanes` to `width`.
     fn pack(&self, lane0: usize, lanes: usize, width: usize, depth0: usize, depth: usize, out: &mut [f32]);
+
+    /// A lane's values from depth 0 on and what they are multiplied by, where they lie one after another: formats that keep
+    /// a lane's depths together then copy them as they are.
+    fn lane(&self, _lane: usize) -> Option<(&[f32], f32)> {
+        None
+    }
 }
 
 /// Each lane's depth is contiguous: `A` stored `[M, K]`, or `B` stored transposed, `[N, K]`.
@@ -29,6 +35,10 @@ impl Operand for LaneMajor<'_> {
             }
             interleave(&rows[..count], group, width, out);
         }
+    }
+
+    fn lane(&self, lane: usize) -> Option<(&[f32], f32)> {
+        Some((&self.data[lane * self.stride..], 1.0))
     }
 }
 

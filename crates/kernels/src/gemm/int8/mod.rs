@@ -132,6 +132,10 @@ impl<O: Operand> Operand for Scaled<'_, O> {
         self.inner.pack(lane0, lanes, width, depth0, depth, out);
         scale_lanes(&mut out[..depth * width], width, &self.factors[lane0..lane0 + lanes]);
     }
+
+    fn lane(&self, lane: usize) -> Option<(&[f32], f32)> {
+        self.inner.lane(lane).map(|(values, factor)| (values, factor * self.factors[lane]))
+    }
 }
 
 crate::isa::multiversion! {
