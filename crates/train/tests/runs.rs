@@ -119,6 +119,31 @@ fn clips_whose_first_frame_is_given_are_told_apart() {
 }
 
 #[test]
+fn a_whole_model_is_trained_on_with_its_own_vocabulary() {
+    let folder = Folder::new("continued");
+    let path = &folder.0;
+    train(&vae_config(path, "vae", 2, 6), false, |_| {}).unwrap();
+    train(&denoiser_config(path, "denoiser", 4), false, |_| {}).unwrap();
+    let model = TensorStore::read(&path.join("denoiser/model.safetensors")).unwrap();
+    let from = format!("{}/denoiser/model.safetensors", path.display());
+    let config = std::fs::read_to_string(denoiser_config(path, "continued", 1)).unwrap();
+    let vae = format!("{}/vae/weights.safetensors\"", path.display());
+    let config = config
+        .replace(&vae, &format!("{from}\"\ninit_from = \"{from}\""))
+        .replace("word_count_min = 3", "word_count_min = 1000") // would learn hardly a word
+        .replace("learning_rate = 2e-3", "learning_rate = 1e-9");
+    train(&write(path, "continued.toml", &config), false, |_| {}).unwrap();
+    let found = TensorStore::read(&path.join("continued/model.safetensors")).unwrap();
+    assert_eq!(found.metadata["vocabulary"], model.metadata["vocabulary"]);
+    assert_eq!(found.tensors.len(), model.tensors.len());
+    for (key, entry) in &model.tensors {
+        for (new, old) in found.tensors[key].values.iter().zip(&entry.values) {
+            assert!((new - old).abs() <= 1e-3 * (1.0 + old.abs()), "{key}: {new} after {old}");
+        }
+    }
+}
+
+#[test]
 fn the_denoiser_overfits_a_handful_of_clips() {
     let folder = Folder::new("overfit");
     train(&vae_config(&folder.0, "vae", 12, 6), false, |_| {}).unwrap();
