@@ -75,13 +75,12 @@ def main():
             contestants = peers.of(name, peer_dtype)
             if not contestants:
                 continue
-            own, theirs, line = [], {peer: [] for peer, _ in contestants}, {}
+            own, theirs = [], {peer: [] for peer, _ in contestants}
             for _ in range(args.rounds):
-                line = ours(args, suite, "--filter", name)[name]
-                own.append(line["seconds"])
+                own.append(ours(args, suite, "--filter", name)[name])
                 for peer, work in contestants:
                     theirs[peer].append(peers.median_of(work, args.runs))
-            line["seconds"] = statistics.median(own)
+            line = sorted(own, key=lambda line: line["seconds"])[len(own) // 2]
             for peer, seconds in theirs.items():
                 seconds = statistics.median(seconds)
                 ratio = seconds / line["seconds"]
