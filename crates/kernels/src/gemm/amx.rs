@@ -120,9 +120,10 @@ unsafe fn configure() {
     }
 }
 
-/// Multiplies random tiles `4 · rounds` times and nothing else, for [`crate::peak`].
 macro_rules! spin {
     ($name:ident, $dot:literal) => {
+        /// Multiplies random tiles `4 · rounds` times and nothing else, for [`crate::peak`].
+        ///
         /// # Panics
         /// If AMX is not there.
         pub(crate) fn $name(rounds: usize) {

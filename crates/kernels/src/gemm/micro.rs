@@ -18,6 +18,8 @@ const TILE_MAX: usize = 32 * 32;
 pub(super) const BF16_DEPTH: usize = 32;
 /// Depth that one int8 panel row holds.
 const INT8_DEPTH: usize = 64;
+/// f32 values of storage that such a row of 64 bytes takes.
+const CHUNK_WORDS: usize = 16;
 
 /// Room for one `[mr, nr]` block of sums, where `C` has less.
 #[repr(align(64))]
@@ -172,22 +174,31 @@ impl Micro {
         }
     }
 
+    /// Depth of a lane that its panel keeps together, and is padded to.
+    fn chunk_depth(&self) -> usize {
+        match self.format {
+            Format::F32 | Format::F32Rounded | Format::Widened => 1,
+            Format::Bf16 => BF16_DEPTH,
+            Format::Int8 { .. } => INT8_DEPTH,
+        }
+    }
+
+    /// f32 values of storage that a panel of so many lanes takes, unless it is widened.
+    fn panel_len(&self, lanes: usize, depth: usize) -> usize {
+        let words = if self.chunk_depth() == 1 { 1 } else { CHUNK_WORDS };
+        lanes * depth.div_ceil(self.chunk_depth()) * words
+    }
+
     /// f32 values of storage that a panel of A of this depth takes.
     pub fn a_panel_len(&self, depth: usize) -> usize {
-        match self.format {
-            Format::F32 | Format::F32Rounded | Format::Widened => self.mr * depth,
-            Format::Bf16 => self.mr * depth.next_multiple_of(BF16_DEPTH) / 2,
-            Format::Int8 { .. } => self.mr * depth.next_multiple_of(INT8_DEPTH) / 4,
-        }
+        self.panel_len(self.mr, depth)
     }
 
     /// f32 values of storage that a panel of B of this depth takes.
     pub fn b_panel_len(&self, depth: usize) -> usize {
         match self.format {
-            Format::F32 | Format::F32Rounded => self.nr * depth,
             Format::Widened => self.nr / 2 * depth,
-            Format::Bf16 => self.nr * depth.next_multiple_of(BF16_DEPTH) / 2,
-            Format::Int8 { .. } => self.nr * depth.next_multiple_of(INT8_DEPTH) / 4,
+            _ => self.panel_len(self.nr, depth),
         }
     }
 
@@ -250,32 +261,21 @@ impl Micro {
                     halves(square, width, out);
                 }
             }
-            Format::Bf16 => {
-                // 32 depths at a time through a small f32 square.
-                let mut square = [0.0f32; 32 * BF16_DEPTH];
-                let block = width * BF16_DEPTH;
-                for (chunk, out) in out.chunks_exact_mut(block / 2).enumerate() {
-                    let done = chunk * BF16_DEPTH;
-                    let depth = BF16_DEPTH.min(kc - done);
-                    let square = &mut square[..block];
-                    operand.pack(lane0, lanes, width, k0 + done, depth, square);
-                    square[depth * width..].fill(0.0);
-                    match side {
-                        Side::A => rows_of_32(square, width, out),
-                        Side::B => pairs(square, width, out),
-                    }
-                }
-            }
-            Format::Int8 { .. } => {
+            Format::Bf16 | Format::Int8 { .. } => {
+                // A chunk at a time through a small f32 square.
+                let chunk_depth = self.chunk_depth();
                 let mut square = [0.0f32; 32 * INT8_DEPTH];
-                let block = width * INT8_DEPTH;
-                for (chunk, out) in out.chunks_exact_mut(block / 4).enumerate() {
-                    let done = chunk * INT8_DEPTH;
-                    let depth = INT8_DEPTH.min(kc - done);
-                    let square = &mut square[..block];
+                let square = &mut square[..width * chunk_depth];
+                for (chunk, out) in out.chunks_exact_mut(width * CHUNK_WORDS).enumerate() {
+                    let done = chunk * chunk_depth;
+                    let depth = chunk_depth.min(kc - done);
                     operand.pack(lane0, lanes, width, k0 + done, depth, square);
                     square[depth * width..].fill(0.0);
-                    fours(square, width, out);
+                    match (self.format, side) {
+                        (Format::Int8 { .. }, _) => fours(square, width, out),
+                        (_, Side::A) => rows_of_32(square, width, out),
+                        (_, Side::B) => pairs(square, width, out),
+                    }
                 }
             }
         }
@@ -291,15 +291,11 @@ impl Micro {
         kc: usize,
         out: &mut [f32],
     ) {
-        let depth = match self.format {
-            Format::Int8 { .. } => INT8_DEPTH,
-            _ => BF16_DEPTH,
-        };
-        // A chunk of every lane is 16 words.
+        let depth = self.chunk_depth();
         for l in 0..self.mr {
             let lane = if l < lanes { operand.lane(lane0 + l) } else { None };
-            for (chunk, out) in out.chunks_exact_mut(self.mr * 16).enumerate() {
-                let out = &mut out[l * 16..][..16];
+            for (chunk, out) in out.chunks_exact_mut(self.mr * CHUNK_WORDS).enumerate() {
+                let out = &mut out[l * CHUNK_WORDS..][..CHUNK_WORDS];
                 let Some((values, factor)) = lane else {
                     out.fill(0.0);
                     continue;
@@ -320,11 +316,7 @@ impl Micro {
     /// `c` holds `mr` rows of `nr` values that nobody else uses meanwhile.
     #[inline]
     pub unsafe fn multiply(&self, depth: usize, a: &[f32], b: &[f32], c: *mut f32, ldc: usize, add: bool) {
-        let depth = match self.format {
-            Format::F32 | Format::F32Rounded | Format::Widened => depth,
-            Format::Bf16 => depth.next_multiple_of(BF16_DEPTH),
-            Format::Int8 { .. } => depth.next_multiple_of(INT8_DEPTH),
-        };
+        let depth = depth.next_multiple_of(self.chunk_depth());
         assert!(a.len() >= self.a_panel_len(depth) && b.len() >= self.b_panel_len(depth));
         // SAFETY: the panels were packed by `pack` in this kernel's format, `select` checked the instruction set, and the
         // caller vouches for `c`.
