@@ -45,12 +45,13 @@ pub(super) unsafe fn kernel_widen_12x32(call: &Call) {
 #[target_feature(enable = "avx512f")]
 #[inline]
 unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m512; 2]) {
-    let &Call { depth, a, .. } = call;
+    let &Call { depth, a, next, next_len, .. } = call;
+    // One line is asked for in four depths: more would hold up the reads that are needed now.
+    let ahead = next_len / depth.div_ceil(4).max(1);
     let mut sums: Sums = [[_mm512_setzero_ps(); 2]; 12];
-    // SAFETY: the caller's promise.
-    unsafe {
-        fetch(call);
-        for d in 0..depth {
+    let step = |sums: &mut Sums, d: usize| {
+        // SAFETY: the caller's promise; `d < depth`.
+        unsafe {
             let a = a.add(d * 12);
             let [b0, b1] = row_of_b(d);
             for (r, row) in sums.iter_mut().enumerate() {
@@ -58,6 +59,19 @@ unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m512; 2]) {
                 row[0] = _mm512_fmadd_ps(x, b0, row[0]);
                 row[1] = _mm512_fmadd_ps(x, b1, row[1]);
             }
+        }
+    };
+    // SAFETY: the caller's promise; what is asked for need not be there.
+    unsafe {
+        fetch(call);
+        for four in 0..depth / 4 {
+            _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(four * ahead).cast());
+            for d in 0..4 {
+                step(&mut sums, four * 4 + d);
+            }
+        }
+        for d in depth / 4 * 4..depth {
+            step(&mut sums, d);
         }
         store(&sums, call);
     }

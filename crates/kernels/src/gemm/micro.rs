@@ -43,6 +43,10 @@ pub(super) struct Call {
     /// Values between two rows of `c`.
     pub ldc: usize,
     pub add: bool,
+    /// What later calls will read: a kernel may ask for it while it multiplies, and reads none of it.
+    pub next: *const f32,
+    /// f32 values from `next` on.
+    pub next_len: usize,
 }
 
 /// # Safety
@@ -310,17 +314,29 @@ impl Micro {
         }
     }
 
-    /// `C[mr, nr] (+)= A panel · B panel`, rows of `c` `ldc` apart.
+    /// `C[mr, nr] (+)= A panel · B panel`, rows of `c` `ldc` apart; `next` is what will be read later, of B.
     ///
     /// # Safety
     /// `c` holds `mr` rows of `nr` values that nobody else uses meanwhile.
     #[inline]
-    pub unsafe fn multiply(&self, depth: usize, a: &[f32], b: &[f32], c: *mut f32, ldc: usize, add: bool) {
+    pub unsafe fn multiply(
+        &self,
+        depth: usize,
+        a: &[f32],
+        b: &[f32],
+        c: *mut f32,
+        ldc: usize,
+        add: bool,
+        next: &[f32],
+    ) {
         let depth = depth.next_multiple_of(self.chunk_depth());
         assert!(a.len() >= self.a_panel_len(depth) && b.len() >= self.b_panel_len(depth));
         // SAFETY: the panels were packed by `pack` in this kernel's format, `select` checked the instruction set, and the
         // caller vouches for `c`.
-        unsafe { (self.kernel)(&Call { depth, a: a.as_ptr(), b: b.as_ptr(), c, ldc, add }) }
+        unsafe {
+            let (next, next_len) = (next.as_ptr(), next.len());
+            (self.kernel)(&Call { depth, a: a.as_ptr(), b: b.as_ptr(), c, ldc, add, next, next_len });
+        }
     }
 }
 

@@ -478,17 +478,21 @@ unsafe fn block<E: Epilogue>(walk: &Walk<E>, step: &Step, a: &[f32], stride: usi
     let kc = step.depths.len();
     let (a_panel, b_panel) = (micro.a_panel_len(kc), micro.b_panel_len(kc));
     let add = step.depths.start > 0 || into == Into::Accumulate;
+    let row_panels = step.rows.len().div_ceil(mr);
     let mut tile = micro::Tile::new();
     for panel in step.panels.clone() {
         let column = step.columns.start + panel * nr;
         let width = nr.min(step.columns.end - column);
         let b = &packed_b[panel * b_panel..][..b_panel];
+        // The panel after this one, a part with each panel of A: else the first call that reads it would wait for all of it.
+        let next_b = if panel + 1 < step.panels.end { &packed_b[(panel + 1) * b_panel..][..b_panel] } else { &[] };
         for (p, row) in step.rows.clone().step_by(mr).enumerate() {
             let a = &a[p * stride..][..a_panel];
+            let next = &next_b[p * next_b.len() / row_panels..(p + 1) * next_b.len() / row_panels];
             let height = mr.min(step.rows.end - row);
             if (height, width) == (mr, nr) {
                 // SAFETY: the caller's promise; these rows and columns belong to this step alone.
-                unsafe { micro.multiply(kc, a, b, c.pointer(row * ldc + column), ldc, add) };
+                unsafe { micro.multiply(kc, a, b, c.pointer(row * ldc + column), ldc, add, next) };
                 continue;
             }
             // At the edge of C the same sums are made in a tile of full size.
@@ -500,7 +504,7 @@ unsafe fn block<E: Epilogue>(walk: &Walk<E>, step: &Step, a: &[f32], stride: usi
                 }
             }
             // SAFETY: the tile holds mr × nr values.
-            unsafe { micro.multiply(kc, a, b, tile.0.as_mut_ptr(), nr, add) };
+            unsafe { micro.multiply(kc, a, b, tile.0.as_mut_ptr(), nr, add, next) };
             for r in 0..height {
                 let sums = &tile.0[r * nr..][..width];
                 // SAFETY: as above; written through the pointer, as C may be fresh memory.

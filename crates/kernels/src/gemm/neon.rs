@@ -9,7 +9,7 @@ use super::micro::Call;
 /// # Safety
 /// See [`super::micro::Kernel`]; needs NEON, which every AArch64 has.
 #[target_feature(enable = "neon")]
-pub(super) unsafe fn kernel_8x12(&Call { depth, a, b, c, ldc, add }: &Call) {
+pub(super) unsafe fn kernel_8x12(&Call { depth, a, b, c, ldc, add, .. }: &Call) {
     let mut sums = [[vdupq_n_f32(0.0); 3]; 8];
     // SAFETY: `a` holds depth × 8, `b` depth × 12, `c` 8 rows of 12 values.
     unsafe {

@@ -6,7 +6,7 @@ use super::micro::Call;
 ///
 /// # Safety
 /// See [`super::micro::Kernel`].
-pub(super) unsafe fn kernel_4x8(&Call { depth, a, b, c, ldc, add }: &Call) {
+pub(super) unsafe fn kernel_4x8(&Call { depth, a, b, c, ldc, add, .. }: &Call) {
     // SAFETY: the caller's promise.
     let (a, b) =
         unsafe { (std::slice::from_raw_parts(a, depth * 4), std::slice::from_raw_parts(b, depth * 8)) };

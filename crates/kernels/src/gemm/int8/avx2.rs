@@ -39,7 +39,7 @@ pub(in crate::gemm) unsafe fn kernel_4x16(call: &Call) {
 #[target_feature(enable = "avx2")]
 #[inline]
 unsafe fn product<const ROWS: usize>(
-    &Call { depth, a, b, c, ldc, add }: &Call,
+    &Call { depth, a, b, c, ldc, add, .. }: &Call,
     step: impl Fn([__m256i; 2], __m256i, [__m256i; 2]) -> [__m256i; 2],
 ) {
     let mut sums = [[_mm256_setzero_si256(); 2]; ROWS];

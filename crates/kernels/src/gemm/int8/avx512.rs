@@ -9,7 +9,7 @@ use crate::gemm::micro::Call;
 /// # Safety
 /// See [`crate::gemm::micro::Kernel`]; needs AVX-512 F and VNNI.
 #[target_feature(enable = "avx512f,avx512vnni")]
-pub(in crate::gemm) unsafe fn kernel_12x32(&Call { depth, a, b, c, ldc, add }: &Call) {
+pub(in crate::gemm) unsafe fn kernel_12x32(&Call { depth, a, b, c, ldc, add, .. }: &Call) {
     let mut sums = [[_mm512_setzero_si512(); 2]; 12];
     // One f32 of storage is four bytes.
     // SAFETY: `a` holds depth/64 × 12 × 16 words, `b` depth/4 × 32 words, `c` 12 rows of 32 values.

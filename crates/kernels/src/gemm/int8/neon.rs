@@ -10,7 +10,7 @@ use crate::gemm::micro::Call;
 /// # Safety
 /// See [`crate::gemm::micro::Kernel`]; needs NEON with dot products.
 #[target_feature(enable = "neon,dotprod")]
-pub(in crate::gemm) unsafe fn kernel_dot_8x12(&Call { depth, a, b, c, ldc, add }: &Call) {
+pub(in crate::gemm) unsafe fn kernel_dot_8x12(&Call { depth, a, b, c, ldc, add, .. }: &Call) {
     let mut sums = [[vdupq_n_s32(0); 3]; 8];
     // SAFETY: `a` holds depth/64 × 8 × 16 words, `b` depth/4 × 12 words, `c` 8 rows of 12 values.
     unsafe {
@@ -43,7 +43,7 @@ pub(in crate::gemm) unsafe fn kernel_dot_8x12(&Call { depth, a, b, c, ldc, add }
 /// # Safety
 /// See [`crate::gemm::micro::Kernel`]; needs NEON, which every AArch64 has.
 #[target_feature(enable = "neon")]
-pub(in crate::gemm) unsafe fn kernel_4x8(&Call { depth, a, b, c, ldc, add }: &Call) {
+pub(in crate::gemm) unsafe fn kernel_4x8(&Call { depth, a, b, c, ldc, add, .. }: &Call) {
     // Of each vector of four columns, the sums of the first two and of the last two columns, two lanes a column.
     let mut sums = [[[vdupq_n_s32(0); 2]; 2]; 4];
     // SAFETY: `a` holds depth/64 × 4 × 16 words, `b` depth/4 × 8 words, `c` 4 rows of 8 values.

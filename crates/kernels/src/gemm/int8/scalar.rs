@@ -6,7 +6,7 @@ use crate::gemm::micro::Call;
 ///
 /// # Safety
 /// See [`crate::gemm::micro::Kernel`].
-pub(in crate::gemm) unsafe fn kernel_4x8(&Call { depth, a, b, c, ldc, add }: &Call) {
+pub(in crate::gemm) unsafe fn kernel_4x8(&Call { depth, a, b, c, ldc, add, .. }: &Call) {
     // SAFETY: the caller's promise; any bits are bytes.
     let (a, b) = unsafe {
         (
