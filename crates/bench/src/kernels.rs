@@ -59,6 +59,12 @@ fn normal(count: usize) -> Vec<f32> {
     values.into_data().iter::<f32>().collect()
 }
 
+/// Values of a layer's weights that leave the scale of what they multiply: activations after them are then as in a model.
+fn weights_of(inputs: usize, outputs: usize) -> Vec<f32> {
+    let scale = (inputs as f32).sqrt().recip();
+    normal(inputs * outputs).iter().map(|value| value * scale).collect()
+}
+
 fn case(
     name: String,
     flop: Option<f64>,
@@ -83,9 +89,9 @@ fn mlp(rows: usize, width: usize, hidden: usize, format: WeightFormat) -> Case {
     let flop = 4.0 * (rows * width * hidden) as f64;
     case(format!("mlp_{rows}x{width}x{hidden}"), Some(flop), format, move || {
         let weights = MlpWeights {
-            up: &normal(width * hidden),
+            up: &weights_of(width, hidden),
             up_bias: &normal(hidden),
-            down: &normal(hidden * width),
+            down: &weights_of(hidden, width),
             down_bias: &normal(width),
         };
         let mlp = Mlp::new(weights, Activation::GeluTanh, format);

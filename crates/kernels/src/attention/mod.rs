@@ -179,14 +179,21 @@ pub fn forward(
                     let cols = KEYS.min(length - k0);
                     let (k_tile, v_tile) = packed.split_at(k_tile);
                     let scores = &mut scores[..rows * cols];
-                    tiles.multiply([rows, cols, head_dim], left, k_tile, scores, Into::Overwrite);
+                    tiles.multiply([rows, cols, head_dim], left, k_tile, scores, Into::Overwrite, &Plain);
                     for (r, row) in scores.chunks_exact_mut(cols).enumerate() {
                         let bias = which.bias_of(&shape, b, q0 + r, k0);
                         let sums = &mut sums[r * head_dim..][..head_dim];
                         soften(row, bias, shape.scale(), &mut maxima[r], &mut totals[r], sums);
                     }
                     tiles.pack_left(&LaneMajor { data: scores, stride: cols }, rows, cols, probabilities);
-                    tiles.multiply([rows, head_dim, cols], probabilities, v_tile, sums, Into::Accumulate);
+                    tiles.multiply(
+                        [rows, head_dim, cols],
+                        probabilities,
+                        v_tile,
+                        sums,
+                        Into::Accumulate,
+                        &Plain,
+                    );
                 }
                 for r in 0..rows {
                     let inverse = 1.0 / totals[r];

@@ -39,11 +39,13 @@ use micro::Micro;
 const KC: usize = 256;
 /// Rows of one A block: `MC × KC` f32 is 96 KiB, a part of the second-level cache.
 const MC: usize = 96;
-/// Columns of one packed B block at most: `KC × NC` f32 is 1 MiB.
+/// Columns that a task takes at once: with `MC` rows 384 KiB of C, which stay near while depths go by.
 const NC: usize = 1024;
+/// Values of B that are packed at once, where they were not before: 4 MiB of f32.
+const B_VALUES: usize = 1 << 20;
 
 thread_local! {
-    /// Rows that several blocks of columns read; a block of columns; the rows of one task.
+    /// Rows that several tasks read; columns that all of them read; the rows of one task.
     static PACKED_A: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     static PACKED_B: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
     static PACKED_ROWS: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
@@ -126,22 +128,6 @@ pub fn gemm_packed<A: Operand, E: Epilogue>(
     product([m, b.n, b.k], a, &Right::packed(b), c, ldc, into, epilogue, Threads::All);
 }
 
-/// [`gemm_packed`] on the calling thread alone, for use inside a parallel loop.
-///
-/// # Panics
-/// As [`gemm_packed`].
-pub fn gemm_packed_serial<A: Operand, E: Epilogue>(
-    m: usize,
-    a: &A,
-    b: &Packed,
-    c: &mut [f32],
-    ldc: usize,
-    into: Into,
-    epilogue: &E,
-) {
-    product([m, b.n, b.k], a, &Right::packed(b), c, ldc, into, epilogue, Threads::One);
-}
-
 /// A right-hand matrix `[K, N]` in the panels of the instruction set that packed it: weights, packed once when loaded.
 ///
 /// bf16 takes half the bytes of f32 on every instruction set but NEON and scalar, which keep rounded f32.
@@ -161,7 +147,7 @@ impl Packed {
 
     fn with(micro: &'static Micro, b: &impl Operand, n: usize, k: usize) -> Self {
         let mut panels = vec![0.0; right_len(micro, n, k)];
-        pack_right(&mut panels, b, n, k, micro, rayon::current_num_threads());
+        pack_right(&mut panels, b, n, 0..k, micro, rayon::current_num_threads());
         Self { n, k, micro, panels }
     }
 
@@ -173,6 +159,12 @@ impl Packed {
     /// Depth, `K`.
     pub fn depth(&self) -> usize {
         self.k
+    }
+
+    /// Panels of the blocks of depths from `depth` on, which begins one; see [`Tiles`].
+    pub(crate) fn panels_from(&self, depth: usize) -> &[f32] {
+        debug_assert_eq!(depth % self.micro.depth_block(), 0);
+        &self.panels[right_len(self.micro, self.n, depth)..]
     }
 }
 
@@ -219,8 +211,6 @@ fn check(m: usize, n: usize, c: &[f32], ldc: usize) {
 
 /// Products with fewer multiplications than this stay on one thread.
 const PARALLEL_FROM: usize = 32 * 32 * 256;
-/// Values of A that are packed at once, where several blocks of columns read them.
-const A_VALUES: usize = 4 << 20;
 
 fn product<A: Operand, B: Operand, E: Epilogue>(
     [m, n, k]: [usize; 3],
@@ -279,34 +269,31 @@ unsafe fn product_at<A: Operand, B: Operand, E: Epilogue>(
         }
         return;
     }
-    let walk = Walk { k, c, ldc, into, epilogue, micro: b.micro };
     let threads = match threads {
         Threads::All if m * n * k >= PARALLEL_FROM => rayon::current_num_threads(),
         _ => 1,
     };
-    let mut buffer_a = PACKED_A.with(RefCell::take);
-    let mut buffer_b = PACKED_B.with(RefCell::take);
-    if n > NC {
-        // Several blocks of columns read the same rows: these are packed once, as many as stay near.
-        let rows = (A_VALUES / k).next_multiple_of(MC).max(4 * MC);
-        for m0 in (0..m).step_by(rows) {
-            let mc = rows.min(m - m0);
-            pack_left(&mut buffer_a, a, m0..m0 + mc, 0..k, b.micro, threads);
-            columns(&walk, n, m0..m0 + mc, &Rows::<A>::Packed(&buffer_a), b, &mut buffer_b, threads);
+    let micro = b.micro;
+    let walk = Walk { n, k, c, ldc, into, epilogue, micro };
+    match b.source {
+        Source::Packed(panels) => rows(&walk, m, a, 0..k, panels, threads),
+        Source::Operand(b) => {
+            // As many whole blocks of depths at a time as memory is set aside for.
+            let block = micro.depth_block();
+            let at_once = (B_VALUES / n.next_multiple_of(micro.nr) / block).max(1) * block;
+            let mut panels = PACKED_B.with(RefCell::take);
+            for from in (0..k).step_by(at_once) {
+                let depths = from..k.min(from + at_once);
+                let len = right_len(micro, n, depths.len());
+                if panels.len() < len {
+                    panels.resize(len, 0.0);
+                }
+                pack_right(&mut panels[..len], b, n, depths.clone(), micro, threads);
+                rows(&walk, m, a, depths, &panels, threads);
+            }
+            PACKED_B.set(panels);
         }
-    } else {
-        columns(&walk, n, 0..m, &Rows::Operand(a), b, &mut buffer_b, threads);
     }
-    PACKED_A.set(buffer_a);
-    PACKED_B.set(buffer_b);
-}
-
-/// Where panels of A come from.
-enum Rows<'a, A> {
-    /// Packed by each task for itself.
-    Operand(&'a A),
-    /// Panels of `mr` rows over the whole depth, one after another, the first row of the range first.
-    Packed(&'a [f32]),
 }
 
 /// Fills panels of `panel` values, `pack(p, out)` the one of number `p`.
@@ -333,8 +320,11 @@ fn pack_left(
     threads: usize,
 ) {
     let panel = micro.a_panel_len(depths.len());
-    out.resize(rows.len().div_ceil(micro.mr) * panel, 0.0);
-    each_panel(out, panel, threads, |p, out| {
+    let len = rows.len().div_ceil(micro.mr) * panel;
+    if out.len() < len {
+        out.resize(len, 0.0);
+    }
+    each_panel(&mut out[..len], panel, threads, |p, out| {
         let lane = rows.start + p * micro.mr;
         let mut rest = out;
         for block in depth_blocks(depths.clone(), micro) {
@@ -350,33 +340,29 @@ fn right_len(micro: &Micro, lanes: usize, depth: usize) -> usize {
     lanes.div_ceil(micro.nr) * micro.b_panel_len(depth)
 }
 
-/// Blocks of depths, in each all panels of `nr` columns.
-fn pack_right(out: &mut [f32], b: &impl Operand, lanes: usize, depth: usize, micro: &Micro, threads: usize) {
-    let mut rest = out;
-    for depths in depth_blocks(0..depth, micro) {
-        let block;
-        (block, rest) = rest.split_at_mut(right_len(micro, lanes, depths.len()));
-        pack_columns(block, b, 0..lanes, depths, micro, threads);
-    }
-}
-
-/// All panels of these columns in one block of depths.
-fn pack_columns(
+/// Blocks of these depths, in each all panels of `nr` columns.
+fn pack_right(
     out: &mut [f32],
     b: &impl Operand,
-    columns: Range<usize>,
+    lanes: usize,
     depths: Range<usize>,
     micro: &Micro,
     threads: usize,
 ) {
-    each_panel(out, micro.b_panel_len(depths.len()), threads, |p, out| {
-        let lane = columns.start + p * micro.nr;
-        micro.pack_b(b, lane, micro.nr.min(columns.end - lane), depths.start, depths.len(), out);
-    });
+    let mut rest = out;
+    for depths in depth_blocks(depths, micro) {
+        let block;
+        (block, rest) = rest.split_at_mut(right_len(micro, lanes, depths.len()));
+        each_panel(block, micro.b_panel_len(depths.len()), threads, |p, out| {
+            let lane = p * micro.nr;
+            micro.pack_b(b, lane, micro.nr.min(lanes - lane), depths.start, depths.len(), out);
+        });
+    }
 }
 
 /// What every step of one product knows.
 struct Walk<'a, E> {
+    n: usize,
     k: usize,
     c: SharedMut<f32>,
     ldc: usize,
@@ -385,95 +371,83 @@ struct Walk<'a, E> {
     micro: &'static Micro,
 }
 
-/// All columns of some rows of the product.
-fn columns<A: Operand, B: Operand, E: Epilogue>(
+/// All rows of the product over some depths, whose columns were packed: `panels` are blocks of these depths.
+///
+/// Tasks are blocks of rows, which need nothing of one another. Where these would be too few to keep all threads busy, each is
+/// cut into parts of its columns, and rows are packed for all of them beforehand.
+fn rows<A: Operand, E: Epilogue>(
     walk: &Walk<E>,
-    n: usize,
-    rows: Range<usize>,
-    a: &Rows<A>,
-    b: &Right<B>,
-    buffer: &mut Vec<f32>,
+    m: usize,
+    a: &A,
+    depths: Range<usize>,
+    panels: &[f32],
     threads: usize,
 ) {
-    let (k, micro) = (walk.k, walk.micro);
-    // Whole panels, so that a block of columns begins where a packed one does.
-    let width = NC / micro.nr * micro.nr;
-    for n0 in (0..n).step_by(width) {
-        let nc = width.min(n - n0);
-        let panels = nc.div_ceil(micro.nr);
-        for depths in depth_blocks(0..k, micro) {
-            let k0 = depths.start;
-            let len = right_len(micro, nc, depths.len());
-            let packed_b: &[f32] = match b.source {
-                Source::Packed(all) => {
-                    // What lies before: earlier blocks of depths, then earlier columns of this one.
-                    let from = right_len(micro, n, k0) + right_len(micro, n0, depths.len());
-                    &all[from..from + len]
-                }
-                Source::Operand(b) => {
-                    buffer.resize(len, 0.0);
-                    pack_columns(buffer, b, n0..n0 + nc, depths.clone(), micro, threads);
-                    buffer
-                }
-            };
-            // Blocks of rows, shorter when there would be too few; then blocks of columns.
-            let m = rows.len();
-            let height = match threads {
-                1 => MC,
-                _ => MC.min(m.div_ceil(threads * 2).next_multiple_of(micro.mr)),
-            };
-            let row_blocks = m.div_ceil(height);
-            let column_blocks =
-                if threads == 1 { 1 } else { (threads * 4).div_ceil(row_blocks).clamp(1, panels) };
-            let task = |task: usize| {
-                let (row_block, column_block) = (task / column_blocks, task % column_blocks);
-                let from = row_block * height;
-                let step = Step {
-                    rows: rows.start + from..rows.start + (from + height).min(m),
-                    columns: n0..n0 + nc,
-                    depths: depths.clone(),
-                    panels: column_block * panels / column_blocks
-                        ..(column_block + 1) * panels / column_blocks,
-                };
-                let block = |a: &[f32], stride: usize| {
-                    // SAFETY: tasks cover disjoint rows × columns of C, whose bounds `product` checked.
-                    unsafe { block(walk, &step, a, stride, packed_b) };
-                };
-                match a {
-                    Rows::Packed(all) => {
-                        let stride = micro.a_panel_len(k);
-                        block(&all[from / micro.mr * stride + micro.a_panel_len(k0)..], stride);
-                    }
-                    Rows::Operand(a) => PACKED_ROWS.with_borrow_mut(|packed| {
-                        pack_left(packed, *a, step.rows.clone(), depths.clone(), micro, 1);
-                        block(packed, micro.a_panel_len(depths.len()));
-                    }),
-                }
-            };
-            match threads {
-                1 => (0..row_blocks).for_each(task),
-                _ => (0..row_blocks * column_blocks).into_par_iter().for_each(task),
+    let micro = walk.micro;
+    let height = match threads {
+        1 => MC,
+        _ => MC.min(m.div_ceil(threads * 2).next_multiple_of(micro.mr)),
+    };
+    let row_blocks = m.div_ceil(height);
+    let column_panels = walk.n.div_ceil(micro.nr);
+    let parts = if threads == 1 { 1 } else { (threads * 4).div_ceil(row_blocks).clamp(1, column_panels) };
+    // `a` holds these rows over depths `packed`.
+    let multiply = |rows: &Range<usize>, columns: &Range<usize>, a: &[f32], packed: &Range<usize>| {
+        for from in columns.clone().step_by(NC / micro.nr) {
+            let columns = from..columns.end.min(from + NC / micro.nr);
+            for block in depth_blocks(packed.clone(), micro) {
+                let a = &a[micro.a_panel_len(block.start - packed.start)..];
+                let b = &panels[right_len(micro, walk.n, block.start - depths.start)..];
+                let step = Step { rows: rows.clone(), depths: block, panels: columns.clone() };
+                // SAFETY: tasks cover disjoint rows × columns of C, which has room for all of them.
+                unsafe { self::block(walk, &step, a, micro.a_panel_len(packed.len()), b) };
             }
         }
+    };
+    let rows_of = |block: usize| block * height..m.min((block + 1) * height);
+    if parts == 1 {
+        // Rows are packed for one block of depths, unless columns come in several goes and would need them again.
+        let at_once = if walk.n <= NC { micro.depth_block() } else { depths.len() };
+        let task = |block: usize| {
+            PACKED_ROWS.with_borrow_mut(|a_panels| {
+                for from in depths.clone().step_by(at_once) {
+                    let packed = from..depths.end.min(from + at_once);
+                    pack_left(a_panels, a, rows_of(block), packed.clone(), micro, 1);
+                    multiply(&rows_of(block), &(0..column_panels), a_panels, &packed);
+                }
+            });
+        };
+        match threads {
+            1 => (0..row_blocks).for_each(task),
+            _ => (0..row_blocks).into_par_iter().for_each(task),
+        }
+        return;
     }
+    let mut packed = PACKED_A.with(RefCell::take);
+    pack_left(&mut packed, a, 0..m, depths.clone(), micro, threads);
+    (0..row_blocks * parts).into_par_iter().for_each(|task| {
+        let (block, part) = (task / parts, task % parts);
+        let columns = part * column_panels / parts..(part + 1) * column_panels / parts;
+        let a = &packed[block * height / micro.mr * micro.a_panel_len(depths.len())..];
+        multiply(&rows_of(block), &columns, a, &depths);
+    });
+    PACKED_A.set(packed);
 }
 
 /// One A block times some packed B panels.
 struct Step {
     rows: Range<usize>,
-    /// Of the packed block of columns.
-    columns: Range<usize>,
     depths: Range<usize>,
-    /// Those of the block's panels that this step multiplies.
+    /// Those of the panels of B that this step multiplies.
     panels: Range<usize>,
 }
 
-/// `a` holds panels of `mr` rows, `stride` apart; `packed_b` all panels of the block of columns.
+/// `a` holds panels of `mr` rows, `stride` apart; `packed_b` begins with all panels of the block of depths.
 ///
 /// # Safety
 /// C holds the rows and columns of `step`, and nobody else uses those meanwhile.
 unsafe fn block<E: Epilogue>(walk: &Walk<E>, step: &Step, a: &[f32], stride: usize, packed_b: &[f32]) {
-    let Walk { k, c, ldc, into, epilogue, micro } = *walk;
+    let Walk { n, k, c, ldc, into, epilogue, micro } = *walk;
     let (mr, nr) = (micro.mr, micro.nr);
     let kc = step.depths.len();
     let (a_panel, b_panel) = (micro.a_panel_len(kc), micro.b_panel_len(kc));
@@ -481,11 +455,12 @@ unsafe fn block<E: Epilogue>(walk: &Walk<E>, step: &Step, a: &[f32], stride: usi
     let row_panels = step.rows.len().div_ceil(mr);
     let mut tile = micro::Tile::new();
     for panel in step.panels.clone() {
-        let column = step.columns.start + panel * nr;
-        let width = nr.min(step.columns.end - column);
+        let column = panel * nr;
+        let width = nr.min(n - column);
         let b = &packed_b[panel * b_panel..][..b_panel];
         // The panel after this one, a part with each panel of A: else the first call that reads it would wait for all of it.
-        let next_b = if panel + 1 < step.panels.end { &packed_b[(panel + 1) * b_panel..][..b_panel] } else { &[] };
+        let next_b =
+            if panel + 1 < step.panels.end { &packed_b[(panel + 1) * b_panel..][..b_panel] } else { &[] };
         for (p, row) in step.rows.clone().step_by(mr).enumerate() {
             let a = &a[p * stride..][..a_panel];
             let next = &next_b[p * next_b.len() / row_panels..(p + 1) * next_b.len() / row_panels];
@@ -515,8 +490,7 @@ unsafe fn block<E: Epilogue>(walk: &Walk<E>, step: &Step, a: &[f32], stride: usi
         }
     }
     if step.depths.end == k {
-        let from = step.columns.start + step.panels.start * nr;
-        let to = (step.columns.start + step.panels.end * nr).min(step.columns.end);
+        let (from, to) = (step.panels.start * nr, n.min(step.panels.end * nr));
         for row in step.rows.clone() {
             // SAFETY: as above.
             epilogue.finish(row, from, unsafe { c.slice(row * ldc + from, to - from) });
@@ -524,7 +498,8 @@ unsafe fn block<E: Epilogue>(walk: &Walk<E>, step: &Step, a: &[f32], stride: usi
     }
 }
 
-/// Products whose sides were both packed before and serve several times, on the calling thread: tiles of attention.
+/// Products whose sides were both packed before and serve several times, on the calling thread: tiles of attention, and of a
+/// feed-forward branch.
 #[derive(Clone, Copy)]
 pub(crate) struct Tiles(&'static Micro);
 
@@ -546,19 +521,37 @@ impl Tiles {
 
     /// Packs `lanes` of `depth` for the right side, [`Self::right_len`] values.
     pub fn pack_right(self, b: &impl Operand, lanes: usize, depth: usize, out: &mut [f32]) {
-        pack_right(&mut out[..self.right_len(lanes, depth)], b, lanes, depth, self.0, 1);
+        pack_right(&mut out[..self.right_len(lanes, depth)], b, lanes, 0..depth, self.0, 1);
     }
 
-    /// `C[m, n] = left · right`, or `+=`; both were packed for depth `k`, rows of `c` are `n` apart.
-    pub fn multiply(self, [m, n, k]: [usize; 3], left: &[f32], right: &[f32], c: &mut [f32], into: Into) {
+    /// Of the kernel that packed these weights.
+    pub fn of(weights: &Packed) -> Self {
+        Self(weights.micro)
+    }
+
+    /// Depth of one block of the right side, which is packed on its own.
+    pub fn depth_block(self) -> usize {
+        self.0.depth_block()
+    }
+
+    /// `C[m, n] = epilogue(left · right)`, or `+=`; both were packed for depth `k`, rows of `c` are `n` apart.
+    pub fn multiply(
+        self,
+        [m, n, k]: [usize; 3],
+        left: &[f32],
+        right: &[f32],
+        c: &mut [f32],
+        into: Into,
+        epilogue: &impl Epilogue,
+    ) {
         check(m, n, c, n);
         let micro = self.0;
-        let walk = Walk { k, c: SharedMut::new(c), ldc: n, into, epilogue: &Plain, micro };
+        let walk = Walk { n, k, c: SharedMut::new(c), ldc: n, into, epilogue, micro };
         let panels = n.div_ceil(micro.nr);
         for depths in depth_blocks(0..k, micro) {
             let right = &right[right_len(micro, n, depths.start)..];
             let left = &left[micro.a_panel_len(depths.start)..];
-            let step = Step { rows: 0..m, columns: 0..n, depths, panels: 0..panels };
+            let step = Step { rows: 0..m, depths, panels: 0..panels };
             // SAFETY: this thread alone holds `c`; its length was checked.
             unsafe { block(&walk, &step, left, micro.a_panel_len(k), right) };
         }

@@ -72,7 +72,7 @@ fn every_isa_layout_and_odd_size_agrees_with_the_naive_product() {
 #[test]
 fn a_packed_right_hand_side_gives_the_same_bits() {
     force_each_isa(|isa| {
-        for [m, n, k] in [[1, 1, 1], [97, 33, 257], [33, 2100, 300], [7, 1040, 600]] {
+        for [m, n, k] in [[1, 1, 1], [97, 33, 257], [33, 2100, 300], [7, 1040, 600], [300, 1100, 1100]] {
             let mut random = Lcg::new((m + n + k) as u64);
             let (x, y) = (random.normal(m * k), random.normal(k * n));
             let (a, b) = (LaneMajor { data: &x, stride: k }, DepthMajor { data: &y, stride: n });
@@ -84,7 +84,7 @@ fn a_packed_right_hand_side_gives_the_same_bits() {
                 gemm_packed(m, &a, &right, &mut packed, n, Into::Overwrite, &Plain);
                 assert!(plain == packed, "{isa} {precision:?} {m}x{n}x{k}");
                 packed.fill(3.0);
-                gemm_packed_serial(m, &a, &right, &mut packed, n, Into::Overwrite, &Plain);
+                gemm_serial([m, n, k], &a, &b, &mut packed, n, Into::Overwrite, &Plain, precision);
                 assert!(plain == packed, "{isa} {precision:?} {m}x{n}x{k} on one thread");
             }
         }

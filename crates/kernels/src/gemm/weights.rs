@@ -1,9 +1,6 @@
 //! A right-hand side that is packed once, in whichever format.
 
-use super::{
-    DepthMajor, Epilogue, Into, LaneMajor, Packed, PackedInt8, gemm_int8_new, gemm_int8_serial,
-    gemm_packed_new, gemm_packed_serial,
-};
+use super::{DepthMajor, Epilogue, LaneMajor, Packed, PackedInt8, gemm_int8_new, gemm_packed_new};
 use crate::isa::Precision;
 
 /// How weights are kept, and multiplied with.
@@ -82,18 +79,6 @@ impl Weights {
         match self {
             Self::Float(packed) => gemm_packed_new(m, &a, packed, epilogue),
             Self::Int8(packed) => gemm_int8_new(m, a, packed, epilogue),
-        }
-    }
-
-    /// [`Self::product`] into `c [m, N]` on the calling thread alone.
-    ///
-    /// # Panics
-    /// If `c` is too short: a bug of the caller.
-    pub fn product_serial(&self, m: usize, a: LaneMajor, c: &mut [f32], epilogue: &impl Epilogue) {
-        let ldc = self.columns();
-        match self {
-            Self::Float(packed) => gemm_packed_serial(m, &a, packed, c, ldc, Into::Overwrite, epilogue),
-            Self::Int8(packed) => gemm_int8_serial(m, a, packed, c, ldc, epilogue),
         }
     }
 }

@@ -1,22 +1,32 @@
 //! The feed-forward branch of a transformer block in one op: `residual + gate ∘ (act(x · up + b₁) · down + b₂)`.
 //!
-//! A task takes some rows through both products, so the hidden activations (six times the width in Wan) stay in its
-//! cache and never exist as a whole. Both weights are packed once.
+//! A task takes some rows, and of the hidden activations one block of columns at a time: it makes them, multiplies them by the
+//! rows of the second weights that they meet, and forgets them. They stay in the second-level cache, with the rows' input and
+//! output, and never exist as a whole (six times the width in Wan). Both weights are packed once. Bytes need the largest value
+//! of a whole row of hidden activations before they are rounded: there a task keeps all of its rows.
 
 use std::cell::RefCell;
 
 use rayon::prelude::*;
 
-use crate::gemm::{BiasActivate, BiasGate, LaneMajor, WeightFormat, Weights};
+use crate::gemm::{
+    BiasActivate, BiasGate, DepthMajor, Epilogue, Into, LaneMajor, Packed, PackedInt8, Plain, Tiles,
+    WeightFormat, gemm_int8_serial,
+};
+use crate::isa::Precision;
 use crate::pointwise::{Activation, rows_per_group};
 use crate::threads::Fresh;
 
-/// Rows of one task at most: weights are read once for so many, and `ROWS × hidden` has to stay near.
-const ROWS: usize = 192;
+/// Rows of one task at most.
+const ROWS: usize = 96;
+/// The same for bytes, whose weights are otherwise read too often.
+const ROWS_INT8: usize = 192;
 
 thread_local! {
-    /// Hidden activations of one task.
+    /// Hidden activations of one task; its packed input; its packed hidden activations.
     static INNER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static PACKED_INPUT: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
+    static PACKED_INNER: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Weights as a checkpoint has them.
@@ -34,11 +44,34 @@ pub struct MlpWeights<'a> {
 
 /// Packed weights of one feed-forward branch.
 pub struct Mlp {
-    up: Weights,
+    weights: Both,
     up_bias: Vec<f32>,
-    down: Weights,
     down_bias: Vec<f32>,
     activation: Activation,
+}
+
+enum Both {
+    /// Blocks of columns of the first, each as long as a block of depths of the second.
+    Float {
+        up: Vec<Packed>,
+        down: Packed,
+    },
+    Int8 {
+        up: PackedInt8,
+        down: PackedInt8,
+    },
+}
+
+impl Both {
+    fn float(weights: &MlpWeights, width: usize, hidden: usize, precision: Precision) -> Self {
+        let down = Packed::new(&DepthMajor { data: weights.down, stride: width }, width, hidden, precision);
+        let block = Tiles::of(&down).depth_block();
+        let up = (0..hidden).step_by(block).map(|from| {
+            let columns = DepthMajor { data: &weights.up[from..], stride: hidden };
+            Packed::new(&columns, block.min(hidden - from), width, precision)
+        });
+        Self::Float { up: up.collect(), down }
+    }
 }
 
 impl std::fmt::Debug for Mlp {
@@ -56,10 +89,16 @@ impl Mlp {
         let (width, hidden) = (weights.down_bias.len(), weights.up_bias.len());
         assert_eq!(weights.up.len(), width * hidden, "up is not [{width}, {hidden}]");
         assert_eq!(weights.down.len(), width * hidden, "down is not [{hidden}, {width}]");
+        let both = match format.precision() {
+            Some(precision) => Both::float(&weights, width, hidden, precision),
+            None => Both::Int8 {
+                up: PackedInt8::new(weights.up, hidden, width),
+                down: PackedInt8::new(weights.down, width, hidden),
+            },
+        };
         Self {
-            up: Weights::new(weights.up, hidden, width, format),
+            weights: both,
             up_bias: weights.up_bias.to_vec(),
-            down: Weights::new(weights.down, width, hidden, format),
             down_bias: weights.down_bias.to_vec(),
             activation,
         }
@@ -70,35 +109,81 @@ impl Mlp {
     /// # Panics
     /// If the lengths do not fit together.
     pub fn forward(&self, x: &[f32], residual: &[f32], gate: &[f32]) -> Vec<f32> {
-        let (width, hidden) = (self.down_bias.len(), self.up_bias.len());
+        let width = self.down_bias.len();
         assert_eq!(x.len(), residual.len(), "x and residual are both [R, {width}]");
         let rows_per_gate = rows_per_group(x.len(), gate.len(), width);
         let rows = x.len() / width;
         let fresh = Fresh::new(x.len());
         // As many tasks for each thread, of as many rows.
-        let threads = rayon::current_num_threads();
-        let tasks = rows.div_ceil(ROWS).next_multiple_of(threads);
+        let rows_max = match self.weights {
+            Both::Float { .. } => ROWS,
+            Both::Int8 { .. } => ROWS_INT8,
+        };
+        let tasks = rows.div_ceil(rows_max).next_multiple_of(rayon::current_num_threads());
         let height = rows.div_ceil(tasks).next_multiple_of(12);
         (0..rows.div_ceil(height)).into_par_iter().for_each(|task| {
             let from = task * height;
             let count = height.min(rows - from);
-            let mut inner = INNER.with(RefCell::take);
-            inner.resize(count * hidden, 0.0);
-            let input = LaneMajor { data: &x[from * width..], stride: width };
-            let activate = BiasActivate { bias: &self.up_bias, activation: self.activation };
-            self.up.product_serial(count, input, &mut inner, &activate);
             // SAFETY: each task writes its own rows.
             let out = unsafe { fresh.slice(from * width, count * width) };
-            let input = LaneMajor { data: &inner, stride: hidden };
             let all = BiasGate { bias: &self.down_bias, residual, gate, rows_per_gate };
-            let gated = |row: usize, column: usize, segment: &mut [f32]| {
-                crate::gemm::Epilogue::finish(&all, from + row, column, segment);
-            };
-            self.down.product_serial(count, input, out, &gated);
+            let gated =
+                |row: usize, column: usize, segment: &mut [f32]| all.finish(from + row, column, segment);
+            let input = LaneMajor { data: &x[from * width..], stride: width };
+            let mut inner = INNER.with(RefCell::take);
+            match &self.weights {
+                Both::Float { up, down } => self.float(up, down, count, input, &mut inner, out, &gated),
+                Both::Int8 { up, down } => {
+                    let hidden = self.up_bias.len();
+                    inner.resize(count * hidden, 0.0);
+                    let activate = BiasActivate { bias: &self.up_bias, activation: self.activation };
+                    gemm_int8_serial(count, input, up, &mut inner, hidden, &activate);
+                    let input = LaneMajor { data: &inner, stride: hidden };
+                    gemm_int8_serial(count, input, down, out, width, &gated);
+                }
+            }
             INNER.set(inner);
         });
         // SAFETY: tasks cover every row.
         unsafe { fresh.finish(x.len()) }
+    }
+
+    /// `input [rows, D]` → `out [rows, D]`, one block of hidden columns at a time.
+    fn float(
+        &self,
+        up: &[Packed],
+        down: &Packed,
+        rows: usize,
+        input: LaneMajor,
+        inner: &mut Vec<f32>,
+        out: &mut [f32],
+        finish: &impl Epilogue,
+    ) {
+        let (width, tiles) = (down.columns(), Tiles::of(down));
+        let mut packed_input = PACKED_INPUT.with(RefCell::take);
+        let mut packed_inner = PACKED_INNER.with(RefCell::take);
+        tiles.pack_left(&input, rows, width, &mut packed_input);
+        let mut done = 0;
+        for (b, up) in up.iter().enumerate() {
+            let columns = up.columns();
+            inner.resize(rows * columns, 0.0);
+            let activate =
+                BiasActivate { bias: &self.up_bias[done..done + columns], activation: self.activation };
+            let shape = [rows, columns, width];
+            tiles.multiply(shape, &packed_input, up.panels_from(0), inner, Into::Overwrite, &activate);
+            let hidden = LaneMajor { data: inner, stride: columns };
+            tiles.pack_left(&hidden, rows, columns, &mut packed_inner);
+            let into = if b == 0 { Into::Overwrite } else { Into::Accumulate };
+            let (shape, right) = ([rows, width, columns], down.panels_from(done));
+            done += columns;
+            if done == down.depth() {
+                tiles.multiply(shape, &packed_inner, right, out, into, finish);
+            } else {
+                tiles.multiply(shape, &packed_inner, right, out, into, &Plain);
+            }
+        }
+        PACKED_INPUT.set(packed_input);
+        PACKED_INNER.set(packed_inner);
     }
 }
 
