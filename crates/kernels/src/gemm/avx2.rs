@@ -43,11 +43,13 @@ pub(super) unsafe fn kernel_widen_6x16(call: &Call) {
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m256; 2]) {
-    let &Call { depth, a, c, ldc, add, .. } = call;
+    let &Call { depth, a, c, ldc, add, next, next_len, .. } = call;
+    // One line is asked for in 16 depths; see the kernel for AVX-512.
+    let ahead = next_len / depth.div_ceil(16).max(1);
     let mut sums = [[_mm256_setzero_ps(); 2]; 6];
-    // SAFETY: the caller's promise.
-    unsafe {
-        for d in 0..depth {
+    let step = |sums: &mut [[__m256; 2]; 6], d: usize| {
+        // SAFETY: the caller's promise; `d < depth`.
+        unsafe {
             let a = a.add(d * 6);
             let [b0, b1] = row_of_b(d);
             for (r, row) in sums.iter_mut().enumerate() {
@@ -55,6 +57,18 @@ unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m256; 2]) {
                 row[0] = _mm256_fmadd_ps(x, b0, row[0]);
                 row[1] = _mm256_fmadd_ps(x, b1, row[1]);
             }
+        }
+    };
+    // SAFETY: the caller's promise; what is asked for need not be there.
+    unsafe {
+        for sixteen in 0..depth / 16 {
+            _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(sixteen * ahead).cast());
+            for d in 0..16 {
+                step(&mut sums, sixteen * 16 + d);
+            }
+        }
+        for d in depth / 16 * 16..depth {
+            step(&mut sums, d);
         }
         for (r, row) in sums.iter_mut().enumerate() {
             let c = c.add(r * ldc);

@@ -83,7 +83,7 @@ unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m512; 2]) {
 /// `c` holds 12 rows of 32 values.
 #[target_feature(enable = "avx512f")]
 #[inline]
-unsafe fn fetch(&Call { c, ldc, .. }: &Call) {
+pub(super) unsafe fn fetch(&Call { c, ldc, .. }: &Call) {
     for r in 0..12 {
         // SAFETY: the caller's promise; the last value of a row is in the last line that it touches.
         unsafe {
@@ -120,7 +120,8 @@ unsafe fn store(sums: &Sums, &Call { c, ldc, add, .. }: &Call) {
 /// See [`super::micro::Kernel`]; needs AVX-512 F and BF16.
 #[target_feature(enable = "avx512f,avx512bf16")]
 pub(super) unsafe fn kernel_bf16_12x32(call: &Call) {
-    let &Call { depth, a, b, .. } = call;
+    let &Call { depth, a, b, next, next_len, .. } = call;
+    let ahead = next_len / (depth / 8).max(1);
     let mut sums: Sums = [[_mm512_setzero_ps(); 2]; 12];
     // One f32 of storage is one pair of bf16.
     // SAFETY: `a` holds depth/32 × 12 × 16 pairs, `b` depth/2 × 32 pairs, `c` 12 rows of 32 values.
@@ -128,6 +129,10 @@ pub(super) unsafe fn kernel_bf16_12x32(call: &Call) {
         fetch(call);
         for chunk in 0..depth / 32 {
             for pair in 0..16 {
+                if pair % 4 == 0 {
+                    let line = next.wrapping_add((chunk * 4 + pair / 4) * ahead);
+                    _mm_prefetch::<_MM_HINT_T1>(line.cast());
+                }
                 let a = a.add(chunk * 12 * 16 + pair);
                 let b = b.add((chunk * 16 + pair) * 32);
                 let b0: __m512bh = std::mem::transmute(_mm512_loadu_ps(b));
