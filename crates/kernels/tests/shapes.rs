@@ -23,6 +23,7 @@ impl Random {
 
     /// Small more often than large, and often a multiple of 16 or one beside it.
     fn size(&mut self, high: usize) -> usize {
+        let high = if cfg!(miri) { high.min(24) } else { high };
         match self.between(0, 3) {
             0 => self.between(1, high.min(9)),
             1 => (self.between(1, high.div_ceil(16)) * 16 + self.between(0, 2))
