@@ -80,7 +80,7 @@ fn exp2(t: f32) -> f32 {
     let p = p * r + 9.617_693e-3;
     let p = p * r + 5.550_310_6e-2;
     let p = p * r + 0.240_226_53;
-    let p = p * r + 0.693_147_2;
+    let p = p * r + std::f32::consts::LN_2;
     (p * r + 1.0) * f32::from_bits(shifted.to_bits() << 23)
 }
 
