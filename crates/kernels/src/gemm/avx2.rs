@@ -43,9 +43,8 @@ pub(super) unsafe fn kernel_widen_6x16(call: &Call) {
 #[target_feature(enable = "avx2,fma")]
 #[inline]
 unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m256; 2]) {
-    let &Call { depth, a, c, ldc, add, next, next_len, .. } = call;
-    // One line is asked for in 16 depths; see the kernel for AVX-512.
-    let ahead = next_len / depth.div_ceil(16).max(1);
+    let &Call { depth, a, c, ldc, add, .. } = call;
+    let ahead = call.ahead(depth.div_ceil(16));
     let mut sums = [[_mm256_setzero_ps(); 2]; 6];
     let step = |sums: &mut [[__m256; 2]; 6], d: usize| {
         // SAFETY: the caller's promise; `d < depth`.
@@ -59,10 +58,10 @@ unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m256; 2]) {
             }
         }
     };
-    // SAFETY: the caller's promise; what is asked for need not be there.
+    // SAFETY: the caller's promise.
     unsafe {
         for sixteen in 0..depth / 16 {
-            _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(sixteen * ahead).cast());
+            ahead(sixteen);
             for d in 0..16 {
                 step(&mut sums, sixteen * 16 + d);
             }

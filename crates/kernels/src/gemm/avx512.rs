@@ -45,9 +45,8 @@ pub(super) unsafe fn kernel_widen_12x32(call: &Call) {
 #[target_feature(enable = "avx512f")]
 #[inline]
 unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m512; 2]) {
-    let &Call { depth, a, next, next_len, .. } = call;
-    // One line is asked for in four depths: more would hold up the reads that are needed now.
-    let ahead = next_len / depth.div_ceil(4).max(1);
+    let &Call { depth, a, .. } = call;
+    let ahead = call.ahead(depth.div_ceil(4));
     let mut sums: Sums = [[_mm512_setzero_ps(); 2]; 12];
     let step = |sums: &mut Sums, d: usize| {
         // SAFETY: the caller's promise; `d < depth`.
@@ -61,11 +60,11 @@ unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m512; 2]) {
             }
         }
     };
-    // SAFETY: the caller's promise; what is asked for need not be there.
+    // SAFETY: the caller's promise.
     unsafe {
         fetch(call);
         for four in 0..depth / 4 {
-            _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(four * ahead).cast());
+            ahead(four);
             for d in 0..4 {
                 step(&mut sums, four * 4 + d);
             }
@@ -120,8 +119,8 @@ unsafe fn store(sums: &Sums, &Call { c, ldc, add, .. }: &Call) {
 /// See [`super::micro::Kernel`]; needs AVX-512 F and BF16.
 #[target_feature(enable = "avx512f,avx512bf16")]
 pub(super) unsafe fn kernel_bf16_12x32(call: &Call) {
-    let &Call { depth, a, b, next, next_len, .. } = call;
-    let ahead = next_len / (depth / 8).max(1);
+    let &Call { depth, a, b, .. } = call;
+    let ahead = call.ahead(depth / 8);
     let mut sums: Sums = [[_mm512_setzero_ps(); 2]; 12];
     // One f32 of storage is one pair of bf16.
     // SAFETY: `a` holds depth/32 × 12 × 16 pairs, `b` depth/2 × 32 pairs, `c` 12 rows of 32 values.
@@ -130,8 +129,7 @@ pub(super) unsafe fn kernel_bf16_12x32(call: &Call) {
         for chunk in 0..depth / 32 {
             for pair in 0..16 {
                 if pair % 4 == 0 {
-                    let line = next.wrapping_add((chunk * 4 + pair / 4) * ahead);
-                    _mm_prefetch::<_MM_HINT_T1>(line.cast());
+                    ahead(chunk * 4 + pair / 4);
                 }
                 let a = a.add(chunk * 12 * 16 + pair);
                 let b = b.add((chunk * 16 + pair) * 32);

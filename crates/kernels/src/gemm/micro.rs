@@ -49,6 +49,19 @@ pub(super) struct Call {
     pub next_len: usize,
 }
 
+#[cfg(target_arch = "x86_64")]
+impl Call {
+    /// Asks for the first line of part `i` of `parts` of what comes next, as it is called with `i`: a kernel spreads these over its
+    /// depth, since all at once would hold up the reads that are needed now.
+    #[inline(always)]
+    pub fn ahead(&self, parts: usize) -> impl Fn(usize) + use<> {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        let (next, part_len) = (self.next, self.next_len / parts.max(1));
+        // SAFETY: what is asked for need not be there.
+        move |i| unsafe { _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(i * part_len).cast()) }
+    }
+}
+
 /// # Safety
 /// Panels have the kernel's layout and length for `depth` (a multiple of 32 for bf16), `c` holds `mr` rows of `nr` values,
 /// and the machine has the kernel's instruction set.

@@ -11,9 +11,8 @@ use crate::gemm::micro::Call;
 /// See [`crate::gemm::micro::Kernel`]; needs AVX-512 F and VNNI.
 #[target_feature(enable = "avx512f,avx512vnni")]
 pub(in crate::gemm) unsafe fn kernel_12x32(call: &Call) {
-    let &Call { depth, a, b, c, ldc, add, next, next_len } = call;
-    // One line is asked for in 16 depths; see the f32 kernel.
-    let ahead = next_len / (depth / 16).max(1);
+    let &Call { depth, a, b, c, ldc, add, .. } = call;
+    let ahead = call.ahead(depth / 16);
     let mut sums = [[_mm512_setzero_si512(); 2]; 12];
     // One f32 of storage is four bytes.
     // SAFETY: `a` holds depth/64 × 12 × 16 words, `b` depth/4 × 32 words, `c` 12 rows of 32 values.
@@ -22,8 +21,7 @@ pub(in crate::gemm) unsafe fn kernel_12x32(call: &Call) {
         for chunk in 0..depth / 64 {
             for four in 0..16 {
                 if four % 4 == 0 {
-                    let line = next.wrapping_add((chunk * 4 + four / 4) * ahead);
-                    _mm_prefetch::<_MM_HINT_T1>(line.cast());
+                    ahead(chunk * 4 + four / 4);
                 }
                 let a = a.add(chunk * 12 * 16 + four);
                 let b = b.add((chunk * 16 + four) * 32);
