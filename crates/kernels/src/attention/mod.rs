@@ -4,18 +4,24 @@
 //! Online softmax (Milakov & Gimelshein 2018), tiles and backward as in FlashAttention-2 (Dao 2023): the forward keeps the
 //! log-sum-exp of each row, the backward recomputes the probabilities of a tile from it.
 
+mod softmax;
+
 use std::cell::RefCell;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::gemm::{DepthMajor, Into, LaneMajor, Plain, Tiles, gemm_serial};
-use crate::isa::Precision;
-use crate::pointwise::{exp_shifted_sum, scale_and_add, scaled_maximum};
+use crate::gemm::{DepthMajor, Into, LaneMajor, Plain, Tiles, gemm_serial, interleave};
+use crate::isa::{Precision, multiversion};
+use crate::pointwise::{exp_shifted_sum, scale_and_add};
 use crate::threads::{Fresh, SharedMut};
+use softmax::Softmax;
 
-/// Queries of one tile.
+/// Queries of one task: whole panels of every kernel.
 const QUERIES: usize = 96;
-/// Keys of one tile.
+/// Fewest columns that a kernel has.
+const LANES_MIN: usize = 8;
+/// Keys of one tile, about.
 const KEYS: usize = 256;
 /// Keys and values that are packed at once, all threads together: 32 MiB of f32.
 const PACKED_VALUES: usize = 8 << 20;
@@ -113,13 +119,28 @@ impl<'a> Keys<'a> {
 }
 
 thread_local! {
-    /// Packed queries, scores, packed probabilities, sums of one task.
-    static SCRATCH: RefCell<[Vec<f32>; 4]> = const { RefCell::new([const { Vec::new() }; 4]) };
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// What one task needs. A panel is as many queries as the kernel has columns, `nr`.
+#[derive(Default)]
+struct Scratch {
+    /// Packed queries, panel by panel.
+    queries: Vec<f32>,
+    /// Scores of one panel with one tile of keys, then their exponentials, `[keys, nr]`.
+    scores: Vec<f32>,
+    /// The same in the kernel's format, where that is another.
+    probabilities: Vec<f32>,
+    /// Sums of values, `[panel][Dh, nr]`, `Dh` up to a multiple of the kernel's rows.
+    sums: Vec<f32>,
+    /// One panel's result, `[nr, Dh]`.
+    rows: Vec<f32>,
 }
 
 /// The forward pass. A query whose keys are all hidden gets NaN, as 0/0 does.
 ///
-/// Keys and values are packed once for all queries of a head, as many heads at a time as [`PACKED_VALUES`] hold.
+/// Keys and values are packed once for all queries of a head, as many heads at a time as [`PACKED_VALUES`] hold. Scores are made
+/// transposed, `[keys, queries]`: the softmax then goes along registers, and what it leaves is a packed right side as it is.
 ///
 /// # Panics
 /// If lengths do not fit `shape`.
@@ -137,112 +158,161 @@ pub fn forward(
     let width = shape.width();
     let (out, log_sum_exp) = (Fresh::new(q.len()), Fresh::new(batch * heads * queries));
     let tiles = Tiles::select(precision);
-    let (k_tile, v_tile) = (tiles.right_len(KEYS, head_dim), tiles.right_len(head_dim, KEYS));
-    let (tile, tiles_per_head) = (k_tile + v_tile, keys.div_ceil(KEYS));
-    let per_head = tiles_per_head * tile;
+    let tile_keys = keys_of_tile(keys, tiles.rows());
+    let k_len = tiles.left_len(tile_keys, head_dim);
+    let tile_len = k_len + tiles.left_len(head_dim, tile_keys);
+    let tiles_per_head = keys.div_ceil(tile_keys);
+    let per_head = tiles_per_head * tile_len;
     let at_once = (PACKED_VALUES / per_head).clamp(1, batch * heads);
     let mut packed = vec![0.0; at_once * per_head];
     for first in (0..batch * heads).step_by(at_once) {
         let count = at_once.min(batch * heads - first);
-        packed[..count * per_head].par_chunks_mut(tile).enumerate().for_each(|(i, to)| {
-            let (pair, k0) = (first + i / tiles_per_head, i % tiles_per_head * KEYS);
+        packed[..count * per_head].par_chunks_mut(tile_len).enumerate().for_each(|(i, to)| {
+            let (pair, k0) = (first + i / tiles_per_head, i % tiles_per_head * tile_keys);
             let (b, n) = (pair / heads, pair % heads);
             let length = which.length(b, keys);
             if k0 >= length {
                 return;
             }
-            let cols = KEYS.min(length - k0);
+            let count = tile_keys.min(length - k0);
             let offset = (b * keys + k0) * width + n * head_dim;
-            let (k_to, v_to) = to.split_at_mut(k_tile);
-            tiles.pack_right(&LaneMajor { data: &k[offset..], stride: width }, cols, head_dim, k_to);
-            tiles.pack_right(&DepthMajor { data: &v[offset..], stride: width }, head_dim, cols, v_to);
+            let (k_to, v_to) = to.split_at_mut(k_len);
+            tiles.pack_left(&LaneMajor { data: &k[offset..], stride: width }, count, head_dim, k_to);
+            tiles.pack_left(&DepthMajor { data: &v[offset..], stride: width }, head_dim, count, v_to);
         });
         let blocks = queries.div_ceil(QUERIES);
         (0..count * blocks).into_par_iter().for_each(|task| {
             let (pair, q0) = (first + task / blocks, task % blocks * QUERIES);
-            let rows = QUERIES.min(queries - q0);
             let (b, n) = (pair / heads, pair % heads);
-            let packed = &packed[task / blocks * per_head..][..per_head];
+            let block = Block {
+                shape,
+                which,
+                tiles,
+                sample: b,
+                queries: q0..queries.min(q0 + QUERIES),
+                packed: &packed[task / blocks * per_head..][..per_head],
+                tile_keys,
+            };
+            let at = |r: usize| (b * queries + q0 + r) * width + n * head_dim;
             // SAFETY: this task alone writes its rows of head `n`.
-            let lse = unsafe { log_sum_exp.slice(pair * queries + q0, rows) };
-            SCRATCH.with_borrow_mut(|scratch| {
-                let [left, scores, probabilities, sums] = scratch;
-                let offset = (b * queries + q0) * width + n * head_dim;
-                tiles.pack_left(&LaneMajor { data: &q[offset..], stride: width }, rows, head_dim, left);
-                sums.clear();
-                sums.resize(rows * head_dim, 0.0);
-                scores.resize(rows * KEYS, 0.0);
-                let mut totals = [0.0f32; QUERIES];
-                let mut maxima = [f32::NEG_INFINITY; QUERIES];
-                let length = which.length(b, keys);
-                for (k0, packed) in (0..length).step_by(KEYS).zip(packed.chunks_exact(tile)) {
-                    let cols = KEYS.min(length - k0);
-                    let (k_tile, v_tile) = packed.split_at(k_tile);
-                    let scores = &mut scores[..rows * cols];
-                    tiles.multiply([rows, cols, head_dim], left, k_tile, scores, Into::Overwrite, &Plain);
-                    for (r, row) in scores.chunks_exact_mut(cols).enumerate() {
-                        let bias = which.bias_of(&shape, b, q0 + r, k0);
-                        let sums = &mut sums[r * head_dim..][..head_dim];
-                        soften(row, bias, shape.scale(), &mut maxima[r], &mut totals[r], sums);
-                    }
-                    tiles.pack_left(&LaneMajor { data: scores, stride: cols }, rows, cols, probabilities);
-                    tiles.multiply(
-                        [rows, head_dim, cols],
-                        probabilities,
-                        v_tile,
-                        sums,
-                        Into::Accumulate,
-                        &Plain,
-                    );
-                }
-                for r in 0..rows {
-                    let inverse = 1.0 / totals[r];
-                    // SAFETY: as above.
-                    let to = unsafe { out.slice(offset + r * width, head_dim) };
-                    for (to, sum) in to.iter_mut().zip(&sums[r * head_dim..]) {
-                        *to = sum * inverse;
-                    }
-                    lse[r] = maxima[r] + totals[r].ln();
-                }
-            });
+            let lse = unsafe { log_sum_exp.slice(pair * queries + q0, block.queries.len()) };
+            // SAFETY: as above.
+            let row = |r: usize| unsafe { out.slice(at(r), head_dim) };
+            SCRATCH.with_borrow_mut(|scratch| block.attend(&q[at(0)..], row, lse, scratch));
         });
     }
     // SAFETY: tasks cover every head of every query.
     unsafe { Attended { out: out.finish(q.len()), log_sum_exp: log_sum_exp.finish(batch * heads * queries) } }
 }
 
-/// One row's step of the online softmax: scores become exponentials below the new maximum, and what was summed below the
-/// old one shrinks.
-fn soften(
-    row: &mut [f32],
-    bias: Option<&[f32]>,
-    scale: f32,
-    maximum: &mut f32,
-    total: &mut f32,
-    sums: &mut [f32],
-) {
-    let above = *maximum;
-    let scale = match bias {
-        None => scale,
-        Some(bias) => {
-            scale_and_add(row, scale, bias);
-            1.0
+/// Keys of one tile: about [`KEYS`], so that no tile is a small rest, and whole panels.
+fn keys_of_tile(keys: usize, panel: usize) -> usize {
+    keys.div_ceil(keys.div_ceil(KEYS).max(1)).next_multiple_of(panel).max(panel)
+}
+
+/// Some queries of one head, and all its keys.
+struct Block<'a> {
+    shape: AttentionShape,
+    which: Keys<'a>,
+    tiles: Tiles,
+    sample: usize,
+    queries: Range<usize>,
+    /// Tiles of packed keys `[keys, Dh]` and values `[Dh, keys]`.
+    packed: &'a [f32],
+    tile_keys: usize,
+}
+
+impl Block<'_> {
+    /// `q` begins with this head of the first query; `out(r)` is where the result of query `r` goes, `lse` where the logarithm of
+    /// its sum does.
+    fn attend<'o>(
+        &self,
+        q: &[f32],
+        out: impl Fn(usize) -> &'o mut [f32],
+        lse: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let Self { shape, which, tiles, sample, tile_keys, .. } = *self;
+        let AttentionShape { head_dim, keys, .. } = shape;
+        let (nr, count) = (tiles.columns(), self.queries.len());
+        let (k_len, v_len) = (tiles.left_len(tile_keys, head_dim), tiles.left_len(head_dim, tile_keys));
+        let q_len = tiles.right_len(1, head_dim);
+        let sums_len = head_dim.next_multiple_of(tiles.rows()) * nr;
+        let panels = count.div_ceil(nr);
+        let Scratch { queries, scores, probabilities, sums, rows } = scratch;
+        queries.resize(panels * q_len, 0.0);
+        tiles.pack_right(&LaneMajor { data: q, stride: shape.width() }, count, head_dim, queries);
+        scores.resize(tiles.padded_depth(tile_keys) * nr, 0.0);
+        sums.resize(panels * sums_len, 0.0);
+        let mut softmax = [const { Softmax::new() }; QUERIES / LANES_MIN];
+        let length = which.length(sample, keys);
+        for (tile, k0) in (0..length).step_by(tile_keys).enumerate() {
+            let [(k, v), (next_k, next_v)] = [tile, tile + 1].map(|tile| {
+                let tile = self.packed.chunks_exact(k_len + v_len).nth(tile).unwrap_or_default();
+                tile.split_at(k_len.min(tile.len()))
+            });
+            let now = tile_keys.min(length - k0);
+            for (p, softmax) in softmax.iter_mut().take(panels).enumerate() {
+                let (q, sums) = (&queries[p * q_len..][..q_len], &mut sums[p * sums_len..][..sums_len]);
+                // Each panel of queries asks for its part of the next tile.
+                let part = |next: &'_ [f32]| p * next.len() / panels..(p + 1) * next.len() / panels;
+                let next = &next_k[part(next_k)];
+                tiles.multiply_panel([now, head_dim], k, q, scores, Into::Overwrite, next);
+                let scale = self.add_bias(p * nr, k0, &mut scores[..now * nr]);
+                softmax.step(&mut scores[..now * nr], nr, scale);
+                let into = if k0 == 0 { Into::Overwrite } else { Into::Accumulate };
+                if k0 > 0 {
+                    softmax.shrink(sums, nr);
+                }
+                let next = &next_v[part(next_v)];
+                let probabilities = tiles.right_of_rows(scores, now, probabilities);
+                tiles.multiply_panel([head_dim, now], v, probabilities, sums, into, next);
+            }
         }
-    };
-    *maximum = scaled_maximum(row, scale, above);
-    if *maximum == f32::NEG_INFINITY {
-        // Every key so far is hidden, or not a number.
-        row.iter_mut().for_each(|score| *score = if score.is_nan() { *score } else { 0.0 });
-        *total += row.iter().sum::<f32>();
-        return;
+        rows.resize(nr * head_dim, 0.0);
+        for (p, softmax) in softmax.iter_mut().take(panels).enumerate() {
+            let sums = &mut sums[p * sums_len..][..head_dim * nr];
+            softmax.finish(sums, nr);
+            for (group, sums) in sums.chunks(8 * nr).enumerate() {
+                let mut lanes = [&[][..]; 8];
+                let count = sums.len() / nr;
+                lanes.iter_mut().zip(sums.chunks_exact(nr)).for_each(|(lane, row)| *lane = row);
+                interleave(&lanes[..count], group * 8, head_dim, rows);
+            }
+            for (r, row) in (p * nr..count.min((p + 1) * nr)).zip(rows.chunks_exact(head_dim)) {
+                out(r).copy_from_slice(row);
+                lse[r] = softmax.log_sum_exp(r - p * nr);
+            }
+        }
     }
-    let sum = exp_shifted_sum(row, scale, *maximum);
-    if *maximum > above && above > f32::NEG_INFINITY {
-        let shrink = (above - *maximum).exp();
-        *total *= shrink;
-        sums.iter_mut().for_each(|sum| *sum *= shrink);
+
+    /// Adds the bias of keys `k0..`, if there is one, to scaled scores `[keys, nr]` of queries `first..` of this block. Returns
+    /// what is left to scale by.
+    fn add_bias(&self, first: usize, k0: usize, scores: &mut [f32]) -> f32 {
+        let Some(KeyBias { groups, .. }) = self.which.bias else { return self.shape.scale() };
+        let nr = self.tiles.columns();
+        let group = self.shape.queries / groups;
+        let (from, to) = (self.queries.start + first, self.queries.end.min(self.queries.start + first + nr));
+        let mut query = from;
+        while query < to {
+            let end = to.min((query / group + 1) * group);
+            let bias = self.which.bias_of(&self.shape, self.sample, query, k0).unwrap_or_default();
+            scale_and_add_down(scores, nr, query - from..end - from, self.shape.scale(), bias);
+            query = end;
+        }
+        1.0
     }
-    *total += sum;
+}
+
+multiversion! {
+    /// `scores[k, j] = scale · scores[k, j] + bias[k]` for some of the `width` columns `j`.
+    fn scale_and_add_down(scores: &mut [f32], width: usize, columns: Range<usize>, scale: f32, bias: &[f32]) {
+        for (row, bias) in scores.chunks_exact_mut(width).zip(bias) {
+            for score in &mut row[columns.clone()] {
+                *score = *score * scale + bias;
+            }
+        }
+    }
 }
 
 /// Gradients of q, k and v, shaped as they are.

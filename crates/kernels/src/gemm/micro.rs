@@ -200,6 +200,11 @@ impl Micro {
         }
     }
 
+    /// Depth that a panel of so much depth has room for.
+    pub fn padded_depth(&self, depth: usize) -> usize {
+        depth.next_multiple_of(self.chunk_depth())
+    }
+
     /// f32 values of storage that a panel of so many lanes takes, unless it is widened.
     fn panel_len(&self, lanes: usize, depth: usize) -> usize {
         let words = if self.chunk_depth() == 1 { 1 } else { CHUNK_WORDS };
@@ -241,6 +246,28 @@ impl Micro {
         out: &mut [f32],
     ) {
         self.pack(b, self.nr, lane0, lanes, k0, kc, out, Side::B);
+    }
+
+    /// A panel of B from rows `[depth, nr]`, which have room for the padded depth: they themselves, or packed to `out`.
+    pub fn b_of_rows<'a>(&self, rows: &'a mut [f32], depth: usize, out: &'a mut Vec<f32>) -> &'a [f32] {
+        let (nr, padded) = (self.nr, self.padded_depth(depth));
+        let rows = &mut rows[..padded * nr];
+        rows[depth * nr..].fill(0.0);
+        match self.format {
+            Format::F32 => return rows,
+            Format::F32Rounded => {
+                round_to_bf16(rows);
+                return rows;
+            }
+            Format::Widened | Format::Bf16 | Format::Int8 { .. } => {}
+        }
+        out.resize(self.b_panel_len(depth), 0.0);
+        match self.format {
+            Format::Widened => halves(rows, nr, out),
+            Format::Bf16 => pairs(rows, nr, out),
+            _ => fours(rows, nr, out),
+        }
+        out
     }
 
     fn pack(
@@ -342,7 +369,7 @@ impl Micro {
         add: bool,
         next: &[f32],
     ) {
-        let depth = depth.next_multiple_of(self.chunk_depth());
+        let depth = self.padded_depth(depth);
         assert!(a.len() >= self.a_panel_len(depth) && b.len() >= self.b_panel_len(depth));
         // SAFETY: the panels were packed by `pack` in this kernel's format, `select` checked the instruction set, and the
         // caller vouches for `c`.

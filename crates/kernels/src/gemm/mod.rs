@@ -509,9 +509,35 @@ impl Tiles {
         Self(Micro::select(precision))
     }
 
-    /// Packs `rows` lanes of `depth` for the left side.
-    pub fn pack_left(self, a: &impl Operand, rows: usize, depth: usize, out: &mut Vec<f32>) {
-        pack_left(out, a, 0..rows, 0..depth, self.0, 1);
+    /// Rows of a panel of the left side.
+    pub fn rows(self) -> usize {
+        self.0.mr
+    }
+
+    /// Columns of a panel of the right side.
+    pub fn columns(self) -> usize {
+        self.0.nr
+    }
+
+    /// Depth that a panel of so much depth has room for.
+    pub fn padded_depth(self, depth: usize) -> usize {
+        self.0.padded_depth(depth)
+    }
+
+    /// f32 values of storage that `lanes` of `depth` take on the left side.
+    pub fn left_len(self, lanes: usize, depth: usize) -> usize {
+        lanes.div_ceil(self.0.mr) * self.0.a_panel_len(depth)
+    }
+
+    /// Packs `lanes` of `depth` for the left side, [`Self::left_len`] values, each panel over all of the depth.
+    pub fn pack_left(self, a: &impl Operand, lanes: usize, depth: usize, out: &mut [f32]) {
+        let micro = self.0;
+        for (p, out) in
+            out[..self.left_len(lanes, depth)].chunks_exact_mut(micro.a_panel_len(depth)).enumerate()
+        {
+            let lane = p * micro.mr;
+            micro.pack_a(a, lane, micro.mr.min(lanes - lane), 0, depth, out);
+        }
     }
 
     /// f32 values of storage that `lanes` of `depth` take on the right side.
@@ -522,6 +548,35 @@ impl Tiles {
     /// Packs `lanes` of `depth` for the right side, [`Self::right_len`] values.
     pub fn pack_right(self, b: &impl Operand, lanes: usize, depth: usize, out: &mut [f32]) {
         pack_right(&mut out[..self.right_len(lanes, depth)], b, lanes, 0..depth, self.0, 1);
+    }
+
+    /// Rows `[depth, columns]` as one panel of the right side: they themselves where the kernel takes them so, else packed to `out`.
+    pub fn right_of_rows<'a>(self, rows: &'a mut [f32], depth: usize, out: &'a mut Vec<f32>) -> &'a [f32] {
+        self.0.b_of_rows(rows, depth, out)
+    }
+
+    /// `C[m, columns] = left · right panel`, or `+=`, over the whole of a depth `k`; `c` has room for whole panels of rows. `next`
+    /// is what will be read after this.
+    pub fn multiply_panel(
+        self,
+        [m, k]: [usize; 2],
+        left: &[f32],
+        right: &[f32],
+        c: &mut [f32],
+        into: Into,
+        next: &[f32],
+    ) {
+        let micro = self.0;
+        let (panels, panel) = (m.div_ceil(micro.mr), micro.a_panel_len(k));
+        let c = c.chunks_exact_mut(micro.mr * micro.nr).take(panels);
+        assert_eq!(c.len(), panels, "C has no room for {m} rows");
+        for (p, (left, c)) in left.chunks_exact(panel).zip(c).enumerate() {
+            let next = &next[p * next.len() / panels..(p + 1) * next.len() / panels];
+            // SAFETY: `c` is mr rows of nr values.
+            unsafe {
+                micro.multiply(k, left, right, c.as_mut_ptr(), micro.nr, into == Into::Accumulate, next)
+            };
+        }
     }
 
     /// Of the kernel that packed these weights.

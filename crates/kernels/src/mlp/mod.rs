@@ -162,6 +162,7 @@ impl Mlp {
         let (width, tiles) = (down.columns(), Tiles::of(down));
         let mut packed_input = PACKED_INPUT.with(RefCell::take);
         let mut packed_inner = PACKED_INNER.with(RefCell::take);
+        packed_input.resize(tiles.left_len(rows, width), 0.0);
         tiles.pack_left(&input, rows, width, &mut packed_input);
         let mut done = 0;
         for (b, up) in up.iter().enumerate() {
@@ -172,6 +173,7 @@ impl Mlp {
             let shape = [rows, columns, width];
             tiles.multiply(shape, &packed_input, up.panels_from(0), inner, Into::Overwrite, &activate);
             let hidden = LaneMajor { data: inner, stride: columns };
+            packed_inner.resize(tiles.left_len(rows, columns), 0.0);
             tiles.pack_left(&hidden, rows, columns, &mut packed_inner);
             let into = if b == 0 { Into::Overwrite } else { Into::Accumulate };
             let (shape, right) = ([rows, width, columns], down.panels_from(done));

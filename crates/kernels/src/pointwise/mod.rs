@@ -48,28 +48,12 @@ multiversion! {
     }
 }
 
-multiversion! {
-    /// The largest `scale · row[i]`, or `floor` if none is larger; NaN counts as small.
-    pub(crate) fn scaled_maximum(row: &[f32], scale: f32, floor: f32) -> f32 {
-        let mut lanes = [floor; 16];
-        let chunks = row.chunks_exact(16);
-        let rest = chunks.remainder();
-        for chunk in chunks {
-            for (lane, value) in lanes.iter_mut().zip(chunk) {
-                let value = value * scale;
-                *lane = if value > *lane { value } else { *lane };
-            }
-        }
-        lanes.iter().copied().chain(rest.iter().map(|value| value * scale)).fold(floor, |a, b| if b > a { b } else { a })
-    }
-}
-
 /// `2ᵗ`, relative error below 2e-7 for `t` in ±126, saturating outside; NaN stays NaN. Like [`exp`] never denormal.
 ///
 /// `2ᵗ = 2ⁿ · 2ʳ` with `n` the nearest integer, and for `2ʳ`, |r| ≤ ½, the polynomial of degree 6 with `p(0) = 1` whose largest
 /// relative error is smallest (found by Remez' exchange: 2.6e-9 before rounding).
 #[inline(always)]
-fn exp2(t: f32) -> f32 {
+pub(crate) fn exp2(t: f32) -> f32 {
     const SHIFT: f32 = 12_582_912.0 + 127.0;
     let t = if t < -126.0 { -126.0 } else { t };
     let t = if t > 126.0 { 126.0 } else { t };
