@@ -17,10 +17,8 @@ use crate::pointwise::{exp_shifted_sum, scale_and_add};
 use crate::threads::{Fresh, SharedMut};
 use softmax::Softmax;
 
-/// Queries of one task: whole panels of every kernel.
+/// Queries of one tile of the backward pass.
 const QUERIES: usize = 96;
-/// Fewest columns that a kernel has.
-const LANES_MIN: usize = 8;
 /// Keys of one tile, about.
 const KEYS: usize = 256;
 /// Keys and values that are packed at once, all threads together: 32 MiB of f32.
@@ -135,6 +133,8 @@ struct Scratch {
     sums: Vec<f32>,
     /// One panel's result, `[nr, Dh]`.
     rows: Vec<f32>,
+    /// One a panel.
+    softmax: Vec<Softmax>,
 }
 
 /// The forward pass. A query whose keys are all hidden gets NaN, as 0/0 does.
@@ -180,16 +180,20 @@ pub fn forward(
             tiles.pack_left(&LaneMajor { data: &k[offset..], stride: width }, count, head_dim, k_to);
             tiles.pack_left(&DepthMajor { data: &v[offset..], stride: width }, head_dim, count, v_to);
         });
-        let blocks = queries.div_ceil(QUERIES);
+        // Whole panels, and a few tasks for each thread; what a query gets does not depend on its neighbours.
+        let some =
+            (count * queries).div_ceil(4 * rayon::current_num_threads()).next_multiple_of(tiles.columns());
+        let height = some.min(tiles.row_block());
+        let blocks = queries.div_ceil(height);
         (0..count * blocks).into_par_iter().for_each(|task| {
-            let (pair, q0) = (first + task / blocks, task % blocks * QUERIES);
+            let (pair, q0) = (first + task / blocks, task % blocks * height);
             let (b, n) = (pair / heads, pair % heads);
             let block = Block {
                 shape,
                 which,
                 tiles,
                 sample: b,
-                queries: q0..queries.min(q0 + QUERIES),
+                queries: q0..queries.min(q0 + height),
                 packed: &packed[task / blocks * per_head..][..per_head],
                 tile_keys,
             };
@@ -239,12 +243,13 @@ impl Block<'_> {
         let q_len = tiles.right_len(1, head_dim);
         let sums_len = head_dim.next_multiple_of(tiles.rows()) * nr;
         let panels = count.div_ceil(nr);
-        let Scratch { queries, scores, probabilities, sums, rows } = scratch;
+        let Scratch { queries, scores, probabilities, sums, rows, softmax } = scratch;
         queries.resize(panels * q_len, 0.0);
         tiles.pack_right(&LaneMajor { data: q, stride: shape.width() }, count, head_dim, queries);
         scores.resize(tiles.padded_depth(tile_keys) * nr, 0.0);
         sums.resize(panels * sums_len, 0.0);
-        let mut softmax = [const { Softmax::new() }; QUERIES / LANES_MIN];
+        softmax.clear();
+        softmax.resize_with(panels, Softmax::new);
         let length = which.length(sample, keys);
         for (tile, k0) in (0..length).step_by(tile_keys).enumerate() {
             let [(k, v), (next_k, next_v)] = [tile, tile + 1].map(|tile| {
@@ -252,7 +257,7 @@ impl Block<'_> {
                 tile.split_at(k_len.min(tile.len()))
             });
             let now = tile_keys.min(length - k0);
-            for (p, softmax) in softmax.iter_mut().take(panels).enumerate() {
+            for (p, softmax) in softmax.iter_mut().enumerate() {
                 let (q, sums) = (&queries[p * q_len..][..q_len], &mut sums[p * sums_len..][..sums_len]);
                 // Each panel of queries asks for its part of the next tile.
                 let part = |next: &'_ [f32]| p * next.len() / panels..(p + 1) * next.len() / panels;
@@ -270,7 +275,7 @@ impl Block<'_> {
             }
         }
         rows.resize(nr * head_dim, 0.0);
-        for (p, softmax) in softmax.iter_mut().take(panels).enumerate() {
+        for (p, softmax) in softmax.iter_mut().enumerate() {
             let sums = &mut sums[p * sums_len..][..head_dim * nr];
             softmax.finish(sums, nr);
             for (group, sums) in sums.chunks(8 * nr).enumerate() {

@@ -37,9 +37,7 @@ use micro::Micro;
 
 /// Depth of one block for the smallest kernels; see [`Micro::depth_block`].
 const KC: usize = 256;
-/// Rows of one A block: `MC × KC` f32 is 96 KiB, a part of the second-level cache.
-const MC: usize = 96;
-/// Columns that a task takes at once: with `MC` rows 384 KiB of C, which stay near while depths go by.
+/// Columns that a task takes at once: with 96 rows 384 KiB of C, with 256 a MiB, which stay near while depths go by.
 const NC: usize = 1024;
 /// Values of B that are packed at once, where they were not before: 4 MiB of f32.
 const B_VALUES: usize = 1 << 20;
@@ -385,8 +383,8 @@ fn rows<A: Operand, E: Epilogue>(
 ) {
     let micro = walk.micro;
     let height = match threads {
-        1 => MC,
-        _ => MC.min(m.div_ceil(threads * 2).next_multiple_of(micro.mr)),
+        1 => micro.row_block(),
+        _ => micro.row_block().min(m.div_ceil(threads * 2).next_multiple_of(micro.mr)),
     };
     let row_blocks = m.div_ceil(height);
     let column_panels = walk.n.div_ceil(micro.nr);
@@ -512,6 +510,11 @@ impl Tiles {
     /// Rows of a panel of the left side.
     pub fn rows(self) -> usize {
         self.0.mr
+    }
+
+    /// Rows that a task multiplies at once; see [`Micro::row_block`].
+    pub fn row_block(self) -> usize {
+        self.0.row_block()
     }
 
     /// Columns of a panel of the right side.

@@ -17,9 +17,7 @@ use crate::isa::Precision;
 use crate::pointwise::{Activation, rows_per_group};
 use crate::threads::Fresh;
 
-/// Rows of one task at most.
-const ROWS: usize = 96;
-/// The same for bytes, whose weights are otherwise read too often.
+/// Rows of one task at most where weights are bytes, which are otherwise read too often.
 const ROWS_INT8: usize = 192;
 
 thread_local! {
@@ -115,12 +113,12 @@ impl Mlp {
         let rows = x.len() / width;
         let fresh = Fresh::new(x.len());
         // As many tasks for each thread, of as many rows.
-        let rows_max = match self.weights {
-            Both::Float { .. } => ROWS,
-            Both::Int8 { .. } => ROWS_INT8,
+        let (rows_max, panel) = match &self.weights {
+            Both::Float { down, .. } => (Tiles::of(down).row_block(), Tiles::of(down).rows()),
+            Both::Int8 { down, .. } => (ROWS_INT8, down.panel_rows()),
         };
         let tasks = rows.div_ceil(rows_max).next_multiple_of(rayon::current_num_threads());
-        let height = rows.div_ceil(tasks).next_multiple_of(12);
+        let height = rows.div_ceil(tasks).next_multiple_of(panel);
         (0..rows.div_ceil(height)).into_par_iter().for_each(|task| {
             let from = task * height;
             let count = height.min(rows - from);

@@ -27,6 +27,11 @@ pub struct PackedInt8 {
 }
 
 impl PackedInt8 {
+    /// Rows that the kernel multiplies at once.
+    pub(crate) fn panel_rows(&self) -> usize {
+        self.bytes.micro.mr
+    }
+
     /// Rounds and packs `weights [k, n]` for the current instruction set.
     ///
     /// # Panics
