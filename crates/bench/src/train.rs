@@ -102,7 +102,7 @@ impl Step {
             clean: self.clean.clone(),
             noise: self.noise.clone(),
             levels: self.levels.clone(),
-            given: vec![false; self.levels.len()],
+            given: vec![false; self.levels.len() * self.clean.dims()[1]],
             prompts: self.prompts.clone(),
         };
         let gradients = flow_loss(&self.model, batch).backward();
