@@ -27,6 +27,7 @@ mod scene;
 mod scratch;
 mod split;
 mod sprite;
+mod story;
 
 pub use caption::{Description, caption, caption_corpus, describe};
 pub use colour::{Background, Colour, Gradient};
@@ -41,3 +42,4 @@ pub use render::{Composite, render};
 pub use scene::{Actor, Scene};
 pub use split::{Combination, HeldOutPrompt, Split, held_out_prompts};
 pub use sprite::SPRITE_FRAMES;
+pub use story::{Story, Told};

@@ -233,6 +233,87 @@ impl Path {
     }
 }
 
+impl Path {
+    /// The way on from where this path ends, as a path of `motion` that begins there and looks the same way; none where there is
+    /// no room for it. Only for paths of the whole frame.
+    pub(crate) fn continued(&self, motion: Motion, shape: PixelShape, random: &mut Random) -> Option<Self> {
+        debug_assert_eq!(self.region, Region::FRAME);
+        let end = self.place(1.0, shape);
+        let (width, height) = (shape.width as f32, shape.height as f32);
+        let (room_x, room_y) = ((width - end.side).max(1.0), (height - end.side).max(1.0));
+        let (x, y) = ((end.left / room_x).clamp(0.0, 1.0), (end.top / room_y).clamp(0.0, 1.0));
+        let (near, far) = (random.between(EDGE.0, EDGE.1), 1.0 - random.between(EDGE.0, EDGE.1));
+        let side = self.side.1;
+        let (mut to, mut sides, mut swing, mut from) = ((x, y), (side, side), Swing::None, (x, y));
+        let long_enough = |way: f32| (way.abs() >= LEG_MIN).then_some(());
+        match motion {
+            Motion::Left => to.0 = near,
+            Motion::Right => to.0 = far,
+            Motion::Up => to.1 = near,
+            Motion::Down => to.1 = far,
+            Motion::Diagonal => to = (if x > 0.5 { near } else { far }, if y > 0.5 { near } else { far }),
+            Motion::ZoomIn => {
+                long_enough(SCALE_ALONE.side_near.0 - side)?;
+                sides.1 = (side * 1.8).min(SCALE_ALONE.side_near.1);
+            }
+            Motion::ZoomOut => {
+                long_enough(side - SCALE_ALONE.side_far.0)?;
+                sides.1 = (side / 1.8).max(SCALE_ALONE.side_far.0);
+            }
+            Motion::Circle => {
+                // Around the middle of the frame if the object stands far enough from it, else around a point beside it.
+                let room = room_x.min(room_y);
+                let (dx, dy) = ((x - 0.5) * room_x, (y - 0.5) * room_y);
+                let distance = dx.hypot(dy) / room;
+                let radius = distance.clamp(0.3, 0.5);
+                let phase = if distance > 0.05 { turns_of(dx, dy) } else { random.unit() };
+                let centre =
+                    |at: f32, room_along: f32, turned: f32| at - radius * room / room_along * sine(turned);
+                from = (centre(x, room_x, phase + 0.25), centre(y, room_y, phase));
+                if [from.0, from.1].iter().any(|c| !(0.3..=0.7).contains(c)) {
+                    return None;
+                }
+                to = from;
+                swing = Swing::Circle { radius, phase, clockwise: random.chance(0.5) };
+            }
+            Motion::Bounce => {
+                long_enough(if y > 0.6 { y } else { 0.0 })?;
+                let count = if random.chance(0.5) { 2.0 } else { 3.0 };
+                swing = Swing::Hops { count, height: random.between(0.5, 0.85).min(y) };
+            }
+            Motion::Still => {}
+        }
+        match motion {
+            Motion::Left => long_enough((x - to.0).max(0.0))?,
+            Motion::Right => long_enough((to.0 - x).max(0.0))?,
+            Motion::Up => long_enough((y - to.1).max(0.0))?,
+            Motion::Down => long_enough((to.1 - y).max(0.0))?,
+            Motion::Diagonal => {
+                long_enough(to.0 - x)?;
+                long_enough(to.1 - y)?;
+            }
+            _ => {}
+        }
+        Some(Self { from, to, side: sides, swing, ..*self })
+    }
+}
+
+/// What a leg of a journey goes at least: of the free room, or of the side.
+const LEG_MIN: f32 = 0.2;
+
+/// Angle of a direction in turns: 0 is right, 0.25 is down. By the inverse of [`sine`], since the platform's own differs in the
+/// last bit.
+fn turns_of(dx: f32, dy: f32) -> f32 {
+    let target = dy / dx.hypot(dy);
+    let (mut low, mut high) = (-0.25f32, 0.25f32);
+    for _ in 0..24 {
+        let middle = (low + high) / 2.0;
+        if sine(middle) < target { low = middle } else { high = middle }
+    }
+    let turns = (low + high) / 2.0;
+    if dx < 0.0 { 0.5 - turns } else { turns }
+}
+
 fn blend((from, to): (f32, f32), share: f32) -> f32 {
     from + (to - from) * share
 }
@@ -307,6 +388,33 @@ mod tests {
             let half = path.place(0.5, shape);
             assert!((first.left - last.left).abs() < 0.1 && (first.top - last.top).abs() < 0.1);
             assert!((first.left - half.left).hypot(first.top - half.top) > 35.0);
+        }
+    }
+
+    #[test]
+    fn a_journey_goes_on_where_it_was_and_where_it_is_told_to() {
+        let shape = PixelShape::new(25, 128, 128);
+        for motion in Motion::ALL {
+            let mut found = 0;
+            for (index, before) in Motion::ALL.into_iter().flat_map(paths).enumerate() {
+                let Some(path) = before.continued(motion, shape, &mut Random::new(6, index as u64)) else {
+                    continue;
+                };
+                found += 1;
+                let (end, start) = (before.place(1.0, shape), path.place(0.0, shape));
+                let apart =
+                    (end.left - start.left).hypot(end.top - start.top).max((end.side - start.side).abs());
+                assert!(apart < 1.5 && end.mirrored == start.mirrored, "{motion:?}: {end:?} then {start:?}");
+                let last = path.place(1.0, shape);
+                match motion {
+                    Motion::Left => assert!(last.left < start.left - 6.0),
+                    Motion::Down => assert!(last.top > start.top + 6.0),
+                    Motion::ZoomOut => assert!(last.side < start.side * 0.9),
+                    Motion::Circle => assert!((last.left - start.left).hypot(last.top - start.top) < 1.0),
+                    _ => {}
+                }
+            }
+            assert!(found > 100, "{motion:?} follows {found} of 2000 paths");
         }
     }
 

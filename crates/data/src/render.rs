@@ -4,8 +4,8 @@ use vidit_motion::{Track, UnitBox};
 use vidit_video::{Frames, PixelShape};
 
 use crate::motion::sine;
-use crate::sprite::Patch;
-use crate::{Background, Pack, Scene};
+use crate::sprite::{Patch, Placement};
+use crate::{Background, Pack, Path, Scene};
 
 /// A rendered clip.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,6 +19,19 @@ pub struct Composite {
 
 /// Renders a scene at any shape. One frame shows the start of every path.
 pub fn render(pack: &Pack, scene: &Scene, shape: PixelShape) -> Composite {
+    compose(pack, scene, shape, |path, frame| {
+        let progress = if shape.frames > 1 { frame as f32 / (shape.frames - 1) as f32 } else { 0.0 };
+        (path.place(progress, shape), frame)
+    })
+}
+
+/// Renders a scene whose objects are at frame `f` where `at(path, f)` says, showing that frame of their sprites.
+pub(crate) fn compose(
+    pack: &Pack,
+    scene: &Scene,
+    shape: PixelShape,
+    at: impl Fn(&Path, usize) -> (Placement, usize),
+) -> Composite {
     let backdrop = paint(&scene.background, shape);
     let mut frames = Frames::black(shape);
     let mut tracks: Vec<_> = scene
@@ -32,12 +45,11 @@ pub fn render(pack: &Pack, scene: &Scene, shape: PixelShape) -> Composite {
         .collect();
     let mut patch = Patch::default();
     for index in 0..shape.frames {
-        let progress = if shape.frames > 1 { index as f32 / (shape.frames - 1) as f32 } else { 0.0 };
         let frame = frames.frame_mut(index);
         frame.copy_from_slice(&backdrop);
         for (actor, track) in scene.actors.iter().zip(&mut tracks) {
-            let placement = actor.path.place(progress, shape);
-            pack.sprite(actor.object).draw(index, placement, shape.width, shape.height, &mut patch);
+            let (placement, picture) = at(&actor.path, index);
+            pack.sprite(actor.object).draw(picture, placement, shape.width, shape.height, &mut patch);
             lay_over(frame, &patch, shape.width);
             track.boxes.push(tight_box(&patch, shape));
         }
@@ -70,6 +82,9 @@ fn paint(background: &Background, shape: PixelShape) -> Vec<u8> {
 
 fn lay_over(frame: &mut [u8], patch: &Patch, width: usize) {
     for row in 0..patch.height {
+        if patch.width == 0 {
+            return;
+        }
         let start = (patch.top + row) * width + patch.left;
         let pixels = frame[start * 3..(start + patch.width) * 3].chunks_exact_mut(3);
         for (pixel, source) in pixels.zip(&patch.rgba[row * patch.width..]) {

@@ -44,27 +44,32 @@ impl Scene {
                 let combination = *random.choose(pack.held_out());
                 Self::alone(pack, combination, &mut random)
             }
-            Split::Train => loop {
-                let colour = *random.choose(&Colour::ALL);
-                let mut scene = if random.chance(PAIR_SHARE) && pack.objects().len() > 1 {
-                    Self::pair(pack, colour, &mut random)
-                } else {
-                    let combination = Combination {
-                        object: random.below(pack.objects().len()),
-                        motion: *random.choose(&Motion::ALL),
-                        colour,
-                        language: Language::En,
-                    };
-                    Self::alone(pack, combination, &mut random)
+            Split::Train => Self::sample_train(pack, PAIR_SHARE, &mut random),
+        }
+    }
+
+    /// A training scene, which has two objects with probability `pair_share`.
+    pub(crate) fn sample_train(pack: &Pack, pair_share: f32, random: &mut Random) -> Self {
+        loop {
+            let colour = *random.choose(&Colour::ALL);
+            let mut scene = if random.chance(pair_share) && pack.objects().len() > 1 {
+                Self::pair(pack, colour, random)
+            } else {
+                let combination = Combination {
+                    object: random.below(pack.objects().len()),
+                    motion: *random.choose(&Motion::ALL),
+                    colour,
+                    language: Language::En,
                 };
-                let first = random.below(Language::ALL.len());
-                let mut languages = Language::ALL.into_iter().cycle().skip(first).take(Language::ALL.len());
-                // Another language may be free where one is held out; else another scene is.
-                if let Some(language) = languages.find(|&language| !scene.is_held_out(pack, language)) {
-                    scene.language = language;
-                    return scene;
-                }
-            },
+                Self::alone(pack, combination, random)
+            };
+            let first = random.below(Language::ALL.len());
+            let mut languages = Language::ALL.into_iter().cycle().skip(first).take(Language::ALL.len());
+            // Another language may be free where one is held out; else another scene is.
+            if let Some(language) = languages.find(|&language| !scene.is_held_out(pack, language)) {
+                scene.language = language;
+                return scene;
+            }
         }
     }
 

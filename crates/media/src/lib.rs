@@ -7,6 +7,7 @@ mod atomic;
 mod colour;
 mod error;
 mod ffmpeg;
+mod fit;
 mod gif;
 mod h264;
 mod limits;
@@ -24,6 +25,7 @@ mod write;
 mod fixtures;
 
 pub use error::{MediaError, Result};
+pub use fit::fit;
 pub use limits::ReadLimits;
 pub use names::{file_stem_from_prompt, free_name};
 pub use rate::FrameRate;

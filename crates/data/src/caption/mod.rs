@@ -128,6 +128,22 @@ pub(crate) fn prompt(pack: &Pack, scene: &Scene, language: Language, seed: u64) 
     write(pack, scene, language, true, true, &mut Random::new(seed, 0)).text
 }
 
+/// A caption of one scene that becomes another: mostly both named, sometimes the second alone.
+pub(crate) fn transition(pack: &Pack, from: &Scene, to: &Scene, language: Language, seed: u64) -> String {
+    let mut random = Random::new(seed, 0);
+    if random.chance(0.3) {
+        return caption(pack, to, language, random.bits());
+    }
+    let mut say = |scene: &Scene, motion: bool| write(pack, scene, language, true, motion, &mut random).text;
+    let (before, after) = (say(from, false), say(to, true));
+    let becomes: &[&str] = match language {
+        Language::En => &[", then ", " becomes ", " turns into "],
+        Language::Zh => &["，然后", "，变成", "，接着"],
+        Language::Ar => &["، ثم ", " يتحول إلى ", "، وبعد ذلك "],
+    };
+    format!("{before}{}{after}", random.choose(becomes))
+}
+
 fn write(
     pack: &Pack,
     scene: &Scene,

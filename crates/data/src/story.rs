@@ -1,0 +1,296 @@
+//! Clips that begin or end as something else does: what extending, looping, connecting and arriving is learned from.
+//!
+//! A story is a scene with another timeline, and says how many of its first and last pixel frames are known beforehand: those of
+//! the clip that is extended, of the two that are connected, of the picture at which it ends.
+
+use serde::{Deserialize, Serialize};
+use vidit_motion::Track;
+use vidit_video::{Frames, PixelShape};
+
+use crate::caption::{caption, transition};
+use crate::motion::Path;
+use crate::render::{Composite, compose, render};
+use crate::sprite::{Placement, SPRITE_FRAMES};
+use crate::{Motion, Pack, Random, Scene};
+
+/// How a clip is told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Story {
+    /// One scene from start to end.
+    #[default]
+    Plain,
+    /// The same with two objects.
+    Pair,
+    /// A scene that comes to rest: its last frames, one latent frame's worth, are one picture. First and last are known.
+    Arrival,
+    /// An arrival at where it began. What leaves the frame comes back in on the other side.
+    Loop,
+    /// An object that did something else before; that is known.
+    Continuation,
+    /// A scene that becomes another one. Both ends are known.
+    Transition,
+}
+
+/// A clip of a story.
+pub struct Told {
+    /// The clip, and boxes of what is known to be in it from start to end: nothing, for a transition.
+    pub composite: Composite,
+    /// Pixel frames at the beginning that are known: 0, or `4n + 1`.
+    pub head: usize,
+    /// Pixel frames at the end that are known: `4n`.
+    pub tail: usize,
+}
+
+/// Pixel frames of a latent frame, but the first.
+const LATENT: usize = 4;
+
+impl Story {
+    /// Fewest frames that a clip of it has.
+    pub fn frames_min(self) -> usize {
+        match self {
+            Self::Plain | Self::Pair => 1,
+            Self::Arrival | Self::Loop => 1 + 2 * LATENT,
+            Self::Continuation | Self::Transition => 1 + 5 * LATENT,
+        }
+    }
+
+    /// Sample `index` of stream `seed` at `shape`, for training: `4n + 1` frames, [`Self::frames_min`] at least.
+    ///
+    /// # Panics
+    /// If there are fewer.
+    pub fn tell(self, pack: &Pack, seed: u64, index: u64, shape: PixelShape) -> Told {
+        assert!(shape.frames >= self.frames_min(), "{self:?} of {shape}");
+        let mut random = Random::new(seed ^ 0x0073_746f_7279, index);
+        let scene = self.scene(pack, seed, index);
+        let last = shape.frames - 1;
+        let (composite, head, tail) = match self {
+            Self::Plain | Self::Pair => (render(pack, &scene, shape), 0, 0),
+            Self::Arrival => {
+                let arrived = last - LATENT;
+                let at = |path: &Path, frame: usize| {
+                    let frame = frame.min(arrived);
+                    (path.place(frame as f32 / arrived as f32, shape), frame)
+                };
+                (compose(pack, &scene, shape, at), 1, LATENT)
+            }
+            Self::Loop => {
+                let arrived = last - LATENT;
+                let motion = scene.actors[0].motion;
+                let at = |path: &Path, frame: usize| {
+                    let progress = (frame.min(arrived) % arrived) as f32 / arrived as f32;
+                    let picture = frame.min(arrived) % arrived * SPRITE_FRAMES / arrived;
+                    (around(path, motion, progress, shape), picture)
+                };
+                (compose(pack, &scene, shape, at), 1, LATENT)
+            }
+            Self::Continuation => {
+                let head = 1 + LATENT * random.below(3);
+                let (before, after) = legs(&scene, shape, &mut random);
+                let at = |_: &Path, frame: usize| {
+                    let place = match frame.checked_sub(head - 1) {
+                        None => before.place(1.0 - (head - 1 - frame) as f32 / last as f32, shape),
+                        Some(since) => after.place(since as f32 / (last + 1 - head) as f32, shape),
+                    };
+                    (place, frame)
+                };
+                (compose(pack, &scene, shape, at), head, 0)
+            }
+            Self::Transition => {
+                let (head, tail) = (1 + LATENT * (1 + random.below(2)), LATENT * (1 + random.below(2)));
+                let begin = shape.frames - tail;
+                let from = compose(pack, &scene, shape, |path: &Path, frame| {
+                    let left = (head - 1).saturating_sub(frame);
+                    (path.place(1.0 - left as f32 / last as f32, shape), frame)
+                });
+                let to = compose(pack, &self.second(pack, seed, index), shape, |path: &Path, frame| {
+                    (path.place(frame.saturating_sub(begin) as f32 / last as f32, shape), frame)
+                });
+                let share = |frame: usize| {
+                    ((frame + 1).saturating_sub(head) as f32 / (begin + 1 - head) as f32).min(1.0)
+                };
+                let frames = dissolve(&from.frames, &to.frames, share);
+                (Composite { frames, tracks: Vec::<Track>::new() }, head, tail)
+            }
+        };
+        Told { composite, head, tail }
+    }
+
+    /// A caption of sample `index`; `variant` chooses among its wordings.
+    pub fn caption(self, pack: &Pack, seed: u64, index: u64, variant: u64) -> String {
+        let scene = self.scene(pack, seed, index);
+        match self {
+            Self::Transition => {
+                transition(pack, &scene, &self.second(pack, seed, index), scene.language, variant)
+            }
+            _ => caption(pack, &scene, scene.language, variant),
+        }
+    }
+
+    /// The scene, or the first of two.
+    fn scene(self, pack: &Pack, seed: u64, index: u64) -> Scene {
+        let stream = seed ^ (self as u64) << 32;
+        let mut random = Random::new(stream, index);
+        match self {
+            Self::Plain => Scene::sample(pack, seed, index, crate::Split::Train),
+            Self::Pair => Scene::sample_train(pack, 1.0, &mut random),
+            Self::Arrival | Self::Continuation | Self::Transition => {
+                Scene::sample_train(pack, 0.0, &mut random)
+            }
+            Self::Loop => loop {
+                let scene = Scene::sample_train(pack, 0.0, &mut random);
+                if !matches!(scene.actors[0].motion, Motion::ZoomIn | Motion::ZoomOut) {
+                    return scene;
+                }
+            },
+        }
+    }
+
+    /// What a transition becomes, in the language of its first scene.
+    fn second(self, pack: &Pack, seed: u64, index: u64) -> Scene {
+        let language = self.scene(pack, seed, index).language;
+        let mut random = Random::new(seed ^ 0x7365_636f_6e64, index);
+        loop {
+            let mut scene = Scene::sample_train(pack, 0.0, &mut random);
+            if !scene.is_held_out(pack, language) {
+                scene.language = language;
+                return scene;
+            }
+        }
+    }
+}
+
+/// What the object of a scene did before, and what it does then, which is its motion.
+fn legs(scene: &Scene, shape: PixelShape, random: &mut Random) -> (Path, Path) {
+    let actor = &scene.actors[0];
+    loop {
+        let motion = *random.choose(&Motion::ALL);
+        let mut before = Path::sample(motion, actor.path.region, true, None, random);
+        before.mirrored = actor.path.mirrored;
+        if let Some(after) = before.continued(actor.motion, shape, random) {
+            return (before, after);
+        }
+    }
+}
+
+/// Where the object of a loop is: on its path where that is closed, else going round through the edge of the frame.
+fn around(path: &Path, motion: Motion, progress: f32, shape: PixelShape) -> Placement {
+    let (dx, dy) = path.way();
+    let mut at = path.place(0.0, shape);
+    let along = |start: f32, way: f32, length: f32| {
+        let period = length + at.side;
+        (start + at.side + way.signum() * progress * period).rem_euclid(period) - at.side
+    };
+    match motion {
+        Motion::Left | Motion::Right | Motion::Diagonal | Motion::Up | Motion::Down => {
+            let (left, top) =
+                (along(at.left, dx, shape.width as f32), along(at.top, dy, shape.height as f32));
+            if dx != 0.0 {
+                at.left = left;
+            }
+            if dy != 0.0 {
+                at.top = top;
+            }
+            at
+        }
+        // A drifting bounce would end elsewhere.
+        _ => Path { to: path.from, ..*path }.place(progress, shape),
+    }
+}
+
+/// `from` becomes `to`, of which `share(frame)` is seen.
+fn dissolve(from: &Frames, to: &Frames, share: impl Fn(usize) -> f32) -> Frames {
+    let shape = from.shape();
+    let mut rgb = Vec::with_capacity(from.rgb().len());
+    for frame in 0..shape.frames {
+        let share = share(frame);
+        let pixels = from.frame(frame).iter().zip(to.frame(frame));
+        rgb.extend(pixels.map(|(&a, &b)| (f32::from(a) + (f32::from(b) - f32::from(a)) * share + 0.5) as u8));
+    }
+    Frames::from_rgb(shape, rgb)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SHAPE: PixelShape = PixelShape { frames: 25, height: 64, width: 64 };
+
+    fn mean_difference(a: &[u8], b: &[u8]) -> f32 {
+        a.iter().zip(b).map(|(a, b)| f32::from(a.abs_diff(*b))).sum::<f32>() / a.len() as f32
+    }
+
+    #[test]
+    fn an_arrival_rests_and_a_loop_rests_where_it_began() {
+        let pack = Pack::embedded();
+        for index in 0..40 {
+            for story in [Story::Arrival, Story::Loop] {
+                let told = story.tell(&pack, 3, index, SHAPE);
+                let frames = &told.composite.frames;
+                assert_eq!((told.head, told.tail), (1, 4));
+                for frame in 21..25 {
+                    assert_eq!(frames.frame(frame), frames.frame(20), "{story:?} {index}");
+                }
+                assert_eq!(story == Story::Loop, frames.frame(20) == frames.frame(0), "{story:?} {index}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_loop_has_no_seam() {
+        let pack = Pack::embedded();
+        for index in 0..40 {
+            let told = Story::Loop.tell(&pack, 4, index, SHAPE);
+            let frames = &told.composite.frames;
+            let differences: Vec<f32> =
+                (0..20).map(|f| mean_difference(frames.frame(f), frames.frame(f + 1))).collect();
+            let largest = differences[..19].iter().copied().fold(0.0, f32::max);
+            assert!(differences[19] <= 1.3 * largest + 0.5, "{index}: {differences:?}");
+        }
+    }
+
+    #[test]
+    fn a_continuation_goes_on_without_a_jump() {
+        let pack = Pack::embedded();
+        for index in 0..60 {
+            let told = Story::Continuation.tell(&pack, 5, index, SHAPE);
+            assert!([1, 5, 9].contains(&told.head) && told.tail == 0);
+            let boxes = &told.composite.tracks[0].boxes;
+            for pair in boxes.windows(2) {
+                let [(x, y), (u, v)] = [pair[0], pair[1]].map(|b| b.expect("visible").centre());
+                assert!((x - u).hypot(y - v) < 0.3, "{index}: {pair:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_transition_begins_as_one_scene_and_ends_as_another() {
+        let pack = Pack::embedded();
+        for index in 0..20 {
+            let told = Story::Transition.tell(&pack, 6, index, SHAPE);
+            let (a, b) =
+                (Story::Transition.scene(&pack, 6, index), Story::Transition.second(&pack, 6, index));
+            assert_eq!(a.language, b.language);
+            let frames = &told.composite.frames;
+            let last = render(&pack, &a, SHAPE).frames.frame(24).to_vec();
+            // Up to the pictures of the sprite, which go their own way.
+            assert!(mean_difference(frames.frame(told.head - 1), &last) < 20.0, "{index}");
+            let first = render(&pack, &b, SHAPE).frames.frame(0).to_vec();
+            assert!(mean_difference(frames.frame(25 - told.tail), &first) < 20.0, "{index}");
+        }
+    }
+
+    #[test]
+    fn stories_keep_to_their_side_of_the_split_and_have_captions() {
+        let pack = Pack::embedded();
+        for story in [Story::Pair, Story::Arrival, Story::Loop, Story::Continuation, Story::Transition] {
+            for index in 0..200 {
+                let scene = story.scene(&pack, 7, index);
+                assert!(!scene.is_held_out(&pack, scene.language));
+                assert_eq!(scene.actors.len(), if story == Story::Pair { 2 } else { 1 });
+                let text = story.caption(&pack, 7, index, index);
+                assert!(!text.is_empty() && !text.contains(['{', '}', '@', '%', '&']), "{text}");
+            }
+        }
+    }
+}
