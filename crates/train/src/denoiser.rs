@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
-use vidit_data::Random;
+use vidit_data::{Random, Story};
 use vidit_diffusion::noise;
-use vidit_diffusion::sampler::{Sampler, first_frame_first};
+use vidit_diffusion::sampler::{Known, Sampler, draw};
 use vidit_diffusion::schedule::{LevelDistribution, sigmas};
 use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::vae::{Vae, VaeConfig};
@@ -19,7 +19,7 @@ use vidit_pipeline::guided_velocity;
 use vidit_video::{Compression, Frames, PixelShape};
 use vidit_weights::{TensorStore, load_into};
 
-use crate::latents::LatentCache;
+use crate::latents::{LatentCache, Latents};
 use crate::sheet::write_sheet;
 use crate::source::{DataConfig, Source};
 use crate::{OptimizerConfig, RunConfig, Task, TrainError};
@@ -77,6 +77,9 @@ pub struct Statistics {
     pub width: usize,
 }
 
+/// Most latent frames that are given at the end of a clip.
+const TAIL_MAX: usize = 3;
+
 /// One size of clips.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -96,6 +99,12 @@ pub struct Bucket {
     /// Probability that a clip's first latent frame is given clean and the others alone are learned: what animating an
     /// image asks for. Absent: 0.
     pub first_given: Option<f32>,
+    /// Probability that a clip's last one to three latent frames are given, and what came before is learned. Absent: 0.
+    pub tail_given: Option<f32>,
+    /// Probability that frames are given here and there, each with one probability that is drawn for the clip. Absent: 0.
+    pub some_given: Option<f32>,
+    /// How the bucket's clips are told; other stories than `plain` and `pair` say themselves what is given. Absent: `plain`.
+    pub story: Option<Story>,
     /// So many of the source's clips, the first ones, are drawn from; absent: all. Bounds the time that encoding takes.
     pub clips: Option<u64>,
     /// Clips a batch.
@@ -105,6 +114,46 @@ pub struct Bucket {
 }
 
 impl Bucket {
+    fn story(&self) -> Story {
+        self.story.unwrap_or_default()
+    }
+
+    fn gives_itself(&self) -> bool {
+        !matches!(self.story(), Story::Plain | Story::Pair)
+    }
+
+    /// Probabilities of what may be given of a clip.
+    fn shares(&self) -> [(&'static str, f32); 3] {
+        [
+            ("first_given", self.first_given.unwrap_or(0.0)),
+            ("tail_given", self.tail_given.unwrap_or(0.0)),
+            ("some_given", self.some_given.unwrap_or(0.0)),
+        ]
+    }
+
+    /// Which of so many latent frames are given.
+    fn draw_given(&self, frames: usize, random: &mut Random) -> Vec<bool> {
+        let mut given = vec![false; frames];
+        let shares = self.shares();
+        if shares.iter().all(|(_, share)| *share == 0.0) {
+            return given;
+        }
+        let drawn = random.unit();
+        let [first, tail, some] = shares.map(|(_, share)| share);
+        if drawn < first {
+            given[0] = true;
+        } else if drawn < first + tail {
+            let count = (1 + random.below(TAIL_MAX)).min(frames - 1);
+            given[frames - count..].fill(true);
+        } else if drawn < first + tail + some {
+            let probability = random.between(0.1, 0.7);
+            given.iter_mut().for_each(|given| *given = random.chance(probability));
+            // Something is left to learn.
+            given[random.below(frames)] = false;
+        }
+        given
+    }
+
     fn shape(&self) -> PixelShape {
         PixelShape::new(self.frames, self.height, self.width)
     }
@@ -120,11 +169,22 @@ impl Bucket {
         if let Some(shift) = self.level_shift.filter(|shift| !(shift.is_finite() && *shift > 0.0)) {
             return Err(wrong(format!("`level_shift` must be positive, found `{shift}`")));
         }
-        if let Some(share) = self.first_given.filter(|share| !(0.0..=1.0).contains(share)) {
-            return Err(wrong(format!("`first_given` must lie in 0..1, found `{share}`")));
+        let mut left = 1.0;
+        for (name, share) in self.shares() {
+            if !(0.0..=left).contains(&share) {
+                return Err(wrong(format!("`{name}` must lie in 0..{left}, found `{share}`")));
+            }
+            if share > 0.0 && self.frames == 1 {
+                return Err(wrong(format!("`{name}` leaves nothing to learn of a single frame")));
+            }
+            if share > 0.0 && self.gives_itself() {
+                return Err(wrong(format!("`{name}` is not for a story that says itself what is given")));
+            }
+            left -= share;
         }
-        if self.first_given.is_some_and(|share| share > 0.0) && self.frames == 1 {
-            return Err(wrong("`first_given` leaves nothing to learn of a single frame".into()));
+        if self.frames < self.story().frames_min() {
+            let (least, found) = (self.story().frames_min(), self.frames);
+            return Err(wrong(format!("its story needs {least} frames at least, found `{found}`")));
         }
         compression.latent_from_pixel(self.shape()).map_err(|error| wrong(error.to_string()))?;
         let multiple = compression.pixels_per_token();
@@ -159,7 +219,7 @@ pub struct DenoiserBatch {
     pub noise: Tensor<5>,
     /// Noise level of each sample, 0..1.
     pub levels: Vec<f32>,
-    /// Whether the first frame of a sample is given clean.
+    /// Whether a latent frame is given clean, `[B, F]`.
     pub given: Vec<bool>,
     /// Token numbers of each prompt.
     pub prompts: Vec<Vec<u32>>,
@@ -169,8 +229,9 @@ pub struct DenoiserBatch {
 pub fn flow_loss(model: &Denoiser, batch: DenoiserBatch) -> Tensor<1> {
     let device = batch.clean.device();
     let [b, frames, ..] = batch.clean.dims();
-    let level =
-        |sample: usize, frame| if batch.given[sample] && frame == 0 { 0.0 } else { batch.levels[sample] };
+    let level = |sample: usize, frame| {
+        if batch.given[sample * frames + frame] { 0.0 } else { batch.levels[sample] }
+    };
     let timesteps = Timesteps::new(b, frames, &device, level);
     let sigma = timesteps.0.clone().reshape([b, frames, 1, 1, 1]);
     let velocity = batch.noise - batch.clean.clone();
@@ -259,12 +320,13 @@ impl DenoiserTask {
         let mut tokens: Vec<Vec<u32>> = prompts.iter().map(|p| self.tokens(p)).collect();
         tokens.extend(std::iter::repeat_n(self.vocabulary.encode(""), batch));
         let conditioning = Conditioning { text: model.text.forward(&tokens), boxes: None };
-        let predict = |x: Tensor<5>, given: usize, sigma: f32| {
+        let predict = |x: Tensor<5>, levels: &[f32]| {
             let scale = Some(GUIDANCE);
-            Ok::<_, Infallible>(guided_velocity(&model.transformer, x, given, sigma, &conditioning, scale))
+            Ok::<_, Infallible>(guided_velocity(&model.transformer, x, levels, &conditioning, scale))
         };
         let noise = noise::normal(dims, 1, device);
-        let Ok(x) = first_frame_first(Sampler::Euler, noise, &sigmas(STEPS, SHIFT), predict, |_| {});
+        let known = Known::nothing(&noise);
+        let Ok(x) = draw(Sampler::Euler, noise, &known, &sigmas(STEPS, SHIFT), predict, |_| {});
         let channels =
             |values: &[f32]| Tensor::<1>::from_floats(values, device).reshape([1, 1, 1, 1, latent.channels]);
         let x = x * channels(&self.cache.deviation) + channels(&self.cache.mean);
@@ -300,12 +362,14 @@ impl Task for DenoiserTask {
         let shift = bucket.level_shift.unwrap_or(task.level_shift);
         let indices: Vec<u64> = (0..batch).map(|_| random.bits() % clips).collect();
         let window = bucket.window.map(|side| side / self.compression.space);
-        let clean = self.cache.batch(shape, window, &indices, &mut random, device)?;
+        let story = bucket.story();
+        let Latents { values: clean, given: told } =
+            self.cache.batch(story, shape, window, &indices, &mut random, device)?;
+        let frames = clean.dims()[1];
         // Levels are drawn from equal parts of 0..1, so that each batch sees low and high ones.
         let mut levels = Vec::with_capacity(batch);
         let mut prompts = Vec::with_capacity(batch);
-        let mut given = vec![false; batch];
-        let first_given = bucket.first_given.unwrap_or(0.0);
+        let mut given = Vec::with_capacity(batch * frames);
         for (i, index) in indices.iter().enumerate() {
             let u = (i as f32 + random.unit()) / batch as f32;
             let level = match self.levels {
@@ -313,8 +377,13 @@ impl Task for DenoiserTask {
                 LevelDistribution::LogitNormal => self.levels.level(random.unit(), u, shift),
             };
             levels.push(level);
-            given[i] = first_given > 0.0 && random.chance(first_given);
-            let text = self.cache.source().caption(*index, random.bits());
+            if bucket.gives_itself() {
+                let (head, tail) = told[i];
+                given.extend((0..frames).map(|frame| frame < head || frame >= frames - tail));
+            } else {
+                given.extend(bucket.draw_given(frames, &mut random));
+            }
+            let text = self.cache.source().caption(story, *index, random.bits());
             let dropped = random.chance(task.text_dropout);
             prompts.push(self.tokens(if dropped { "" } else { &text }));
         }
@@ -356,15 +425,13 @@ impl Task for DenoiserTask {
     }
 }
 
-/// Mean of `error [B, F, H, W, C]` without the first frames of samples for which they are `given`.
+/// Mean of `error [B, F, H, W, C]` without the frames that are `given`, `[B, F]`.
 fn mean_of_learned(error: Tensor<5>, given: &[bool]) -> Tensor<1> {
     if !given.contains(&true) {
         return error.mean();
     }
     let [batch, frames, height, width, channels] = error.dims();
-    let learned = |sample: usize, frame: usize| !(given[sample] && frame == 0);
-    let weights: Vec<f32> =
-        (0..batch * frames).map(|i| if learned(i / frames, i % frames) { 1.0 } else { 0.0 }).collect();
+    let weights: Vec<f32> = given.iter().map(|given| if *given { 0.0 } else { 1.0 }).collect();
     let values = weights.iter().sum::<f32>() * (height * width * channels) as f32;
     let weights = Tensor::<1>::from_floats(weights.as_slice(), &error.device());
     (error * weights.reshape([batch, frames, 1, 1, 1])).sum() / values
@@ -379,9 +446,10 @@ mod tests {
         // Two samples of three frames of two values: 1, 10, 100 and 1000, 10000, 100000.
         let values: Vec<f32> = (0..12).map(|i| 10f32.powi(i / 2)).collect();
         let error = Tensor::<1>::from_floats(values.as_slice(), &Device::flex()).reshape([2, 3, 1, 1, 2]);
-        let mean = |given: [bool; 2]| mean_of_learned(error.clone(), &given).into_scalar::<f32>();
-        assert_eq!(mean([false, false]), 111_111.0 / 6.0);
-        assert_eq!(mean([true, false]), 111_110.0 / 5.0);
-        assert_eq!(mean([true, true]), 110_110.0 / 4.0);
+        let mean = |given: [bool; 6]| mean_of_learned(error.clone(), &given).into_scalar::<f32>();
+        let (no, yes) = (false, true);
+        assert_eq!(mean([no; 6]), 111_111.0 / 6.0);
+        assert_eq!(mean([yes, no, no, no, no, no]), 111_110.0 / 5.0);
+        assert_eq!(mean([yes, no, yes, yes, no, no]), 110_010.0 / 3.0);
     }
 }

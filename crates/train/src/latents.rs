@@ -7,13 +7,13 @@ use std::sync::Mutex;
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
 use rayon::prelude::*;
-use vidit_data::Random;
+use vidit_data::{Random, Story};
 use vidit_models::mini::vae::Vae;
 use vidit_models::pixels::tensor_from_frames;
 use vidit_video::{Compression, Frames, LatentShape, PixelShape};
 
 use crate::TrainError;
-use crate::source::Source;
+use crate::source::{Clip, Source};
 
 /// Pixels that the VAE encodes at once: bounds memory.
 const PIXELS_AT_ONCE: usize = 8 * 25 * 128 * 128;
@@ -30,7 +30,15 @@ pub struct LatentCache {
     pub mean: Vec<f32>,
     /// Deviation of each channel, before normalisation.
     pub deviation: Vec<f32>,
-    kept: Mutex<HashMap<(PixelShape, u64), Kept>>,
+    kept: Mutex<HashMap<(Story, PixelShape, u64), Kept>>,
+}
+
+/// Clips of a batch.
+pub struct Latents {
+    /// Normalised, `[B, F, H, W, C]`.
+    pub values: Tensor<5>,
+    /// Of each clip, how many latent frames its story gives at its beginning and end.
+    pub given: Vec<(usize, usize)>,
 }
 
 /// One clip.
@@ -39,6 +47,8 @@ struct Kept {
     latents: Vec<f16>,
     /// Of the main object in the first frame, fractions of width and height, where known.
     centre: Centre,
+    /// Latent frames that the story gives at the beginning and the end.
+    given: (usize, usize),
 }
 
 impl LatentCache {
@@ -58,7 +68,7 @@ impl LatentCache {
         let (device, mean, deviation) = (device.clone(), vec![], vec![]);
         let mut cache = Self { source, vae, compression, device, mean, deviation, kept };
         let indices: Vec<u64> = (0..clips.min(cache.source.len())).collect();
-        let (latents, _) = cache.encode(shape, &indices)?; // [B, F, H, W, C]
+        let (latents, _) = cache.encode(Story::Plain, shape, &indices)?; // [B, F, H, W, C]
         let channels = latents.dims()[4];
         let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
         let rows = (values.len() / channels) as f64;
@@ -78,18 +88,27 @@ impl LatentCache {
         &self.source
     }
 
-    /// Raw latents of these clips, `[B, F, H, W, C]`, and the centres of their main objects.
-    fn encode(&self, shape: PixelShape, indices: &[u64]) -> Result<(Tensor<5>, Vec<Centre>), TrainError> {
+    /// Raw latents of these clips, `[B, F, H, W, C]`, and the clips without their frames.
+    fn encode(
+        &self,
+        story: Story,
+        shape: PixelShape,
+        indices: &[u64],
+    ) -> Result<(Tensor<5>, Vec<Clip>), TrainError> {
         let at_once = (PIXELS_AT_ONCE / shape.pixels()).max(1);
-        let (mut parts, mut centres) = (Vec::new(), Vec::new());
+        let (mut parts, mut told) = (Vec::new(), Vec::new());
         for indices in indices.chunks(at_once) {
-            let clips: Vec<(Frames, Centre)> =
-                indices.par_iter().map(|i| self.source.clip(*i, shape)).collect::<Result<_, TrainError>>()?;
-            let (frames, found): (Vec<Frames>, Vec<Centre>) = clips.into_iter().unzip();
+            let mut clips: Vec<Clip> = indices
+                .par_iter()
+                .map(|i| self.source.clip(story, *i, shape))
+                .collect::<Result<_, TrainError>>()?;
+            let nothing = || Frames::black(PixelShape::new(0, 0, 0));
+            let frames: Vec<Frames> =
+                clips.iter_mut().map(|clip| std::mem::replace(&mut clip.frames, nothing())).collect();
             parts.push(self.vae.encode(tensor_from_frames(&frames, &self.device)).mean);
-            centres.extend(found);
+            told.extend(clips);
         }
-        Ok((Tensor::cat(parts, 0), centres))
+        Ok((Tensor::cat(parts, 0), told))
     }
 
     /// Normalised latents of these clips on `device`: whole, `[B, F, H, W, C]`, or of each a square `window` of so many
@@ -103,35 +122,39 @@ impl LatentCache {
     /// If `shape` is off the grid, or the window larger than the clips' latents.
     pub fn batch(
         &self,
+        story: Story,
         shape: PixelShape,
         window: Option<usize>,
         indices: &[u64],
         random: &mut Random,
         device: &Device,
-    ) -> Result<Tensor<5>, TrainError> {
+    ) -> Result<Latents, TrainError> {
         let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut missing: Vec<u64> =
-            indices.iter().copied().filter(|i| !kept.contains_key(&(shape, *i))).collect();
+            indices.iter().copied().filter(|i| !kept.contains_key(&(story, shape, *i))).collect();
         missing.sort_unstable();
         missing.dedup();
         let grid = self.compression.latent_from_pixel(shape).expect("callers check shapes against the grid");
         let channels = grid.channels;
         if !missing.is_empty() {
-            let (latents, centres) = self.encode(shape, &missing)?;
+            let (latents, told) = self.encode(story, shape, &missing)?;
             let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
-            let clips = values.chunks_exact(values.len() / missing.len()).zip(centres);
-            for (index, (clip, centre)) in missing.iter().zip(clips) {
+            let clips = values.chunks_exact(values.len() / missing.len()).zip(told);
+            for (index, (clip, told)) in missing.iter().zip(clips) {
                 let normalised = |(i, v): (usize, &f32)| {
                     f16::from_f32((v - self.mean[i % channels]) / self.deviation[i % channels])
                 };
                 let latents = clip.iter().enumerate().map(normalised).collect();
-                kept.insert((shape, *index), Kept { latents, centre });
+                let given = (told.head.div_ceil(self.compression.time), told.tail / self.compression.time);
+                kept.insert((story, shape, *index), Kept { latents, centre: told.centre, given });
             }
         }
         let (height, width) = window.map_or((grid.height, grid.width), |side| (side, side));
         let mut values = Vec::with_capacity(indices.len() * grid.frames * height * width * channels);
+        let mut all_given = Vec::with_capacity(indices.len());
         for index in indices {
-            let Kept { latents, centre } = &kept[&(shape, *index)];
+            let Kept { latents, centre, given } = &kept[&(story, shape, *index)];
+            all_given.push(*given);
             let at = match window {
                 None => (0, 0),
                 Some(side) => corner(grid, side, *centre, random),
@@ -139,10 +162,8 @@ impl LatentCache {
             let rows = rows(grid, at, (height, width));
             values.extend(rows.flat_map(|row| &latents[row]).map(|value| value.to_f32()));
         }
-        Ok(Tensor::from_data(
-            TensorData::new(values, [indices.len(), grid.frames, height, width, channels]),
-            device,
-        ))
+        let dims = [indices.len(), grid.frames, height, width, channels];
+        Ok(Latents { values: Tensor::from_data(TensorData::new(values, dims), device), given: all_given })
     }
 }
 

@@ -2,11 +2,9 @@
 
 use std::path::PathBuf;
 
-use image::imageops::{self, FilterType};
-use image::{RgbImage, imageops::crop_imm};
 use serde::{Deserialize, Serialize};
-use vidit_data::{ClipFolder, Pack, Random, Scene, Split, caption, caption_corpus, held_out_prompts, render};
-use vidit_media::{ReadLimits, read_video};
+use vidit_data::{ClipFolder, Pack, Random, Story, caption_corpus, held_out_prompts};
+use vidit_media::{ReadLimits, fit, read_video};
 use vidit_video::{Frames, PixelShape};
 
 use crate::TrainError;
@@ -27,6 +25,18 @@ pub enum DataConfig {
         /// Frames a second at which clips are read.
         fps: f64,
     },
+}
+
+/// One clip of a source.
+pub struct Clip {
+    /// The clip.
+    pub frames: Frames,
+    /// Centre of its main object in its first frame, fractions of width and height, where known.
+    pub centre: Option<(f32, f32)>,
+    /// Pixel frames at the beginning that its story gives beforehand.
+    pub head: usize,
+    /// As `head`, at the end.
+    pub tail: usize,
 }
 
 /// Clips by number. What a number gives depends on the source, its seed and the asked shape alone.
@@ -83,20 +93,22 @@ impl Source {
         self.len() == 0
     }
 
-    fn scene(&self, pack: &Pack, seed: u64, index: u64) -> Scene {
-        Scene::sample(pack, seed, index, Split::Train)
+    /// Whether it has clips of this story: a folder's are as they are.
+    pub fn tells(&self, story: Story) -> bool {
+        matches!(self, Self::Emoji { .. }) || story == Story::Plain
     }
 
-    /// Clip `index` at `shape`, and the centre of its main object in its first frame (fractions), where known.
+    /// Clip `index` of a story at `shape`.
     ///
     /// # Errors
     /// If a file cannot be decoded or is shorter than asked.
-    pub fn clip(&self, index: u64, shape: PixelShape) -> Result<(Frames, Option<(f32, f32)>), TrainError> {
+    pub fn clip(&self, story: Story, index: u64, shape: PixelShape) -> Result<Clip, TrainError> {
         match self {
             Self::Emoji { pack, seed, .. } => {
-                let composite = render(pack, &self.scene(pack, *seed, index), shape);
-                let centre = composite.tracks[0].boxes[0].map(|b| b.centre());
-                Ok((composite.frames, centre))
+                let told = story.tell(pack, *seed, index, shape);
+                let centre =
+                    told.composite.tracks.first().and_then(|track| track.boxes[0]).map(|b| b.centre());
+                Ok(Clip { frames: told.composite.frames, centre, head: told.head, tail: told.tail })
             }
             Self::Folder { folder, fps } => {
                 let path = &folder.clips()[index as usize].path;
@@ -115,20 +127,19 @@ impl Source {
                         last + 1
                     )));
                 }
-                let chosen: Vec<usize> =
-                    (0..shape.frames).map(|i| (i as f64 * step).floor() as usize).collect();
-                Ok((fit(&clip.frames, &chosen, shape), None))
+                let chosen = (0..shape.frames).map(|i| (i as f64 * step).floor() as usize);
+                let rgb = chosen.flat_map(|frame| clip.frames.frame(frame).to_vec()).collect();
+                let chosen = PixelShape { frames: shape.frames, ..clip.frames.shape() };
+                let frames = fit(&Frames::from_rgb(chosen, rgb), shape.width, shape.height);
+                Ok(Clip { frames, centre: None, head: 0, tail: 0 })
             }
         }
     }
 
-    /// A caption of clip `index`; `variant` chooses among its wordings.
-    pub fn caption(&self, index: u64, variant: u64) -> String {
+    /// A caption of clip `index` of a story; `variant` chooses among its wordings.
+    pub fn caption(&self, story: Story, index: u64, variant: u64) -> String {
         match self {
-            Self::Emoji { pack, seed, .. } => {
-                let scene = self.scene(pack, *seed, index);
-                caption(pack, &scene, scene.language, variant)
-            }
+            Self::Emoji { pack, seed, .. } => story.caption(pack, *seed, index, variant),
             Self::Folder { folder, .. } => folder.clips()[index as usize].caption.clone(),
         }
     }
@@ -157,24 +168,6 @@ impl Source {
     }
 }
 
-/// The chosen frames, cropped in the middle to the asked aspect and resized.
-fn fit(frames: &Frames, chosen: &[usize], shape: PixelShape) -> Frames {
-    let from = frames.shape();
-    let scale = (from.width as f64 / shape.width as f64).min(from.height as f64 / shape.height as f64);
-    let (w, h) = ((shape.width as f64 * scale).round() as u32, (shape.height as f64 * scale).round() as u32);
-    let (w, h) = (w.clamp(1, from.width as u32), h.clamp(1, from.height as u32));
-    let (x, y) = ((from.width as u32 - w) / 2, (from.height as u32 - h) / 2);
-    let mut rgb = Vec::with_capacity(shape.pixels() * 3);
-    for index in chosen {
-        let image = RgbImage::from_raw(from.width as u32, from.height as u32, frames.frame(*index).to_vec())
-            .expect("a frame has width × height × 3 bytes");
-        let image = crop_imm(&image, x, y, w, h).to_image();
-        let image = imageops::resize(&image, shape.width as u32, shape.height as u32, FilterType::Triangle);
-        rgb.extend_from_slice(image.as_raw());
-    }
-    Frames::from_rgb(shape, rgb)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,13 +185,13 @@ mod tests {
         write_video(&frames, 24u32, &folder.join("a.gif"), &WriteOptions::default()).unwrap();
         std::fs::write(folder.join("a.txt"), "grey grows lighter").unwrap();
         let source = Source::open(&DataConfig::Folder { path: folder.clone(), fps: 12.0 }, 0).unwrap();
-        assert_eq!((source.len(), source.caption(0, 7).as_str()), (1, "grey grows lighter"));
-        let (clip, _) = source.clip(0, PixelShape::new(4, 16, 16)).unwrap();
+        assert_eq!((source.len(), source.caption(Story::Plain, 0, 7).as_str()), (1, "grey grows lighter"));
+        let clip = source.clip(Story::Plain, 0, PixelShape::new(4, 16, 16)).unwrap().frames;
         for (index, expected) in [0u8, 40, 80, 120].into_iter().enumerate() {
             let found = clip.frame(index)[0];
             assert!(found.abs_diff(expected) <= 20, "frame {index}: {found}, expected about {expected}");
         }
-        let error = source.clip(0, PixelShape::new(9, 16, 16)).unwrap_err().to_string();
+        let error = source.clip(Story::Plain, 0, PixelShape::new(9, 16, 16)).err().unwrap().to_string();
         assert!(error.contains("a.gif") && error.contains("hint"), "{error}");
         std::fs::remove_dir_all(folder).unwrap();
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use vidit_data::Random;
+use vidit_data::{Random, Story};
 use vidit_diffusion::noise;
 use vidit_models::mini::vae::{Vae, VaeConfig};
 use vidit_models::nn::Init;
@@ -14,7 +14,7 @@ use vidit_models::pixels::{frames_from_tensor, tensor_from_frames};
 use vidit_video::{Frames, PixelShape};
 
 use crate::sheet::write_sheet;
-use crate::source::{DataConfig, Source};
+use crate::source::{Clip, DataConfig, Source};
 use crate::{OptimizerConfig, RunConfig, Task, TrainError};
 
 /// A configuration file of kind `vae`.
@@ -93,7 +93,8 @@ impl VaeTask {
         let task = &self.config.task;
         let mut random = Random::new(self.config.run.seed ^ 0xc0ffee, index);
         let shape = PixelShape::new(task.clip_frames, task.clip, task.clip);
-        let (clip, centre) = self.source.clip(index % self.source.len(), shape)?;
+        let Clip { frames: clip, centre, .. } =
+            self.source.clip(Story::Plain, index % self.source.len(), shape)?;
         let first = random.below(task.clip_frames - task.frames + 1);
         // Three of four crops look at where the object begins, where that is known.
         let centre = centre.filter(|_| random.chance(0.75));
