@@ -1,6 +1,6 @@
 //! Integrators of `dx/dσ = v(x, σ)`, each a function over a grid of levels.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 
 /// An integrator, named by its paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,99 +36,191 @@ impl Sampler {
         }
     }
 
-    /// Walks `x` from the first level to the last. `predict(x, σ)` gives the velocity; `on_step(done)` follows each step.
+    /// Walks `x [B, F, H, W, C]` from the first level of the grid to the last, each frame no higher than its own of `levels`: one
+    /// of level 0 stays as it is, one between waits at its level until the others come down to it. `predict(x, σ)` gives the
+    /// velocity at one level a frame; `on_step(done)` follows each step.
     ///
     /// # Errors
     /// The first error of `predict`.
     pub fn sample<E>(
         self,
         mut x: Tensor<5>,
+        levels: &[f32],
         sigmas: &[f32],
-        mut predict: impl FnMut(Tensor<5>, f32) -> Result<Tensor<5>, E>,
+        mut predict: impl FnMut(Tensor<5>, &[f32]) -> Result<Tensor<5>, E>,
         mut on_step: impl FnMut(usize),
     ) -> Result<Tensor<5>, E> {
+        let device = x.device();
+        let at = |sigma: f32| -> Vec<f32> { levels.iter().map(|level| level.min(sigma)).collect() };
         for (step, pair) in sigmas.windows(2).enumerate() {
-            let (sigma, next) = (pair[0], pair[1]);
-            let velocity = predict(x.clone(), sigma)?;
-            let there = x.clone() + velocity.clone() * (next - sigma);
-            x = if self == Sampler::Heun && next > 0.0 {
-                let velocity_there = predict(there, next)?;
-                x + (velocity + velocity_there) * (0.5 * (next - sigma))
-            } else {
-                there
-            };
+            let (now, next) = (at(pair[0]), at(pair[1]));
+            if now != next {
+                let way: Vec<f32> = next.iter().zip(&now).map(|(next, now)| next - now).collect();
+                let way = per_frame(&way, &device); // [1, F, 1, 1, 1]
+                let velocity = predict(x.clone(), &now)?;
+                let there = x.clone() + velocity.clone() * way.clone();
+                x = if self == Sampler::Heun && pair[1] > 0.0 {
+                    let velocity_there = predict(there, &next)?;
+                    x + (velocity + velocity_there) * (way * 0.5)
+                } else {
+                    there
+                };
+            }
             on_step(step + 1);
         }
         Ok(x)
     }
 }
 
-/// Noise `[B, F, H, W, C]` → data, the first frame before the others: it is drawn as an image, then kept clean while the
-/// rest is drawn around it (as Emu Video does, Girdhar et al. 2023). `predict(x, given, σ)` gives the velocity of all frames
-/// of `x`, the first `given` of which are clean; `on_step(done)` follows each step of both parts, `2 · steps` in all, or
-/// `steps` for a single frame.
+/// One value a frame as `[1, F, 1, 1, 1]`.
+fn per_frame(values: &[f32], device: &Device) -> Tensor<5> {
+    Tensor::<1>::from_floats(values, device).reshape([1, values.len(), 1, 1, 1])
+}
+
+/// What is known of a clip before it is made.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// Clean, `[B, F, H, W, C]`; any numbers where the level is 1.
+    pub clean: Tensor<5>,
+    /// The noise level from which each frame is made anew: 0 keeps it, 1 makes it from noise alone.
+    pub levels: Vec<f32>,
+}
+
+impl Known {
+    /// Nothing, for a clip like this noise.
+    pub fn nothing(noise: &Tensor<5>) -> Self {
+        Self { clean: noise.zeros_like(), levels: vec![1.0; noise.dims()[1]] }
+    }
+
+    /// `(1 − σ)·x0 + σ·ε` at the level of each frame: what is known (Meng et al. 2022, SDEdit) and noise.
+    fn start(&self, noise: Tensor<5>) -> Tensor<5> {
+        let level = per_frame(&self.levels, &noise.device());
+        self.clean.clone() * (level.clone() * -1.0 + 1.0) + noise * level
+    }
+
+    /// Some of the frames.
+    fn part(&self, from: usize, count: usize) -> Self {
+        Self {
+            clean: self.clean.clone().narrow(1, from, count),
+            levels: self.levels[from..from + count].to_vec(),
+        }
+    }
+
+    /// Whether a frame is kept as it is.
+    fn keeps_any(&self) -> bool {
+        self.levels.contains(&0.0)
+    }
+}
+
+/// Steps that [`draw`] takes.
+pub fn steps_of(known: &Known, sigmas: &[f32]) -> usize {
+    let steps = sigmas.len() - 1;
+    if known.keeps_any() || known.levels.len() == 1 { steps } else { 2 * steps }
+}
+
+/// Noise `[B, F, H, W, C]` → data around what is known. Where no frame is kept, the first is made before the others: as an
+/// image, then kept clean while the rest is made around it (as Emu Video does, Girdhar et al. 2023). `predict(x, σ)` gives
+/// the velocity at one level a frame; `on_step(done)` follows each of [`steps_of`] steps.
 ///
 /// # Errors
 /// The first error of `predict`.
-pub fn first_frame_first<E>(
+pub fn draw<E>(
     sampler: Sampler,
     noise: Tensor<5>,
+    known: &Known,
     sigmas: &[f32],
-    mut predict: impl FnMut(Tensor<5>, usize, f32) -> Result<Tensor<5>, E>,
+    mut predict: impl FnMut(Tensor<5>, &[f32]) -> Result<Tensor<5>, E>,
     mut on_step: impl FnMut(usize),
 ) -> Result<Tensor<5>, E> {
     let frames = noise.dims()[1];
-    let first = noise.clone().narrow(1, 0, 1); // [B, 1, H, W, C]
-    let first = sampler.sample(first, sigmas, |x, sigma| predict(x, 0, sigma), &mut on_step)?;
-    if frames == 1 {
-        return Ok(first);
+    if known.keeps_any() || frames == 1 {
+        return sampler.sample(known.start(noise), &known.levels, sigmas, predict, on_step);
     }
-    let rest = noise.narrow(1, 1, frames - 1);
+    let first = known.part(0, 1);
+    let start = first.start(noise.clone().narrow(1, 0, 1)); // [B, 1, H, W, C]
+    let clean = sampler.sample(start, &first.levels, sigmas, &mut predict, &mut on_step)?;
+    let rest = known.part(1, frames - 1);
+    let start = rest.start(noise.narrow(1, 1, frames - 1));
+    let levels: Vec<f32> = [0.0].into_iter().chain(rest.levels).collect();
     let steps = sigmas.len() - 1;
-    let velocity = |x: Tensor<5>, sigma: f32| {
-        let all = Tensor::cat(vec![first.clone(), x], 1); // [B, F, H, W, C]
-        Ok(predict(all, 1, sigma)?.narrow(1, 1, frames - 1))
-    };
-    let rest = sampler.sample(rest, sigmas, velocity, |done| on_step(steps + done))?;
-    Ok(Tensor::cat(vec![first, rest], 1))
+    sampler.sample(Tensor::cat(vec![clean, start], 1), &levels, sigmas, predict, |done| on_step(steps + done))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::schedule::sigmas;
-    use burn::tensor::Device;
     use std::convert::Infallible;
+
+    fn values(x: Tensor<5>) -> Vec<f32> {
+        x.into_data().iter::<f32>().collect()
+    }
 
     #[test]
     fn the_first_frame_is_drawn_alone_and_kept() {
         let device = Device::flex();
         let noise: Tensor<5> = Tensor::full([2, 3, 1, 1, 2], 1.0, &device);
+        let known = Known::nothing(&noise);
         let (mut calls, mut steps) = (Vec::new(), Vec::new());
         // The image flows by −2 to 3; the rest by minus what the first frame became, to 4.
-        let predict = |x: Tensor<5>, given: usize, _| {
-            calls.push((x.dims()[1], given));
+        let predict = |x: Tensor<5>, levels: &[f32]| {
+            calls.push(levels.to_vec());
             let first = x.clone().narrow(1, 0, 1);
-            let velocity = if given == 0 { first.full_like(-2.0) } else { x.full_like(0.0) - first };
+            let velocity = if levels.len() == 1 { first.full_like(-2.0) } else { x.full_like(0.0) - first };
             Ok::<_, Infallible>(velocity)
         };
-        let Ok(x) =
-            first_frame_first(Sampler::Euler, noise, &sigmas(2, 1.0), predict, |done| steps.push(done));
-        assert_eq!(calls, [(1, 0), (1, 0), (3, 1), (3, 1)]);
+        let grid = sigmas(2, 1.0);
+        let Ok(x) = draw(Sampler::Euler, noise, &known, &grid, predict, |done| steps.push(done));
+        assert_eq!(calls, [vec![1.0], vec![0.5], vec![0.0, 1.0, 1.0], vec![0.0, 0.5, 0.5]]);
         assert_eq!(steps, [1, 2, 3, 4]);
-        let values: Vec<f32> = x.into_data().iter::<f32>().collect();
-        assert_eq!(values, [3.0, 3.0, 4.0, 4.0, 4.0, 4.0, 3.0, 3.0, 4.0, 4.0, 4.0, 4.0]);
+        assert_eq!(steps_of(&known, &grid), 4);
+        assert_eq!(values(x), [3.0, 3.0, 4.0, 4.0, 4.0, 4.0, 3.0, 3.0, 4.0, 4.0, 4.0, 4.0]);
+    }
+
+    #[test]
+    fn what_is_kept_stays_and_what_is_edited_begins_at_its_level() {
+        let device = Device::flex();
+        let noise: Tensor<5> = Tensor::full([1, 3, 1, 1, 1], 8.0, &device);
+        let clean = Tensor::<1>::from_floats([5.0, 2.0, 7.0], &device).reshape([1, 3, 1, 1, 1]);
+        let known = Known { clean, levels: vec![0.0, 0.25, 1.0] };
+        let mut calls = Vec::new();
+        let predict = |x: Tensor<5>, levels: &[f32]| {
+            calls.push((values(x.clone()), levels.to_vec()));
+            Ok::<_, Infallible>(x.full_like(4.0))
+        };
+        let grid = sigmas(2, 1.0);
+        let Ok(x) = draw(Sampler::Euler, noise, &known, &grid, predict, |_| {});
+        // ¾·2 + ¼·8 = 3.5 waits while the last frame goes from 8 by 4 a level.
+        assert_eq!(
+            calls,
+            [(vec![5.0, 3.5, 8.0], vec![0.0, 0.25, 1.0]), (vec![5.0, 3.5, 6.0], vec![0.0, 0.25, 0.5])]
+        );
+        assert_eq!(values(x), [5.0, 2.5, 4.0]);
+        assert_eq!(steps_of(&known, &grid), 2);
+    }
+
+    #[test]
+    fn levels_above_all_frames_cost_no_prediction() {
+        let noise: Tensor<5> = Tensor::full([1, 1, 1, 1, 1], 1.0, &Device::flex());
+        let known = Known { clean: noise.zeros_like(), levels: vec![0.3] };
+        let (mut calls, mut steps) = (0, 0);
+        let predict = |x: Tensor<5>, _: &[f32]| {
+            calls += 1;
+            Ok::<_, Infallible>(x)
+        };
+        let Ok(_) = draw(Sampler::Euler, noise, &known, &sigmas(10, 1.0), predict, |done| steps = done);
+        assert_eq!((calls, steps), (3, 10));
     }
 
     /// `dx/dσ = x` has the solution `x(0) = x(1)/e`.
     fn error_of(sampler: Sampler, steps: usize) -> f32 {
         let x = Tensor::full([1, 1, 1, 1, 1], 1.0, &Device::flex());
         let mut calls = 0;
-        let predict = |x: Tensor<5>, _| {
+        let predict = |x: Tensor<5>, _: &[f32]| {
             calls += 1;
             Ok::<_, Infallible>(x)
         };
-        let end = sampler.sample(x, &sigmas(steps, 1.0), predict, |_| {}).unwrap();
+        let end = sampler.sample(x, &[1.0], &sigmas(steps, 1.0), predict, |_| {}).unwrap();
         assert_eq!(calls, sampler.model_calls(steps));
         (end.into_scalar::<f32>() - (-1.0f32).exp()).abs()
     }
@@ -148,8 +240,9 @@ mod tests {
         let mut done = 0;
         let result = Sampler::Euler.sample(
             x,
+            &[1.0],
             &sigmas(5, 1.0),
-            |x, s| if s < 0.5 { Err("no") } else { Ok(x) },
+            |x, s| if s[0] < 0.5 { Err("no") } else { Ok(x) },
             |d| done = d,
         );
         assert_eq!((result.err(), done), (Some("no"), 3));

@@ -50,8 +50,8 @@ impl Timesteps {
         Self(Tensor::from_data(TensorData::new(values, [batch, frames]), device))
     }
 
-    /// The first `given` frames clean, the others at one level.
-    pub fn after_given(given: usize, sigma: f32, batch: usize, frames: usize, device: &Device) -> Self {
-        Self::new(batch, frames, device, |_, frame| if frame < given { 0.0 } else { sigma })
+    /// The same levels, one a frame, in every sample.
+    pub fn of_frames(levels: &[f32], batch: usize, device: &Device) -> Self {
+        Self::new(batch, levels.len(), device, |_, frame| levels[frame])
     }
 }

@@ -140,6 +140,34 @@ pub enum RequestError {
         /// A good value.
         usual: &'static str,
     },
+    /// Given frames of another size.
+    #[error(
+        "given frames must have the size of the clip, {}x{}, found `{}x{}`\nhint: name the size with `--size`",
+        clip.width, clip.height, given.width, given.height
+    )]
+    GivenSize {
+        /// The clip.
+        clip: PixelShape,
+        /// What is given.
+        given: PixelShape,
+    },
+    /// Given frames where they cannot stand.
+    #[error(
+        "{count} given frames at frame `{at}` do not fit: expected {expected}\nhint: four frames are one step of the model"
+    )]
+    GivenPlace {
+        /// Where they begin.
+        at: usize,
+        /// How many they are.
+        count: usize,
+        /// What would fit, in words.
+        expected: String,
+    },
+    /// A mask that leaves nothing to do.
+    #[error(
+        "the mask is black everywhere, so that nothing is made anew\nhint: paint white what should change"
+    )]
+    EmptyMask,
     /// Initial noise for another size.
     #[error(
         "the initial noise must have shape {}, found `{}`\nhint: ask for the size and frames that it was made for",

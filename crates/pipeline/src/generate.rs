@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
-use vidit_diffusion::sampler::first_frame_first;
+use vidit_diffusion::sampler::{Known, draw, steps_of};
 use vidit_diffusion::{guidance, noise, schedule};
 use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::transformer::Transformer;
@@ -10,6 +10,7 @@ use vidit_models::mini::vae::DecoderMemory;
 use vidit_models::pixels::{byte_from_unit, frames_from_tensor, tensor_from_frames};
 use vidit_video::{Frames, LatentShape};
 
+use crate::given;
 use crate::{Error, Latents, Limits, Model, Provenance, RequestError, ValidRequest};
 
 /// Latent frames that are decoded at once; bounds the memory, not the result.
@@ -141,19 +142,18 @@ fn encode(model: &Model, request: &ValidRequest, on_progress: &mut impl FnMut(Pr
     Conditioning { text, boxes: None }
 }
 
-/// Velocity at level `sigma` of `x [B, F, H, W, C]`, the first `given` frames of which are clean. With a guidance `scale` the
-/// conditioning holds `B` prompts and behind them as many to move away from, without one `B` prompts alone.
+/// Velocity of `x [B, F, H, W, C]`, whose frames have these noise levels. With a guidance `scale` the conditioning holds `B` prompts
+/// and behind them as many to move away from, without one `B` prompts alone.
 pub fn guided_velocity(
     transformer: &Transformer,
     x: Tensor<5>,
-    given: usize,
-    sigma: f32,
+    levels: &[f32],
     conditioning: &Conditioning,
     scale: Option<f32>,
 ) -> Tensor<5> {
-    let [batch, frames, ..] = x.dims();
+    let batch = x.dims()[0];
     let device = x.device();
-    let timesteps = |batch| Timesteps::after_given(given, sigma, batch, frames, &device);
+    let timesteps = |batch| Timesteps::of_frames(levels, batch, &device);
     let Some(scale) = scale else { return transformer.predict(x, &timesteps(batch), conditioning) };
     let both = Tensor::cat(vec![x.clone(), x], 0); // [2B, F, H, W, C]
     let velocity = transformer.predict(both, &timesteps(2 * batch), conditioning);
@@ -176,17 +176,34 @@ fn denoise(
         Some(noise) => noise.tensor(&model.device),
         None => noise::normal([1, frames, height, width, channels], request.seed(), &model.device),
     };
+    check(cancel)?;
+    let known = if asked.given.is_empty() {
+        Known::nothing(&noise)
+    } else {
+        given::known(model, &asked.given, request.latent)
+    };
     let transformer = &model.mini.denoiser.transformer;
     let scale = is_guided(request).then_some(asked.guidance);
-    let predict = |x: Tensor<5>, given: usize, sigma: f32| -> Result<Tensor<5>, Error> {
+    // Outside of a mask everything flows back to what it was: straight along ε − x0.
+    let outside = asked.mask.as_ref().map(|mask| {
+        (mask.cells(model, request.latent), noise.clone() - known.clean.clone()) // [1, 1, H, W, 1], [1, F, H, W, C]
+    });
+    let predict = |x: Tensor<5>, levels: &[f32]| -> Result<Tensor<5>, Error> {
         check(cancel)?;
-        Ok(guided_velocity(transformer, x, given, sigma, conditioning, scale))
+        let velocity = guided_velocity(transformer, x, levels, conditioning, scale);
+        Ok(match &outside {
+            None => velocity,
+            Some((remade, back)) => {
+                let back = back.clone().narrow(1, 0, levels.len());
+                back.clone() + (velocity - back) * remade.clone()
+            }
+        })
     };
     let sigmas = schedule::sigmas(asked.steps, asked.shift);
-    let total = if frames == 1 { asked.steps } else { 2 * asked.steps };
+    let total = steps_of(&known, &sigmas);
     let mut report = |done| on_progress(Progress { stage: Stage::Denoise, done, total });
     report(0);
-    let latents = first_frame_first(asked.sampler, noise, &sigmas, predict, report)?;
+    let latents = draw(asked.sampler, noise, &known, &sigmas, predict, report)?;
     Ok(model.mini.denormalise(latents))
 }
 

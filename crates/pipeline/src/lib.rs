@@ -16,11 +16,13 @@ mod error;
 #[cfg(test)]
 mod fixtures;
 mod generate;
+mod given;
 mod latents;
 mod limits;
 mod memory;
 mod model;
 mod request;
+mod verbs;
 
 pub use burn::tensor::Device;
 pub use device::{DEVICES, DeviceError, built_devices, device};
@@ -28,10 +30,12 @@ pub use error::{Error, RequestError};
 pub use generate::{
     Generated, Progress, Stage, Timings, decode_latents, generate, guided_velocity, reconstruct,
 };
+pub use given::{Given, Mask};
 pub use latents::{Latents, Provenance};
 pub use limits::Limits;
 pub use memory::MemoryPlan;
 pub use model::{MINI, Model};
-pub use request::{Request, ValidRequest};
+pub use request::{Request, ValidRequest, drawn_seed};
+pub use verbs::{Direction, Wish};
 pub use vidit_diffusion::sampler::Sampler;
 pub use vidit_models::mini::{DEFAULT_FPS, DEFAULT_SHAPE};

@@ -4,12 +4,12 @@ use vidit_diffusion::sampler::Sampler;
 use vidit_models::mini::{DEFAULT_FPS, DEFAULT_SHAPE};
 use vidit_video::{LatentShape, PixelShape};
 
-use crate::{Latents, Limits, MemoryPlan, Model, RequestError};
+use crate::{Given, Latents, Limits, Mask, MemoryPlan, Model, RequestError};
 
 /// What somebody asks for, as they said it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// What the video shows.
+    /// What the video shows; may be empty where something is given.
     pub prompt: String,
     /// What guidance leads away from; empty for the empty prompt.
     pub negative: String,
@@ -29,6 +29,10 @@ pub struct Request {
     pub shift: f32,
     /// The noise to start from at σ = 1, instead of one drawn from the seed. Taken as it is.
     pub noise: Option<Latents>,
+    /// Frames that are known beforehand. Of two that meet the later one counts.
+    pub given: Vec<Given>,
+    /// What of given frames is made anew, where that is not all of them.
+    pub mask: Option<Mask>,
 }
 
 impl Request {
@@ -54,6 +58,8 @@ impl Request {
             sampler: Self::SAMPLER,
             shift: Self::SHIFT,
             noise: None,
+            given: Vec::new(),
+            mask: None,
         }
     }
 
@@ -62,7 +68,7 @@ impl Request {
     /// # Errors
     /// The first value that is out of its range.
     pub fn check(&self, limits: &Limits) -> Result<(), RequestError> {
-        if self.prompt.trim().is_empty() {
+        if self.prompt.trim().is_empty() && self.given.is_empty() {
             return Err(RequestError::EmptyPrompt);
         }
         check_text("prompt", &self.prompt, limits)?;
@@ -101,19 +107,25 @@ impl Request {
     ///
     /// # Errors
     /// As [`Self::check`]; further if the size is off the model's grid, a prompt is too long for its text encoder, the
-    /// noise has another shape, or the clip would take more memory than allowed.
+    /// noise has another shape, given frames do not fit, or the clip would take more memory than allowed.
     pub fn validate(self, model: &Model, limits: &Limits) -> Result<ValidRequest, RequestError> {
         self.check(limits)?;
         let latent = limits.check_grid(model, self.shape)?;
         let prompt_tokens = tokens("prompt", &self.prompt, model)?;
         let negative_tokens = tokens("negative prompt", &self.negative, model)?;
-        if prompt_tokens == model.prompt_tokens("") {
+        if prompt_tokens == model.prompt_tokens("") && self.given.is_empty() {
             return Err(RequestError::NoWords);
         }
         if let Some(noise) = &self.noise
             && noise.shape() != latent
         {
             return Err(RequestError::NoiseShape { expected: latent, found: noise.shape() });
+        }
+        for given in &self.given {
+            given.check(self.shape, model.compression().time)?;
+        }
+        if let Some(mask) = &self.mask {
+            mask.check(self.shape)?;
         }
         let memory = model.plan(latent, self.shape);
         if memory.peak_bytes > limits.memory_bytes_max {
@@ -187,7 +199,7 @@ fn tokens(which: &'static str, text: &str, model: &Model) -> Result<Vec<u32>, Re
 }
 
 /// A seed from the system's entropy, short enough to be typed again.
-fn drawn_seed() -> u64 {
+pub fn drawn_seed() -> u64 {
     RandomState::new().build_hasher().finish() >> 32
 }
 

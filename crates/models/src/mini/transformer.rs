@@ -301,7 +301,7 @@ mod tests {
         let conditioning = Conditioning { text: alone, boxes: None };
         let second = transformer.predict(
             x.narrow(0, 1, 1),
-            &Timesteps::after_given(0, 0.9, 1, 3, &device),
+            &Timesteps::of_frames(&[0.9; 3], 1, &device),
             &conditioning,
         );
         let difference = (both.narrow(0, 1, 1) - second).abs().max().into_scalar::<f32>();

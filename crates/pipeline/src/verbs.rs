@@ -1,0 +1,346 @@
+//! What can be done with clips, each as what is given to one and the same generation, and how its result is joined to them.
+//!
+//! | verb | given at the beginning | given at the end | what is kept of what is made |
+//! |---|---|---|---|
+//! | animate | an image | an image that rests, or nothing | all up to the moment of that image |
+//! | extend forward | the clip's last frames | – | what follows them |
+//! | extend backward | – | the clip's first frames | what leads to them |
+//! | connect | the first clip's last frames | the second's first | what lies between |
+//! | loop | an image | the same image, at rest | all before it comes again |
+//! | remix | the clip, down to a noise level | | all |
+//! | blend | both clips, one fading into the other, the middle down to a noise level | | all |
+
+use std::ops::Range;
+
+use vidit_video::{Frames, PixelShape};
+
+use crate::{Given, Mask, Request};
+
+/// Pixel frames of a latent frame.
+const TIME: usize = 4;
+/// Frames of a clip that its extension sees, `4n + 1`: what training gave at most.
+const HEAD: usize = 9;
+/// The same for what comes before a clip, `4n`.
+const TAIL: usize = 8;
+/// Frames over which a difference to the source's own frames fades.
+const FADE: usize = 8;
+
+/// Which way a clip is extended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// What happens next.
+    Forward,
+    /// What happened before.
+    Backward,
+}
+
+/// A request, and what becomes of its frames.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wish {
+    /// What is generated.
+    pub request: Request,
+    /// Frames of it that are wanted.
+    made: Range<usize>,
+    /// What they follow, the source as it was.
+    before: Option<Frames>,
+    /// What follows them.
+    after: Option<Frames>,
+}
+
+impl Wish {
+    /// A clip that begins as an image, ends as one, or both; further images and clips stand where they are said to. Its length
+    /// is the request's.
+    pub fn animate(
+        request: Request,
+        first: Option<Frames>,
+        last: Option<Frames>,
+        others: Vec<Given>,
+    ) -> Self {
+        let wanted = request.shape.frames;
+        let mut request = request;
+        request.given.extend(first.map(|image| Given::kept(image, 0)));
+        request.given.extend(others);
+        if let Some(image) = last {
+            // The image is reached one latent frame later, where it rests; the moment before is the clip's last.
+            request.given.push(Given::kept(image, wanted));
+            request.shape.frames += TIME;
+        }
+        Self { request, made: 0..wanted, before: None, after: None }
+    }
+
+    /// `count` frames that follow a clip or lead to it. The request's size becomes the clip's.
+    pub fn extend(request: Request, clip: Frames, direction: Direction, count: usize) -> Self {
+        let length = clip.shape().frames;
+        let whole = count.next_multiple_of(TIME);
+        match direction {
+            Direction::Forward => {
+                let head = HEAD.min((length - 1) / TIME * TIME + 1);
+                let given = vec![Given::kept(clip.part(length - head..length), 0)];
+                Self::around(request, head + whole, given, head..head + count, Some(clip), None)
+            }
+            Direction::Backward => {
+                let given = beginning(&clip);
+                let tail = given.shape().frames.max(TIME);
+                let end = whole + 1;
+                let given = vec![Given::kept(given, end)];
+                Self::around(request, end + tail, given, end - count..end, None, Some(clip))
+            }
+        }
+    }
+
+    /// `count` frames, a multiple of four, between the end of one clip and the beginning of another of the same size.
+    pub fn connect(request: Request, from: Frames, to: Frames, count: usize) -> Self {
+        let length = from.shape().frames;
+        let head = HEAD.min((length - 1) / TIME * TIME + 1);
+        let end = beginning(&to);
+        let tail = end.shape().frames.max(TIME);
+        let given = vec![Given::kept(from.part(length - head..length), 0), Given::kept(end, head + count)];
+        let frames = head + count + tail;
+        Self::around(request, frames, given, head..head + count, Some(from), Some(to))
+    }
+
+    /// A clip that leads back to the image it begins with: `count` frames, a multiple of four, the last of which goes over into
+    /// the first.
+    pub fn repeat(request: Request, image: Frames, count: usize) -> Self {
+        let given = vec![Given::kept(image.clone(), 0), Given::kept(image, count + 1)];
+        let shape = PixelShape { frames: count + 1 + TIME, ..request.shape };
+        let request = Request { shape, given, ..request };
+        Self { request, made: 0..count, before: None, after: None }
+    }
+
+    /// A clip made anew from noise level `strength`, all of it or what a mask shows.
+    pub fn remix(request: Request, clip: Frames, strength: f32, mask: Option<Mask>) -> Self {
+        let wanted = clip.shape().frames;
+        let clip = whole(clip);
+        let shape = clip.shape();
+        let given = vec![Given { frames: clip, at: 0, levels: vec![strength] }];
+        Self {
+            request: Request { shape, given, mask, ..request },
+            made: 0..wanted,
+            before: None,
+            after: None,
+        }
+    }
+
+    /// One clip that goes over into another of the same size and length along the whole of it. `share` says how much of the
+    /// second is seen at each moment from 0 to 1; the middle is made anew from noise level `strength`, both ends stay.
+    pub fn blend(
+        request: Request,
+        from: &Frames,
+        to: &Frames,
+        strength: f32,
+        share: impl Fn(f32) -> f32,
+    ) -> Self {
+        let shape = from.shape();
+        let moment = |frame: usize| frame as f32 / (shape.frames - 1).max(1) as f32;
+        let mut rgb = Vec::with_capacity(from.rgb().len());
+        for frame in 0..shape.frames {
+            let share = share(moment(frame)).clamp(0.0, 1.0);
+            let pixels = from.frame(frame).iter().zip(to.frame(frame));
+            rgb.extend(
+                pixels.map(|(&a, &b)| (f32::from(a) + (f32::from(b) - f32::from(a)) * share).round() as u8),
+            );
+        }
+        let faded = whole(Frames::from_rgb(shape, rgb));
+        let latents = 1 + (faded.shape().frames - 1) / TIME;
+        let levels = (0..latents).map(|latent| {
+            let share = share(moment((latent * TIME).min(shape.frames - 1))).clamp(0.0, 1.0);
+            // Where one clip alone is seen nothing is to be done.
+            strength * (4.0 * share * (1.0 - share)).sqrt()
+        });
+        let levels = levels.collect();
+        let request = Request { shape: faded.shape(), ..request };
+        Self {
+            request: Request { given: vec![Given { frames: faded, at: 0, levels }], ..request },
+            made: 0..shape.frames,
+            before: None,
+            after: None,
+        }
+    }
+
+    /// A request for so many frames of the size of the clips beside those that are wanted.
+    fn around(
+        request: Request,
+        frames: usize,
+        given: Vec<Given>,
+        made: Range<usize>,
+        before: Option<Frames>,
+        after: Option<Frames>,
+    ) -> Self {
+        let size = before.as_ref().or(after.as_ref()).map_or(request.shape, Frames::shape);
+        Self {
+            request: Request { shape: PixelShape { frames, ..size }, given, ..request },
+            made,
+            before,
+            after,
+        }
+    }
+
+    /// The whole clip, or what is new of it: source frames as they were, joined to those that were made.
+    ///
+    /// A VAE gives back nearly what it was given. So that no colour jumps at a joint, what it changed there is taken back from the
+    /// frames beside it: what it changed of the whole picture from all of them, the rest from [`FADE`] frames, less and less.
+    ///
+    /// # Panics
+    /// If `made` are not the frames of the request.
+    pub fn join(&self, made: &Frames, only_new: bool) -> Frames {
+        assert_eq!(made.shape(), self.request.shape, "frames of another request");
+        let mut new = made.part(self.made.clone());
+        let edges = [
+            self.before.as_ref().map(|clip| {
+                (clip.frame(clip.shape().frames - 1), made.frame(self.made.start - 1), Direction::Forward)
+            }),
+            self.after.as_ref().map(|clip| (clip.frame(0), made.frame(self.made.end), Direction::Backward)),
+        ];
+        let both = edges.iter().all(Option::is_some);
+        for (right, found, direction) in edges.into_iter().flatten() {
+            take_back(&mut new, right, found, direction, both);
+        }
+        match only_new {
+            true => new,
+            false => one_after_another(self.before.iter().chain([&new]).chain(&self.after)),
+        }
+    }
+
+    /// What comes before, then what is new of it: for a loop, whose second clip is its first.
+    pub fn before_and(&self, new: &Frames) -> Frames {
+        one_after_another(self.before.iter().chain([new]))
+    }
+}
+
+/// Clips of one size as one.
+fn one_after_another<'a>(clips: impl Iterator<Item = &'a Frames> + Clone) -> Frames {
+    let frames = clips.clone().map(|clip| clip.shape().frames).sum();
+    let shape = clips.clone().next().map_or(PixelShape::new(0, 0, 0), Frames::shape);
+    let rgb = clips.flat_map(|clip| clip.rgb()).copied().collect();
+    Frames::from_rgb(PixelShape { frames, ..shape }, rgb)
+}
+
+/// A clip of `4n + 1` frames: the last one rests for those that are missing.
+fn whole(clip: Frames) -> Frames {
+    let shape = clip.shape();
+    let frames = (shape.frames - 1).next_multiple_of(TIME) + 1;
+    let rests = clip.frame(shape.frames - 1).repeat(frames - shape.frames);
+    let mut rgb = clip.rgb().to_vec();
+    rgb.extend(rests);
+    Frames::from_rgb(PixelShape { frames, ..shape }, rgb)
+}
+
+/// The first frames of a clip, as many as stand at the end of what leads to it; of a short clip the first alone, which rests.
+fn beginning(clip: &Frames) -> Frames {
+    let count = TAIL.min(clip.shape().frames / TIME * TIME);
+    clip.part(0..count.max(1))
+}
+
+/// Adds to `frames` what `right` is above `found` at their edge: its median in each channel to all of them (where the other
+/// edge has a say, too: linearly less towards it), the rest to the nearest [`FADE`].
+fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: Direction, both: bool) {
+    let count = frames.shape().frames;
+    let differences: Vec<f32> = right.iter().zip(found).map(|(r, f)| f32::from(*r) - f32::from(*f)).collect();
+    let whole: [f32; 3] = std::array::from_fn(|channel| {
+        let mut values: Vec<f32> = differences.iter().skip(channel).step_by(3).copied().collect();
+        let middle = values.len() / 2;
+        *values.select_nth_unstable_by(middle, f32::total_cmp).1
+    });
+    for frame in 0..count {
+        let distance = match edge {
+            Direction::Forward => frame,
+            Direction::Backward => count - 1 - frame,
+        };
+        let of_whole = if both { 1.0 - (distance + 1) as f32 / (count + 1) as f32 } else { 1.0 };
+        let of_rest = (1.0 - (distance + 1) as f32 / (FADE + 1) as f32).max(0.0) * of_whole.min(1.0);
+        for (i, (byte, difference)) in frames.frame_mut(frame).iter_mut().zip(&differences).enumerate() {
+            let whole = whole[i % 3];
+            let add = whole * of_whole + (difference - whole) * of_rest;
+            *byte = (f32::from(*byte) + add).round().clamp(0.0, 255.0) as u8;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn clip(frames: usize, value: u8) -> Frames {
+        let shape = PixelShape::new(frames, 16, 16);
+        Frames::from_rgb(shape, vec![value; shape.pixels() * 3])
+    }
+
+    fn request() -> Request {
+        Request { shape: PixelShape::new(25, 16, 16), ..Request::new("a cat") }
+    }
+
+    fn places(wish: &Wish) -> Vec<(usize, usize)> {
+        wish.request.given.iter().map(|given| (given.at, given.frames.shape().frames)).collect()
+    }
+
+    fn checked(wish: &Wish) {
+        for given in &wish.request.given {
+            given.check(wish.request.shape, TIME).unwrap();
+        }
+        assert_eq!(wish.request.shape.frames % TIME, 1);
+    }
+
+    #[test]
+    fn every_verb_gives_what_fits_on_the_grid() {
+        for length in [1, 3, 4, 8, 9, 30] {
+            let forward = Wish::extend(request(), clip(length, 9), Direction::Forward, 16);
+            checked(&forward);
+            assert_eq!(places(&forward), [(0, HEAD.min((length - 1) / 4 * 4 + 1))]);
+            for count in [1, 13, 16] {
+                let backward = Wish::extend(request(), clip(length, 9), Direction::Backward, count);
+                checked(&backward);
+                let new = backward.join(&Frames::black(backward.request.shape), true);
+                assert_eq!(new.shape().frames, count);
+            }
+            let connect = Wish::connect(request(), clip(length, 9), clip(7, 8), 12);
+            checked(&connect);
+        }
+        let wish = Wish::animate(request(), Some(clip(1, 1)), Some(clip(1, 2)), vec![]);
+        checked(&wish);
+        assert_eq!((places(&wish), wish.request.shape.frames), (vec![(0, 1), (25, 1)], 29));
+        let wish = Wish::repeat(request(), clip(1, 1), 24);
+        checked(&wish);
+        assert_eq!((places(&wish), wish.request.shape.frames), (vec![(0, 1), (25, 1)], 29));
+        let wish = Wish::blend(request(), &clip(13, 0), &clip(13, 200), 0.8, |moment| moment);
+        checked(&wish);
+        let given = &wish.request.given[0];
+        assert_eq!((given.levels[0], given.levels[3], given.frames.frame(6)[0]), (0.0, 0.0, 100));
+        assert!(given.levels[1] > 0.7 && given.levels[2] > 0.7);
+    }
+
+    #[test]
+    fn the_source_stays_as_it_was_and_what_is_made_meets_it() {
+        let source = clip(30, 100);
+        let wish = Wish::extend(request(), source.clone(), Direction::Forward, 16);
+        // The decoder made all of it two levels too dark.
+        let joined = wish.join(&clip(25, 98), false);
+        assert_eq!(joined, clip(46, 100));
+        assert_eq!(wish.join(&clip(25, 98), true), clip(16, 100));
+        let wish = Wish::extend(request(), source.clone(), Direction::Backward, 16);
+        assert_eq!(wish.request.shape.frames, 25);
+        assert_eq!(wish.join(&clip(25, 103), false), clip(46, 100));
+        let wish = Wish::connect(request(), source, clip(5, 200), 16);
+        let frames = wish.request.shape.frames;
+        let mut made = clip(frames, 150);
+        made.frame_mut(8).fill(98);
+        made.frame_mut(25).fill(204);
+        let joined = wish.join(&made, false);
+        assert_eq!(joined.shape().frames, 30 + 16 + 5);
+        // Near the first clip nearly its two levels are added, near the second nearly its four are taken.
+        assert_eq!((joined.frame(30)[0], joined.frame(45)[0]), (152, 146));
+        assert_eq!(joined.frame(29)[0], 100);
+        assert_eq!(joined.frame(46)[0], 200);
+    }
+
+    #[test]
+    fn what_is_off_in_one_place_fades_away() {
+        let mut source = clip(9, 100);
+        source.frame_mut(8)[0] = 140;
+        let wish = Wish::extend(request(), source, Direction::Forward, 16);
+        let new = wish.join(&clip(25, 100), true);
+        let first: Vec<u8> = (0..16).map(|frame| new.frame(frame)[0]).collect();
+        assert!(first[0] > 130 && first.windows(2).all(|pair| pair[1] <= pair[0]), "{first:?}");
+        assert_eq!((first[8], new.frame(0)[3]), (100, 100));
+    }
+}
