@@ -29,6 +29,18 @@ Exit codes:
 pub enum Command {
     /// Make a video from a prompt
     Generate(Box<Generate>),
+    /// Make a picture from a prompt
+    Image(Box<Image>),
+    /// Continue a clip, or make what came before it
+    Extend(Box<Extend>),
+    /// Make a video whose end goes over into its beginning
+    Loop(Box<Loop>),
+    /// Make a transition between two clips
+    Connect(Box<Connect>),
+    /// Make one clip that goes over from one into another along its whole length
+    Blend(Box<Blend>),
+    /// Change a clip by words
+    Remix(Box<Remix>),
     /// Make a video from latents that `generate --save-latents` kept
     Decode(Decode),
     /// Show what this machine and this build can do
@@ -84,13 +96,11 @@ pub struct Speech {
     pub quiet: bool,
 }
 
+/// What every verb that makes a video shares.
 #[derive(Debug, ClapArgs)]
-pub struct Generate {
-    /// What the video shows
-    pub prompt: OsString,
-
+pub struct Making {
     /// Where to write: .mp4, .gif, .webp, .png (contact sheet), or a folder of frames (no extension).
-    /// By default a new .mp4 in this folder, named after the prompt
+    /// By default a new file in this folder, named after the prompt
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub output: Option<PathBuf>,
 
@@ -101,17 +111,45 @@ pub struct Generate {
     #[command(flatten)]
     pub speech: Speech,
 
-    /// Keep the latents, too, for `vidit decode`
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
-    pub save_latents: Option<PathBuf>,
-
     /// Seed of the noise; the same seed makes the same video. Random by default
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
 
-    /// Width and height in pixels, multiples of 16
-    #[arg(long, value_name = "WxH", default_value = "128x128", value_parser = parse_size)]
-    pub size: Size,
+    #[command(flatten)]
+    pub sampling: Sampling,
+
+    /// What the video should not show
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub negative: OsString,
+
+    #[command(flatten)]
+    pub network: Network,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Generate {
+    /// What the video shows
+    pub prompt: OsString,
+
+    /// The picture that the video begins with
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Given pictures")]
+    pub image: Option<PathBuf>,
+
+    /// The picture that the video ends with
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Given pictures")]
+    pub last_image: Option<PathBuf>,
+
+    /// A picture, or a clip, that stands at frame N, which is 0 or 4n+1; may be given several times
+    #[arg(long, value_name = "N=FILE", value_parser = parse_keyframe, help_heading = "Given pictures")]
+    pub frame: Vec<Keyframe>,
+
+    /// Keep the latents, too, for `vidit decode`
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub save_latents: Option<PathBuf>,
+
+    /// Width and height in pixels, multiples of 16 [default: 128x128, or near the first picture's shape]
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    pub size: Option<Size>,
 
     /// Number of frames, 4n+1 [default: 25]
     #[arg(long, value_name = "N", conflicts_with = "seconds")]
@@ -125,20 +163,196 @@ pub struct Generate {
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub fps: u32,
 
-    #[command(flatten)]
-    pub sampling: Sampling,
-
-    /// What the video should not show
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub negative: OsString,
-
     /// Start from the tensor `latents` [F, H, W, C] of this safetensors file, taken as it is for the noise at σ = 1,
     /// instead of from seeded noise
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub init_latents: Option<PathBuf>,
 
     #[command(flatten)]
-    pub network: Network,
+    pub making: Making,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Image {
+    /// What the picture shows
+    pub prompt: OsString,
+
+    /// Width and height in pixels, multiples of 16
+    #[arg(long, value_name = "WxH", default_value = "128x128", value_parser = parse_size)]
+    pub size: Size,
+
+    #[command(flatten)]
+    pub making: Making,
+}
+
+/// A clip that is read, and its size.
+#[derive(Debug, ClapArgs)]
+pub struct Source {
+    /// Scale clips to this width and height, multiples of 16, cutting off what is too wide or too high
+    #[arg(long, value_name = "WxH", value_parser = parse_size)]
+    pub size: Option<Size>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Extend {
+    /// The clip that is extended
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub input: PathBuf,
+
+    /// What happens in the new part
+    pub prompt: OsString,
+
+    /// Whether the new part follows the clip or leads to it
+    #[arg(long, value_enum, default_value = "forward")]
+    pub direction: DirectionName,
+
+    /// New frames
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub frames: u32,
+
+    /// Write the new frames alone
+    #[arg(long, help_heading = "Output")]
+    pub only_new: bool,
+
+    #[command(flatten)]
+    pub source: Source,
+
+    #[command(flatten)]
+    pub making: Making,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum DirectionName {
+    Forward,
+    Backward,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Loop {
+    /// What the loop shows; or the file of a clip that a new part leads back to its beginning
+    pub prompt_or_clip: OsString,
+
+    /// What happens in the part that leads a clip back; may be left out
+    pub prompt: Option<OsString>,
+
+    /// Frames of the loop, or of the new part, a multiple of 4 [default: 24, or 16]
+    #[arg(long, value_name = "N", value_parser = parse_fours)]
+    pub frames: Option<u32>,
+
+    /// Frames a second of a loop from a prompt
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub fps: u32,
+
+    /// Write the new frames alone
+    #[arg(long, help_heading = "Output")]
+    pub only_new: bool,
+
+    #[command(flatten)]
+    pub source: Source,
+
+    #[command(flatten)]
+    pub making: Making,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Connect {
+    /// The clip that comes first
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub from: PathBuf,
+
+    /// The clip that it goes over into
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub to: PathBuf,
+
+    /// What happens between them
+    pub prompt: OsString,
+
+    /// New frames, a multiple of 4
+    #[arg(long, value_name = "N", default_value = "16", value_parser = parse_fours)]
+    pub frames: u32,
+
+    /// Write the new frames alone
+    #[arg(long, help_heading = "Output")]
+    pub only_new: bool,
+
+    #[command(flatten)]
+    pub source: Source,
+
+    #[command(flatten)]
+    pub making: Making,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Blend {
+    /// The clip that is seen at the beginning
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub from: PathBuf,
+
+    /// The clip that is seen at the end; the longer of the two is cut
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub to: PathBuf,
+
+    /// What the whole shows; may be left out
+    pub prompt: Option<OsString>,
+
+    /// How the second clip comes in over time
+    #[arg(long, value_enum, default_value = "smooth")]
+    pub curve: Curve,
+
+    /// How much of the middle is made anew: 0 only fades, 1 forgets the clips there
+    #[arg(long, value_name = "S", default_value_t = 0.7)]
+    pub strength: f32,
+
+    #[command(flatten)]
+    pub source: Source,
+
+    #[command(flatten)]
+    pub making: Making,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Curve {
+    /// Evenly
+    Linear,
+    /// Slowly, then fast, then slowly
+    Smooth,
+    /// At once in the middle
+    Cut,
+}
+
+impl Curve {
+    /// How much of the second clip is seen at a moment from 0 to 1.
+    pub fn share(self, moment: f32) -> f32 {
+        match self {
+            Curve::Linear => moment,
+            Curve::Smooth => moment * moment * (3.0 - 2.0 * moment),
+            Curve::Cut => ((moment - 0.4) / 0.2).clamp(0.0, 1.0),
+        }
+    }
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Remix {
+    /// The clip that is changed
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub input: PathBuf,
+
+    /// What it shows afterwards
+    pub prompt: OsString,
+
+    /// How much is made anew: 0 keeps the clip, 1 forgets it
+    #[arg(long, value_name = "S", default_value_t = 0.8)]
+    pub strength: f32,
+
+    /// A picture of the clip's size, white where it is changed, black where it stays
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub mask: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub source: Source,
+
+    #[command(flatten)]
+    pub making: Making,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -388,6 +602,25 @@ fn parse_size(text: &str) -> Result<Size, String> {
     size.ok_or_else(|| "expected width and height, such as 128x96".to_owned())
 }
 
+/// A picture and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyframe {
+    pub at: usize,
+    pub path: PathBuf,
+}
+
+fn parse_keyframe(text: &str) -> Result<Keyframe, String> {
+    let parts = text.split_once('=').filter(|(_, path)| !path.is_empty());
+    let keyframe =
+        parts.and_then(|(at, path)| Some(Keyframe { at: at.trim().parse().ok()?, path: path.into() }));
+    keyframe.ok_or_else(|| "expected a frame and a file, such as 13=cat.png".to_owned())
+}
+
+fn parse_fours(text: &str) -> Result<u32, String> {
+    let count = text.parse().ok().filter(|count: &u32| (4..=1024).contains(count) && count.is_multiple_of(4));
+    count.ok_or_else(|| "expected a multiple of 4 from 4 to 1024, such as 16".to_owned())
+}
+
 fn sampler_names() -> PossibleValuesParser {
     PossibleValuesParser::new(Sampler::ALL.map(Sampler::name))
 }
@@ -400,6 +633,27 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn keyframes_are_a_frame_and_a_file() {
+        assert_eq!(parse_keyframe("13=a=b.png"), Ok(Keyframe { at: 13, path: "a=b.png".into() }));
+        for bad in ["", "13", "=a.png", "13=", "-1=a.png", "x=a.png"] {
+            assert!(parse_keyframe(bad).is_err(), "{bad}");
+        }
+        assert_eq!(parse_fours("16"), Ok(16));
+        for bad in ["0", "3", "17", "-4", "4096", "x"] {
+            assert!(parse_fours(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn curves_go_from_nothing_to_all() {
+        for curve in [Curve::Linear, Curve::Smooth, Curve::Cut] {
+            assert_eq!((curve.share(0.0), curve.share(1.0)), (0.0, 1.0));
+            assert!((curve.share(0.5) - 0.5).abs() < 1e-6);
+            assert!((0..100).all(|i| curve.share(i as f32 / 100.0) <= curve.share((i + 1) as f32 / 100.0)));
+        }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::PixelShape;
 
 /// Decoded video: 8-bit sRGB, `[Fp, Hp, Wp, 3]`, rows top to bottom.
@@ -47,5 +49,15 @@ impl Frames {
     pub fn frame_mut(&mut self, index: usize) -> &mut [u8] {
         let bytes = self.shape.height * self.shape.width * 3;
         &mut self.rgb[index * bytes..(index + 1) * bytes]
+    }
+
+    /// Some of the frames.
+    ///
+    /// # Panics
+    /// If they are not there.
+    pub fn part(&self, range: Range<usize>) -> Self {
+        let bytes = self.shape.height * self.shape.width * 3;
+        let rgb = self.rgb[range.start * bytes..range.end * bytes].to_vec();
+        Self { shape: PixelShape { frames: range.len(), ..self.shape }, rgb }
     }
 }

@@ -1,79 +1,84 @@
 //! `vidit generate`
 
-use std::ffi::OsString;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use anyhow::anyhow;
-use serde_json::json;
-use vidit_kernels::on_pool;
-use vidit_media::{WriteOptions, check_clip, check_target, file_stem_from_prompt, free_name, write_video};
-use vidit_pipeline::{Generated, Latents, Limits, Model, Request, ValidRequest, generate};
-use vidit_video::PixelShape;
+use vidit_media::{FrameRate, fit};
+use vidit_pipeline::{DEFAULT_SHAPE, Given, Latents, Limits, Request, Wish};
+use vidit_video::{Frames, PixelShape};
 
-use super::model;
-use crate::args::Generate;
-use crate::interrupt::{self, Grace};
-use crate::progress::Bars;
+use super::making::{Work, request, utf8};
+use super::{model, source};
+use crate::args::{Generate, Size};
+use crate::interrupt;
 use crate::report::{Failure, Outcome};
-use crate::{output, settings};
 
 /// Pixel frames to a latent frame.
 const FRAMES_PER_LATENT: usize = 4;
 
 pub fn run(args: Generate) -> Outcome {
-    let started = Instant::now();
     let limits = model::limits();
-    let request = request(&args, &limits)?;
+    let pictures = Pictures::read(&args)?;
+    let size = args.size.unwrap_or_else(|| pictures.size());
+    let shape = PixelShape::new(frames(&args, &limits)?, size.height, size.width);
+    let prompt = utf8("prompt", &args.prompt)?;
+    let request = Request { shape, fps: args.fps, ..request(&args.making, prompt)? };
     request.check(&limits).map_err(Failure::usage)?;
-    let target = target(&args, &request)?;
+    let work = Work::new(&args.making, &request.prompt, "mp4")?;
     if let Some(path) = &args.save_latents {
-        check_latents_target(path, args.overwrite)?;
+        check_latents_target(path, args.making.overwrite)?;
     }
-    settings::apply(&args.network.compute)?;
-    let cancel = interrupt::install(Grace::Short)?;
-
-    let model = model::load(&args.network)?;
+    let fps = FrameRate::from(args.fps);
     let noise = args.init_latents.as_deref().map(Latents::read).transpose()?;
-    let request = Request { noise, ..request }.validate(&model, &limits)?;
-    check_clip(&target, request.shape(), request.request().fps).map_err(Failure::usage)?;
-    let load = started.elapsed();
+    let wish = pictures.wish(Request { noise, ..request }, size);
+    work.run(
+        fps,
+        |maker| {
+            maker.check(&wish.request, shape, fps)?;
+            maker.fulfil(&wish, false)
+        },
+        |maker| match &args.save_latents {
+            None => Ok(()),
+            Some(path) => {
+                interrupt::clean_beside(path);
+                Ok(maker.latents().write(path)?)
+            }
+        },
+    )
+}
 
-    let mut bars = Bars::new(args.speech.json || args.speech.quiet);
-    let made = on_pool(|| generate(&model, &request, |progress| bars.stage(progress), cancel))?;
-    bars.finish();
+/// What is given of the clip.
+struct Pictures {
+    first: Option<Frames>,
+    last: Option<Frames>,
+    others: Vec<(usize, Frames)>,
+}
 
-    interrupt::clean_beside(&target);
-    let writing = Instant::now();
-    write(&args, &target, &model, &request, &made)?;
-    let write = writing.elapsed();
-    let report =
-        Report { path: &target, model: &model, request: &request, made: &made, load, write, started };
-    match (args.speech.json, args.speech.quiet) {
-        (true, _) => output::line(report.json().to_string()),
-        (false, true) => output::line(target.display().to_string()),
-        (false, false) => output::print(report.words()),
+impl Pictures {
+    fn read(args: &Generate) -> Result<Self, Failure> {
+        let read = |path: &Option<_>| path.as_deref().map(source::pictures).transpose();
+        let others = args.frame.iter().map(|frame| Ok((frame.at, source::pictures(&frame.path)?)));
+        Ok(Self {
+            first: read(&args.image)?,
+            last: read(&args.last_image)?,
+            others: others.collect::<Result<_, Failure>>()?,
+        })
     }
-}
 
-fn request(args: &Generate, limits: &Limits) -> Result<Request, Failure> {
-    Ok(Request {
-        negative: utf8("negative prompt", &args.negative)?,
-        shape: PixelShape::new(frames(args, limits)?, args.size.height, args.size.width),
-        fps: args.fps,
-        seed: args.seed,
-        ..args.sampling.apply(Request::new(utf8("prompt", &args.prompt)?))
-    })
-}
+    /// The size when none is asked for.
+    fn size(&self) -> Size {
+        let pictures =
+            self.first.iter().chain(&self.last).chain(self.others.iter().map(|(_, frames)| frames));
+        let shape = pictures.map(Frames::shape).next().unwrap_or(DEFAULT_SHAPE);
+        source::near(shape)
+    }
 
-fn utf8(which: &str, text: &OsString) -> Result<String, Failure> {
-    let valid = text.to_str().map(str::to_owned);
-    valid.ok_or_else(|| {
-        let found = text.to_string_lossy();
-        Failure::usage(anyhow!(
-            "the {which} is not valid UTF-8, found `{found}`\nhint: set the terminal to UTF-8"
-        ))
-    })
+    fn wish(self, request: Request, size: Size) -> Wish {
+        let scaled = |frames: &Frames| fit(frames, size.width, size.height);
+        let image = |frames: Option<Frames>| frames.map(|frames| scaled(&frames.part(0..1)));
+        let others = self.others.iter().map(|(at, frames)| Given::kept(scaled(frames), *at)).collect();
+        Wish::animate(request, image(self.first), image(self.last), others)
+    }
 }
 
 /// The number of frames, given or nearest to the seconds.
@@ -101,21 +106,6 @@ fn nearest_legal(frames: f64) -> usize {
     latents as usize * FRAMES_PER_LATENT + 1
 }
 
-/// Where the clip goes, checked before any work.
-fn target(args: &Generate, request: &Request) -> Result<PathBuf, Failure> {
-    match &args.output {
-        Some(path) => {
-            check_target(path, args.overwrite).map_err(Failure::usage)?;
-            Ok(path.clone())
-        }
-        None => {
-            let path = free_name(Path::new(""), &file_stem_from_prompt(&request.prompt), "mp4");
-            check_target(&path, false).map_err(Failure::usage)?;
-            Ok(path)
-        }
-    }
-}
-
 /// Latents are no video: the checks of `check_target` that concern them.
 fn check_latents_target(path: &Path, overwrite: bool) -> Outcome {
     let problem = match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
@@ -129,80 +119,6 @@ fn check_latents_target(path: &Path, overwrite: bool) -> Outcome {
         _ => return Ok(()),
     };
     Err(Failure::usage(anyhow!("cannot write `{}`: {problem}", path.display())))
-}
-
-fn write(args: &Generate, target: &Path, model: &Model, request: &ValidRequest, made: &Generated) -> Outcome {
-    interrupt::check()?;
-    if let Some(path) = &args.save_latents {
-        interrupt::clean_beside(path);
-        made.latents.write(path)?;
-    }
-    let asked = request.request();
-    let metadata = [
-        ("software", concat!("vidit ", env!("CARGO_PKG_VERSION")).to_owned()),
-        ("model", model.name().to_owned()),
-        ("prompt", request.prompt()),
-        ("negative", asked.negative.clone()),
-        ("seed", request.seed().to_string()),
-        ("steps", asked.steps.to_string()),
-        ("guidance", asked.guidance.to_string()),
-        ("sampler", asked.sampler.name().to_owned()),
-    ];
-    let metadata = metadata.into_iter().map(|(key, value)| (format!("vidit.{key}"), value)).collect();
-    // A name that we chose ourselves was free a moment ago; whatever took it since stays.
-    let overwrite = args.overwrite && args.output.is_some();
-    write_video(&made.frames, asked.fps, target, &WriteOptions { overwrite, metadata })?;
-    Ok(())
-}
-
-/// What is told at the end.
-struct Report<'a> {
-    path: &'a Path,
-    model: &'a Model,
-    request: &'a ValidRequest,
-    made: &'a Generated,
-    load: Duration,
-    write: Duration,
-    started: Instant,
-}
-
-impl Report<'_> {
-    fn seconds(&self) -> [(&'static str, f64); 6] {
-        let timings = &self.made.timings;
-        [
-            ("load", self.load),
-            ("encode", timings.encode),
-            ("denoise", timings.denoise),
-            ("decode", timings.decode),
-            ("write", self.write),
-            ("total", self.started.elapsed()),
-        ]
-        .map(|(name, duration)| (name, (duration.as_secs_f64() * 1000.0).round() / 1000.0))
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let (asked, shape) = (self.request.request(), self.request.shape());
-        let seconds: serde_json::Map<_, _> =
-            self.seconds().into_iter().map(|(name, seconds)| (name.to_owned(), json!(seconds))).collect();
-        json!({
-            "path": self.path.display().to_string(),
-            "model": self.model.name(),
-            "prompt": self.request.prompt(),
-            "seed": self.request.seed(),
-            "width": shape.width,
-            "height": shape.height,
-            "frames": shape.frames,
-            "fps": asked.fps,
-            "steps": asked.steps,
-            "seconds": seconds,
-        })
-    }
-
-    fn words(&self) -> String {
-        let seconds = self.seconds().map(|(name, seconds)| format!("{name} {seconds:.1} s")).join(", ");
-        let (seed, shape, fps) = (self.request.seed(), self.request.shape(), self.request.request().fps);
-        format!("{}\n  seed {seed}, {shape} at {fps} fps\n  {seconds}\n", self.path.display())
-    }
 }
 
 #[cfg(test)]

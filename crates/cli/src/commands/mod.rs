@@ -7,8 +7,11 @@ mod decode;
 mod doctor;
 mod eval;
 mod generate;
+mod making;
 mod model;
+mod source;
 mod train;
+mod verbs;
 
 use crate::args::{Args, Command, Data, Eval};
 use crate::report::Outcome;
@@ -17,6 +20,12 @@ use crate::report::Outcome;
 pub fn run(args: Args) -> Outcome {
     match args.command {
         Command::Generate(args) => generate::run(*args),
+        Command::Image(args) => verbs::image(*args),
+        Command::Extend(args) => verbs::extend(*args),
+        Command::Loop(args) => verbs::repeat(*args),
+        Command::Connect(args) => verbs::connect(*args),
+        Command::Blend(args) => verbs::blend(*args),
+        Command::Remix(args) => verbs::remix(*args),
         Command::Decode(args) => decode::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Data(Data::Compose(args)) => data::compose(args),

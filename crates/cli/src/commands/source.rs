@@ -1,0 +1,106 @@
+//! Pictures and clips that a verb begins with.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use vidit_media::{FrameRate, ReadLimits, fit, read_video};
+use vidit_pipeline::{DEFAULT_SHAPE, Mask};
+use vidit_video::{Frames, PixelShape};
+
+use crate::args::Size;
+use crate::report::Failure;
+
+/// Sides of clips are multiples of this: a token of the model.
+const GRID: usize = 16;
+
+/// A clip at the asked size, or at its own, which has to lie on the grid; and its rate.
+pub fn clip(path: &Path, size: Option<Size>) -> Result<(Frames, FrameRate), Failure> {
+    let clip = read_video(path, &ReadLimits::default())?;
+    let shape = clip.frames.shape();
+    let on_grid = shape.width.is_multiple_of(GRID) && shape.height.is_multiple_of(GRID);
+    let frames = match size {
+        Some(size) => fit(&clip.frames, size.width, size.height),
+        None if on_grid => clip.frames,
+        None => {
+            let near = near(shape);
+            return Err(Failure::usage(anyhow!(
+                "`{}` must have sides that are multiples of {GRID}, found {}x{}\nhint: scale it with `--size {}x{}`",
+                path.display(),
+                shape.width,
+                shape.height,
+                near.width,
+                near.height
+            )));
+        }
+    };
+    Ok((frames, FrameRate::nearest(clip.fps)))
+}
+
+/// Two clips of one size, the first one's where none is asked for, and the first one's rate.
+pub fn pair(from: &Path, to: &Path, size: Option<Size>) -> Result<(Frames, Frames, FrameRate), Failure> {
+    let (first, fps) = clip(from, size)?;
+    let (second, _) = clip(to, size)?;
+    let (a, b) = (first.shape(), second.shape());
+    if (a.width, a.height) != (b.width, b.height) {
+        return Err(Failure::usage(anyhow!(
+            "the clips must have one size, found {}x{} and {}x{}\nhint: scale both with `--size {}x{}`",
+            a.width,
+            a.height,
+            b.width,
+            b.height,
+            a.width,
+            a.height
+        )));
+    }
+    Ok((first, second, fps))
+}
+
+/// Pictures as they are, to be scaled when the size is known.
+pub fn pictures(path: &Path) -> Result<Frames, Failure> {
+    Ok(read_video(path, &ReadLimits::default())?.frames)
+}
+
+/// What of a clip is white in a picture of its size.
+pub fn mask(path: &Path, clip: PixelShape) -> Result<Mask, Failure> {
+    let picture = read_video(path, &ReadLimits::default())?.frames;
+    let found = picture.shape();
+    if (found.width, found.height) != (clip.width, clip.height) {
+        return Err(Failure::usage(anyhow!(
+            "the mask `{}` must have the size of the clip, {}x{}, found {}x{}\nhint: scale it",
+            path.display(),
+            clip.width,
+            clip.height,
+            found.width,
+            found.height
+        )));
+    }
+    let remade =
+        picture.frame(0).chunks_exact(3).map(|rgb| rgb.iter().map(|c| u32::from(*c)).sum::<u32>() > 382);
+    Ok(Mask { height: clip.height, width: clip.width, remade: remade.collect() })
+}
+
+/// The legal size of about as many pixels as the default whose shape is nearest to a picture's.
+pub fn near(shape: PixelShape) -> Size {
+    let aspect = shape.width as f64 / shape.height as f64;
+    let pixels = (DEFAULT_SHAPE.width * DEFAULT_SHAPE.height) as f64;
+    let snap = |side: f64| ((side / GRID as f64).round().max(1.0) as usize) * GRID;
+    Size { width: snap((pixels * aspect).sqrt()), height: snap((pixels / aspect).sqrt()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_nearest_size_has_the_pictures_shape_and_the_models_pixels() {
+        for ((width, height), expected) in [
+            ((512, 512), (128, 128)),
+            ((1920, 1080), (176, 96)),
+            ((1080, 1920), (96, 176)),
+            ((10_000, 10), (4048, 16)),
+        ] {
+            let found = near(PixelShape::new(1, height, width));
+            assert_eq!((found.width, found.height), expected);
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! `vidit image`, `extend`, `loop`, `connect`, `blend` and `remix`
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use anyhow::anyhow;
+use vidit_media::FrameRate;
+use vidit_pipeline::{DEFAULT_FPS, Direction, Request, Wish};
+use vidit_video::PixelShape;
+
+use super::making::{Work, request, utf8};
+use super::{model, source};
+use crate::args::{Blend, Connect, DirectionName, Extend, Image, Loop, Remix};
+use crate::report::{Failure, Outcome};
+
+/// Frames of a loop when none are asked for, from a prompt and from a clip.
+const LOOP_FRAMES: (u32, u32) = (24, 16);
+/// New frames that one generation makes of an extension at most: with nine given ones a clip as long as those of training.
+const EXTENSION: usize = 16;
+
+pub fn image(args: Image) -> Outcome {
+    let shape = PixelShape::new(1, args.size.height, args.size.width);
+    let request = Request { shape, ..request(&args.making, utf8("prompt", &args.prompt)?)? };
+    request.check(&model::limits()).map_err(Failure::usage)?;
+    let work = Work::new(&args.making, &request.prompt, "png")?;
+    let fps = FrameRate::from(DEFAULT_FPS);
+    work.run(
+        fps,
+        |maker| {
+            maker.check(&request, shape, fps)?;
+            maker.make(request)
+        },
+        |_| Ok(()),
+    )
+}
+
+pub fn extend(args: Extend) -> Outcome {
+    let request = prompted(&args.making, &args.prompt)?;
+    let (clip, fps) = source::clip(&args.input, args.source.size)?;
+    let work = Work::new(&args.making, &request.prompt, "mp4")?;
+    let (count, shape) = (args.frames as usize, clip.shape());
+    let direction = match args.direction {
+        DirectionName::Forward => Direction::Forward,
+        DirectionName::Backward => Direction::Backward,
+    };
+    let written = if args.only_new { count } else { shape.frames + count };
+    work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
+    work.run(
+        fps,
+        |maker| {
+            let (before, mut whole, mut left) = (clip.shape().frames, clip, count);
+            while left > 0 {
+                let now = left.min(EXTENSION);
+                let wish = Wish::extend(request.clone(), whole, direction, now);
+                whole = maker.fulfil(&wish, false)?;
+                left -= now;
+            }
+            Ok(match (args.only_new, direction) {
+                (false, _) => whole,
+                (true, Direction::Forward) => whole.part(before..before + count),
+                (true, Direction::Backward) => whole.part(0..count),
+            })
+        },
+        |_| Ok(()),
+    )
+}
+
+pub fn repeat(args: Loop) -> Outcome {
+    let path = Path::new(&args.prompt_or_clip);
+    if !path.exists() {
+        return repeat_prompt(&args);
+    }
+    let prompt = args.prompt.as_ref().map(|prompt| utf8("prompt", prompt)).transpose()?.unwrap_or_default();
+    let request = request(&args.making, prompt)?;
+    let (clip, fps) = source::clip(path, args.source.size)?;
+    let work = Work::new(&args.making, &name_of(path, &request.prompt, "loop"), "mp4")?;
+    let (count, shape) = (args.frames.unwrap_or(LOOP_FRAMES.1) as usize, clip.shape());
+    let written = if args.only_new { count } else { shape.frames + count };
+    work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
+    // What leads from the end of the clip to its own beginning.
+    let wish = Wish::connect(request, clip.clone(), clip, count);
+    work.run(
+        fps,
+        |maker| {
+            let new = maker.fulfil(&wish, true)?;
+            Ok(if args.only_new { new } else { wish.before_and(&new) })
+        },
+        |_| Ok(()),
+    )
+}
+
+/// A loop from a prompt: its picture, then the way from that picture back to it.
+fn repeat_prompt(args: &Loop) -> Outcome {
+    if args.prompt.is_some() {
+        let found = args.prompt_or_clip.to_string_lossy();
+        return Err(Failure::usage(anyhow!(
+            "cannot read the clip `{found}`: it does not exist\nhint: a loop from a prompt takes the prompt alone"
+        )));
+    }
+    let request = prompted(&args.making, &args.prompt_or_clip)?;
+    let size = args
+        .source
+        .size
+        .map_or(vidit_pipeline::DEFAULT_SHAPE, |size| PixelShape::new(1, size.height, size.width));
+    let count = args.frames.unwrap_or(LOOP_FRAMES.0) as usize;
+    let request = Request { shape: PixelShape { frames: 1, ..size }, fps: args.fps, ..request };
+    request.check(&model::limits()).map_err(Failure::usage)?;
+    let work = Work::new(&args.making, &request.prompt, "mp4")?;
+    let fps = FrameRate::from(args.fps);
+    work.check_clip(PixelShape { frames: count, ..size }, fps)?;
+    work.run(
+        fps,
+        |maker| {
+            let image = maker.make(request.clone())?;
+            maker.fulfil(&Wish::repeat(request, image, count), true)
+        },
+        |_| Ok(()),
+    )
+}
+
+pub fn connect(args: Connect) -> Outcome {
+    let request = prompted(&args.making, &args.prompt)?;
+    let (from, to, fps) = source::pair(&args.from, &args.to, args.source.size)?;
+    let work = Work::new(&args.making, &request.prompt, "mp4")?;
+    let (count, shape) = (args.frames as usize, from.shape());
+    let written = if args.only_new { count } else { shape.frames + count + to.shape().frames };
+    work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
+    let wish = Wish::connect(request, from, to, count);
+    work.run(fps, |maker| maker.fulfil(&wish, args.only_new), |_| Ok(()))
+}
+
+pub fn blend(args: Blend) -> Outcome {
+    let prompt = args.prompt.as_ref().map(|prompt| utf8("prompt", prompt)).transpose()?.unwrap_or_default();
+    let request = request(&args.making, prompt)?;
+    let (from, to, fps) = source::pair(&args.from, &args.to, args.source.size)?;
+    let work = Work::new(&args.making, &name_of(&args.from, &request.prompt, "blend"), "mp4")?;
+    let frames = from.shape().frames.min(to.shape().frames);
+    let (from, to) = (from.part(0..frames), to.part(0..frames));
+    work.check_clip(from.shape(), fps)?;
+    let wish = Wish::blend(request, &from, &to, args.strength, |moment| args.curve.share(moment));
+    work.run(fps, |maker| maker.fulfil(&wish, false), |_| Ok(()))
+}
+
+pub fn remix(args: Remix) -> Outcome {
+    let request = prompted(&args.making, &args.prompt)?;
+    let (clip, fps) = source::clip(&args.input, args.source.size)?;
+    let mask = args.mask.as_deref().map(|path| source::mask(path, clip.shape())).transpose()?;
+    let work = Work::new(&args.making, &request.prompt, "mp4")?;
+    work.check_clip(clip.shape(), fps)?;
+    let wish = Wish::remix(request, clip, args.strength, mask);
+    work.run(fps, |maker| maker.fulfil(&wish, false), |_| Ok(()))
+}
+
+/// The request of a prompt, checked as far as that goes without a clip.
+fn prompted(making: &crate::args::Making, prompt: &OsString) -> Result<Request, Failure> {
+    let request = request(making, utf8("prompt", prompt)?)?;
+    request.check(&model::limits()).map_err(Failure::usage)?;
+    Ok(request)
+}
+
+/// What a video without a prompt is called after.
+fn name_of(clip: &Path, prompt: &str, verb: &str) -> String {
+    match prompt.trim().is_empty() {
+        true => format!("{} {verb}", clip.file_stem().unwrap_or_default().to_string_lossy()),
+        false => prompt.to_owned(),
+    }
+}
