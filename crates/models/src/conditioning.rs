@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::mini::boxes::BoxControl;
+
 /// Encoded prompts.
 #[derive(Clone, Debug)]
 pub struct TextEmbedding {
@@ -23,20 +25,13 @@ pub struct TextEmbedding {
     pub lengths: Arc<Vec<usize>>,
 }
 
-/// Control tokens of boxes: `[B, F, 8, Dbox]` features of the objects in each latent frame.
-#[derive(Clone, Debug)]
-pub struct BoxTokens {
-    /// Fourier features of box, object id and flag.
-    pub features: Tensor<4>,
-}
-
 /// Everything that conditions one call of a denoiser.
 #[derive(Clone, Debug)]
 pub struct Conditioning {
     /// The prompts.
     pub text: TextEmbedding,
-    /// Boxes, for a denoiser that carries the box adapter.
-    pub boxes: Option<BoxTokens>,
+    /// Boxes, and the adapter that follows them.
+    pub boxes: Option<BoxControl>,
 }
 
 /// Noise levels in 0..1, one a latent frame: 0 marks a frame that is given and clean, 1 pure noise. `[B, F]`.

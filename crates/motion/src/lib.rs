@@ -1,4 +1,10 @@
-//! Where should things move? Boxes on frames; later also keyframes, their interpolation and their tokens.
+//! Where should things move? Boxes on frames, keyframes of them, and what lies between.
+
+mod script;
+
+pub use script::{
+    BoxKind, BoxScript, Guide, GuideBox, Keyframe, OBJECTS_MAX, ObjectScript, RELAXED_BY, ScriptError,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +30,32 @@ impl UnitBox {
     /// Area as a fraction of the frame.
     pub fn area(&self) -> f32 {
         (self.x2 - self.x1).max(0.0) * (self.y2 - self.y1).max(0.0)
+    }
+
+    /// The box on a straight way to another one.
+    pub fn towards(&self, to: &Self, share: f32) -> Self {
+        let between = |from: f32, to: f32| from + (to - from) * share;
+        Self {
+            x1: between(self.x1, to.x1),
+            y1: between(self.y1, to.y1),
+            x2: between(self.x2, to.x2),
+            y2: between(self.y2, to.y2),
+        }
+    }
+
+    /// The box moved; what leaves the frame is cut off.
+    pub fn moved(&self, dx: f32, dy: f32) -> Self {
+        Self { x1: self.x1 + dx, y1: self.y1 + dy, x2: self.x2 + dx, y2: self.y2 + dy }.clipped()
+    }
+
+    /// Each side (left, top, right, bottom) moved outwards by a fraction of the frame, at most to its border.
+    pub fn relaxed(&self, by: [f32; 4]) -> Self {
+        Self { x1: self.x1 - by[0], y1: self.y1 - by[1], x2: self.x2 + by[2], y2: self.y2 + by[3] }.clipped()
+    }
+
+    fn clipped(self) -> Self {
+        let clip = |value: f32| value.clamp(0.0, 1.0);
+        Self { x1: clip(self.x1), y1: clip(self.y1), x2: clip(self.x2), y2: clip(self.y2) }
     }
 
     /// Intersection over union, `0..1`; 0 when both are empty.

@@ -1,6 +1,7 @@
 //! `mini`: the model that the binary carries: text encoder, diffusion transformer and causal video VAE, trained from
 //! nothing by `vidit train`. The model card is `docs/mini.md`.
 
+pub mod boxes;
 #[cfg(test)]
 mod parity;
 pub mod text;

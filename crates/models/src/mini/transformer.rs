@@ -163,7 +163,11 @@ impl Transformer {
         trace("condition", &condition);
         let table = rope_table([frames, h, w], d / self.config.heads, &x.device()); // [L, Dh]
         for (i, block) in self.blocks.iter().enumerate() {
-            x = block.forward(x, &condition, conditioning, table.clone(), self.config.heads);
+            let steer = |x| match &conditioning.boxes {
+                None => x,
+                Some(control) => control.steer(i, x, [frames, h, w]),
+            };
+            x = block.forward(x, &condition, conditioning, steer, table.clone(), self.config.heads);
             trace(&format!("blocks.{i}"), &x);
         }
         let modulation = self.final_modulation.forward(condition); // [B, F, 2D]
@@ -178,12 +182,13 @@ impl Transformer {
 }
 
 impl Block {
-    /// `x [B, L, D]` → the same.
+    /// `x [B, L, D]` → the same; `steer` stands between self-attention and text.
     fn forward(
         &self,
         x: Tensor<3>,
         condition: &Tensor<3>,
         conditioning: &Conditioning,
+        steer: impl Fn(Tensor<3>) -> Tensor<3>,
         table: Tensor<2>,
         heads: usize,
     ) -> Tensor<3> {
@@ -195,6 +200,7 @@ impl Block {
 
         let h = vidit_ops::layer_norm_modulate(x.clone(), attention.shift, attention.scale, NORM_EPSILON);
         let x = vidit_ops::gated_residual(x, self.self_attention.forward(h, table, heads), attention.gate);
+        let x = steer(x);
 
         let x = vidit_ops::add(x.clone(), self.cross_attention.forward(x, conditioning, heads));
 
