@@ -105,7 +105,7 @@ impl Step {
             given: vec![false; self.levels.len() * self.clean.dims()[1]],
             prompts: self.prompts.clone(),
         };
-        let gradients = flow_loss(&self.model, batch).backward();
+        let gradients = flow_loss(&self.model, batch, None).backward();
         self.optimizer.accumulate(&self.model, &gradients);
         self.optimizer.update(&self.config, self.config.learning_rate, self.config.ema, 1);
         self.model = self.optimizer.apply(self.model.clone());

@@ -45,6 +45,9 @@ pub enum Command {
     Decode(Decode),
     /// Show what this machine and this build can do
     Doctor(Doctor),
+    /// Look at boxes
+    #[command(subcommand)]
+    Boxes(Boxes),
     /// Make training data
     #[command(subcommand)]
     Data(Data),
@@ -121,6 +124,14 @@ pub struct Making {
     /// What the video should not show
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub negative: OsString,
+
+    /// Boxes that say where objects move, a file of JSON; frames are those of the whole video, from 0
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Boxes")]
+    pub boxes: Option<PathBuf>,
+
+    /// Weights of the box adapter, which a run of kind `boxes` leaves
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Boxes")]
+    pub box_adapter: Option<PathBuf>,
 
     #[command(flatten)]
     pub network: Network,
@@ -388,6 +399,31 @@ pub struct Doctor {
 
     #[command(flatten)]
     pub compute: Compute,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Boxes {
+    /// Paint boxes on a clip
+    Draw(BoxesDraw),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BoxesDraw {
+    /// The clip
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub input: PathBuf,
+
+    /// Boxes as for `generate --boxes`: hard ones are painted thick, soft ones thin
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub boxes: PathBuf,
+
+    /// Where to write; see `vidit generate --help`
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub output: PathBuf,
+
+    /// Replace a file that exists
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
 }
 
 #[derive(Debug, Subcommand)]

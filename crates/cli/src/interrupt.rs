@@ -26,7 +26,10 @@ pub enum Grace {
 /// Below the second that we promise.
 const GRACE: Duration = Duration::from_millis(700);
 /// Worker threads may still be writing while we clean up.
-const CLEANUPS_MAX: usize = 10;
+const CLEANUPS_MAX: usize = 12;
+/// Looks in a row that find nothing, after which we are done, and the time between them.
+const CALM_LOOKS: usize = 3;
+const LOOK_AGAIN: Duration = Duration::from_millis(15);
 
 static FLAG: AtomicBool = AtomicBool::new(false);
 static ABANDONING: AtomicBool = AtomicBool::new(false);
@@ -91,11 +94,17 @@ pub fn give_way() {
 fn abandon() -> ! {
     ABANDONING.store(true, Ordering::SeqCst);
     let leftovers = LEFTOVERS.lock().map(|leftovers| leftovers.clone()).unwrap_or_default();
+    // Other threads work on until the process ends: what they were about to create may appear after a look.
+    let mut calm = 0;
     for _ in 0..CLEANUPS_MAX {
         // Every one of them is removed, so `any`, which stops at the first, will not do.
         let removed = leftovers.iter().filter(|leftover| remove(leftover)).count();
-        if removed == 0 {
+        calm = if removed == 0 { calm + 1 } else { 0 };
+        if calm == CALM_LOOKS {
             break;
+        }
+        if removed == 0 {
+            thread::sleep(LOOK_AGAIN);
         }
     }
     eprintln!("interrupted");

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use vidit_motion::Track;
 use vidit_video::{Frames, PixelShape};
 
-use crate::caption::{caption, transition};
+use crate::caption::{Description, describe, transition};
 use crate::motion::Path;
 use crate::render::{Composite, compose, render};
 use crate::sprite::{Placement, SPRITE_FRAMES};
-use crate::{Motion, Pack, Random, Scene};
+use crate::{Motion, Pack, Random, Region, Scene};
 
 /// How a clip is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,8 +20,10 @@ pub enum Story {
     /// One scene from start to end.
     #[default]
     Plain,
-    /// The same with two objects.
+    /// The same with two objects, each in a half of the frame.
     Pair,
+    /// Two objects that go anywhere, across each other's way too.
+    Crossing,
     /// A scene that comes to rest: its last frames, one latent frame's worth, are one picture. First and last are known.
     Arrival,
     /// An arrival at where it began. What leaves the frame comes back in on the other side.
@@ -49,7 +51,7 @@ impl Story {
     /// Fewest frames that a clip of it has.
     pub fn frames_min(self) -> usize {
         match self {
-            Self::Plain | Self::Pair => 1,
+            Self::Plain | Self::Pair | Self::Crossing => 1,
             Self::Arrival | Self::Loop => 1 + 2 * LATENT,
             Self::Continuation | Self::Transition => 1 + 5 * LATENT,
         }
@@ -65,7 +67,7 @@ impl Story {
         let scene = self.scene(pack, seed, index);
         let last = shape.frames - 1;
         let (composite, head, tail) = match self {
-            Self::Plain | Self::Pair => (render(pack, &scene, shape), 0, 0),
+            Self::Plain | Self::Pair | Self::Crossing => (render(pack, &scene, shape), 0, 0),
             Self::Arrival => {
                 let arrived = last - LATENT;
                 let at = |path: &Path, frame: usize| {
@@ -116,14 +118,16 @@ impl Story {
         Told { composite, head, tail }
     }
 
-    /// A caption of sample `index`; `variant` chooses among its wordings.
-    pub fn caption(self, pack: &Pack, seed: u64, index: u64, variant: u64) -> String {
+    /// A caption of sample `index`, and what it calls the objects; `variant` chooses among its wordings.
+    pub fn describe(self, pack: &Pack, seed: u64, index: u64, variant: u64) -> Description {
         let scene = self.scene(pack, seed, index);
         match self {
             Self::Transition => {
-                transition(pack, &scene, &self.second(pack, seed, index), scene.language, variant)
+                let second = self.second(pack, seed, index);
+                let text = transition(pack, &scene, &second, scene.language, variant);
+                Description { text, phrases: Vec::new() }
             }
-            _ => caption(pack, &scene, scene.language, variant),
+            _ => describe(pack, &scene, scene.language, variant),
         }
     }
 
@@ -134,6 +138,14 @@ impl Story {
         match self {
             Self::Plain => Scene::sample(pack, seed, index, crate::Split::Train),
             Self::Pair => Scene::sample_train(pack, 1.0, &mut random),
+            Self::Crossing => {
+                let mut scene = Scene::sample_train(pack, 1.0, &mut random);
+                for actor in &mut scene.actors {
+                    let faces = pack.objects()[actor.object].faces;
+                    actor.path = Path::sample(actor.motion, Region::FRAME, false, faces, &mut random);
+                }
+                scene
+            }
             Self::Arrival | Self::Continuation | Self::Transition => {
                 Scene::sample_train(pack, 0.0, &mut random)
             }
@@ -283,12 +295,20 @@ mod tests {
     #[test]
     fn stories_keep_to_their_side_of_the_split_and_have_captions() {
         let pack = Pack::embedded();
-        for story in [Story::Pair, Story::Arrival, Story::Loop, Story::Continuation, Story::Transition] {
+        for story in [
+            Story::Pair,
+            Story::Crossing,
+            Story::Arrival,
+            Story::Loop,
+            Story::Continuation,
+            Story::Transition,
+        ] {
             for index in 0..200 {
                 let scene = story.scene(&pack, 7, index);
                 assert!(!scene.is_held_out(&pack, scene.language));
-                assert_eq!(scene.actors.len(), if story == Story::Pair { 2 } else { 1 });
-                let text = story.caption(&pack, 7, index, index);
+                let two = matches!(story, Story::Pair | Story::Crossing);
+                assert_eq!(scene.actors.len(), if two { 2 } else { 1 });
+                let text = story.describe(&pack, 7, index, index).text;
                 assert!(!text.is_empty() && !text.contains(['{', '}', '@', '%', '&']), "{text}");
             }
         }

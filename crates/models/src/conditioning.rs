@@ -34,6 +34,17 @@ pub struct Conditioning {
     pub boxes: Option<BoxControl>,
 }
 
+impl Conditioning {
+    /// The same for the first latent frames alone.
+    pub fn of_first_frames(&self, count: usize) -> Self {
+        let batch = self.text.lengths.len();
+        Self {
+            text: self.text.clone(),
+            boxes: self.boxes.as_ref().map(|boxes| boxes.frames(batch, 0, count)),
+        }
+    }
+}
+
 /// Noise levels in 0..1, one a latent frame: 0 marks a frame that is given and clean, 1 pure noise. `[B, F]`.
 #[derive(Clone, Debug)]
 pub struct Timesteps(pub Tensor<2>);

@@ -1,7 +1,9 @@
 //! Where should things move? Boxes on frames, keyframes of them, and what lies between.
 
+mod outline;
 mod script;
 
+pub use outline::paint_outline;
 pub use script::{
     BoxKind, BoxScript, Guide, GuideBox, Keyframe, OBJECTS_MAX, ObjectScript, RELAXED_BY, ScriptError,
 };

@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use vidit_motion::ScriptError;
 use vidit_video::{LatentShape, PixelShape, ShapeError};
 use vidit_weights::WeightsError;
 
@@ -17,6 +18,19 @@ pub enum Error {
         "this build has no embedded model\nhint: train one with `vidit train`, put it at assets/mini/mini.safetensors and build again, or name a weights file with `--model`"
     )]
     NotEmbedded,
+    /// A box adapter that was trained beside another model.
+    #[error(
+        "`{path}` is an adapter for {} blocks of width {}, the model has {} of width {}\nhint: use the model that it was trained on",
+        found.1, found.0, expected.1, expected.0
+    )]
+    OtherAdapter {
+        /// The file.
+        path: PathBuf,
+        /// Width and blocks of the model.
+        expected: (usize, usize),
+        /// Those that the adapter asks for.
+        found: (usize, usize),
+    },
     /// A latents file is far larger than latents can be.
     #[error(
         "`{path}` has {found} bytes, more than latents can have (`{limit}`)\nhint: is it a latents file?"
@@ -163,6 +177,26 @@ pub enum RequestError {
         /// What would fit, in words.
         expected: String,
     },
+    /// Boxes that cannot be followed.
+    #[error(transparent)]
+    Boxes(#[from] ScriptError),
+    /// Boxes for a clip of another length.
+    #[error(
+        "`{id}` has boxes for {found} frames, the clip has {frames}\nhint: this is likely a mistake of the program that made them"
+    )]
+    GuideFrames {
+        /// The object.
+        id: String,
+        /// Frames of the clip.
+        frames: usize,
+        /// Frames with a box, or none.
+        found: usize,
+    },
+    /// Boxes, and nothing that follows them.
+    #[error(
+        "this model has no box adapter\nhint: name one with `--box-adapter`; `vidit train` of kind `boxes` makes one"
+    )]
+    NoBoxAdapter,
     /// A mask that leaves nothing to do.
     #[error(
         "the mask is black everywhere, so that nothing is made anew\nhint: paint white what should change"

@@ -1,12 +1,13 @@
 //! A model of random weights, small enough for tests.
 
 use burn::tensor::Device;
+use vidit_models::mini::boxes::{BoxAdapter, BoxAdapterConfig};
 use vidit_models::mini::text::TextConfig;
 use vidit_models::mini::transformer::TransformerConfig;
 use vidit_models::mini::vae::{Vae, VaeConfig};
 use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary};
 use vidit_models::nn::Init;
-use vidit_weights::collect;
+use vidit_weights::{collect, load_into};
 
 use crate::Model;
 
@@ -40,6 +41,26 @@ pub fn model() -> Model {
     denoiser.metadata.insert("vocabulary".into(), json(&words));
     let weights = MiniWeights::assemble(&vae, &denoiser, vec![0.1, 0.2, -0.1], vec![0.9, 1.1, 1.0]);
     Model::from_weights("tiny", weights, &device).expect("the fixture is a whole model")
+}
+
+/// The same with a box adapter that was trained to nothing in particular.
+pub fn model_with_boxes() -> Model {
+    let (mut model, device) = (model(), Device::flex());
+    let config = BoxAdapterConfig { width: 32, heads: 2, hidden: 16, blocks: vec![1] };
+    let mut store = collect(&BoxAdapter::new(&config, 32, &mut Init::new(4, &device)), "");
+    for (i, value) in store
+        .tensors
+        .get_mut("layers.0.output.weight")
+        .expect("it has one layer")
+        .values
+        .iter_mut()
+        .enumerate()
+    {
+        *value = 0.3 * (i as f32 * 12.9898).sin();
+    }
+    let fresh = BoxAdapter::new(&config, 32, &mut Init::new(4, &device));
+    model.boxes = Some(load_into(fresh, &store).expect("its own weights"));
+    model
 }
 
 fn json(value: &impl serde::Serialize) -> String {

@@ -5,9 +5,11 @@ use burn::tensor::Tensor;
 use vidit_diffusion::sampler::{Known, draw, steps_of};
 use vidit_diffusion::{guidance, noise, schedule};
 use vidit_models::conditioning::{Conditioning, Timesteps};
+use vidit_models::mini::boxes::{BoxAdapter, BoxControl, BoxTokens, COLOURS, LatentBoxes, latent_boxes};
 use vidit_models::mini::transformer::Transformer;
 use vidit_models::mini::vae::DecoderMemory;
 use vidit_models::pixels::{byte_from_unit, frames_from_tensor, tensor_from_frames};
+use vidit_motion::OBJECTS_MAX;
 use vidit_video::{Frames, LatentShape};
 
 use crate::given;
@@ -138,8 +140,45 @@ fn encode(model: &Model, request: &ValidRequest, on_progress: &mut impl FnMut(Pr
         prompts.push(request.negative_tokens.clone());
     }
     let text = model.mini.denoiser.text.forward(&prompts);
+    let boxes = model.boxes.as_ref().filter(|_| !request.request.guides.is_empty());
+    let boxes = boxes.map(|adapter| control(model, adapter, request));
     report(1);
-    Conditioning { text, boxes: None }
+    Conditioning { text, boxes }
+}
+
+/// Control tokens of the boxes, and for guidance null tokens behind them.
+fn control(model: &Model, adapter: &BoxAdapter, request: &ValidRequest) -> BoxControl {
+    let (guides, frames) = (&request.request.guides, request.latent.frames);
+    let boxes: Vec<Vec<LatentBoxes>> =
+        guides.iter().map(|guide| latent_boxes(guide, model.compression().time)).collect();
+    let phrases = guides.iter().map(|guide| guide.phrase.as_str());
+    let tokens = BoxTokens::new(
+        [1, frames],
+        |_, frame, object| boxes.get(object).and_then(|boxes| boxes[frame]),
+        |_, object| COLOURS[object],
+        phrase_summaries(model, phrases),
+        &model.device,
+    );
+    let with = adapter.control(&tokens);
+    if !is_guided(request) {
+        return with;
+    }
+    let without = with.without(1, frames);
+    with.and(without)
+}
+
+/// Summaries of up to eight phrases, `[1, 1, 8, D]`; zeros where one is empty.
+fn phrase_summaries<'a>(model: &Model, phrases: impl Iterator<Item = &'a str>) -> Tensor<4> {
+    let text = &model.mini.denoiser.text;
+    let none = text.forward(&[model.prompt_tokens("")]).pooled.zeros_like(); // [1, 1, D]
+    let mut summaries: Vec<Tensor<3>> = phrases
+        .map(|phrase| match phrase.trim().is_empty() {
+            true => none.clone(),
+            false => text.forward(&[model.prompt_tokens(phrase)]).pooled,
+        })
+        .collect();
+    summaries.resize(OBJECTS_MAX, none);
+    Tensor::cat(summaries, 1).unsqueeze_dim::<4>(1)
 }
 
 /// Velocity of `x [B, F, H, W, C]`, whose frames have these noise levels. With a guidance `scale` the conditioning holds `B` prompts
@@ -190,7 +229,11 @@ fn denoise(
     });
     let predict = |x: Tensor<5>, levels: &[f32]| -> Result<Tensor<5>, Error> {
         check(cancel)?;
-        let velocity = guided_velocity(transformer, x, levels, conditioning, scale);
+        let of_these = match &conditioning.boxes {
+            Some(_) if levels.len() < frames => &conditioning.of_first_frames(levels.len()),
+            _ => conditioning,
+        };
+        let velocity = guided_velocity(transformer, x, levels, of_these, scale);
         Ok(match &outside {
             None => velocity,
             Some((remade, back)) => {
@@ -238,8 +281,9 @@ fn check(cancel: &AtomicBool) -> Result<(), Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixtures::model;
+    use crate::fixtures::{model, model_with_boxes};
     use crate::{Request, Sampler};
+    use vidit_motion::{BoxKind, BoxScript, Keyframe, ObjectScript};
     use vidit_video::PixelShape;
 
     fn request(prompt: &str, seed: u64) -> Request {
@@ -308,6 +352,39 @@ mod tests {
         assert_eq!(frames.unwrap(), made.frames);
         assert_eq!(heard, [0, 2, 4]);
         assert_eq!(made.latents.provenance.seed, Some(5));
+    }
+
+    #[test]
+    fn boxes_steer_and_an_adapter_without_them_does_not() {
+        let model = model_with_boxes();
+        let plain = make(&model, request("a cat walks", 5)).latents;
+        assert_eq!(plain, make(&crate::fixtures::model(), request("a cat walks", 5)).latents);
+        let script = |x1: f32, phrase: &str| {
+            let keyframes = [0, 12].map(|frame| Keyframe {
+                frame,
+                corners: [x1, 0.2, x1 + 0.4, 0.8],
+                kind: BoxKind::Hard,
+            });
+            let (id, phrase) = ("cat".to_owned(), phrase.to_owned());
+            BoxScript {
+                boxes: vec![ObjectScript { id, phrase, keyframes: keyframes.to_vec(), path: vec![] }],
+            }
+        };
+        let steered = |script: BoxScript, guidance| {
+            let guides = script.guides(13).unwrap();
+            make(&model, Request { guides, guidance, ..request("a cat walks", 5) }).latents
+        };
+        let left = steered(script(0.1, ""), 4.0);
+        assert_ne!(left, plain);
+        assert_ne!(left, steered(script(0.5, ""), 4.0));
+        assert_ne!(left, steered(script(0.1, "cat"), 4.0));
+        assert_ne!(left, steered(script(0.1, ""), 1.0));
+        let ask = |frames, model: &Model| {
+            let guides = script(0.1, "").guides(frames).unwrap();
+            Request { guides, ..request("a cat", 1) }.validate(model, &Limits::default()).unwrap_err()
+        };
+        assert_eq!(ask(13, &crate::fixtures::model()), RequestError::NoBoxAdapter);
+        assert!(ask(17, &model).to_string().contains("17 frames, the clip has 13"));
     }
 
     #[test]

@@ -2,10 +2,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use burn::tensor::Device;
+use vidit_models::mini::boxes::{BoxAdapter, BoxAdapterConfig};
 use vidit_models::mini::vae::VaeConfig;
 use vidit_models::mini::{DenoiserConfig, Mini, MiniWeights};
+use vidit_models::nn::Init;
 use vidit_video::{Compression, LatentShape, PixelShape};
-use vidit_weights::{TensorStore, WeightsError};
+use vidit_weights::{TensorStore, WeightsError, load_into};
 
 use crate::{Error, Latents, Limits, MemoryPlan};
 
@@ -19,6 +21,8 @@ pub const MINI: &str = "mini";
 /// A loaded model on its device.
 pub struct Model {
     pub(crate) mini: Mini,
+    /// What follows boxes, if it was loaded.
+    pub(crate) boxes: Option<BoxAdapter>,
     pub(crate) device: Device,
     name: String,
     parameters: usize,
@@ -67,6 +71,7 @@ impl Model {
         let store = weights.store;
         Ok(Self {
             mini,
+            boxes: None,
             device: device.clone(),
             name: name.to_owned(),
             parameters: store.tensors.values().map(|entry| entry.values.len()).sum(),
@@ -74,6 +79,25 @@ impl Model {
             vae: config(&store, "vae")?,
             metadata: store.metadata,
         })
+    }
+
+    /// The same model with a box adapter, from the file that a run of kind `boxes` left.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is damaged, or holds an adapter for another model.
+    pub fn with_boxes(self, path: &Path) -> Result<Self, Error> {
+        let store = TensorStore::read(path)?;
+        let sizes: BoxAdapterConfig = config(&store, "boxes")?;
+        let transformer = &self.denoiser.transformer;
+        if sizes.width != transformer.width || sizes.blocks.iter().any(|block| *block >= transformer.blocks) {
+            return Err(Error::OtherAdapter {
+                path: path.to_owned(),
+                expected: (transformer.width, transformer.blocks),
+                found: (sizes.width, sizes.blocks.iter().max().map_or(0, |last| last + 1)),
+            });
+        }
+        let adapter = BoxAdapter::new(&sizes, self.denoiser.text.width, &mut Init::new(0, &self.device));
+        Ok(Self { boxes: Some(load_into(adapter, &store)?), ..self })
     }
 
     /// `mini`, or the path that was opened.

@@ -2,6 +2,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 
 use vidit_diffusion::sampler::Sampler;
 use vidit_models::mini::{DEFAULT_FPS, DEFAULT_SHAPE};
+use vidit_motion::{Guide, OBJECTS_MAX, ScriptError};
 use vidit_video::{LatentShape, PixelShape};
 
 use crate::{Given, Latents, Limits, Mask, MemoryPlan, Model, RequestError};
@@ -33,6 +34,8 @@ pub struct Request {
     pub given: Vec<Given>,
     /// What of given frames is made anew, where that is not all of them.
     pub mask: Option<Mask>,
+    /// Where objects are to be, for a model with a box adapter: as many boxes as frames each. None for free ones.
+    pub guides: Vec<Guide>,
 }
 
 impl Request {
@@ -60,6 +63,7 @@ impl Request {
             noise: None,
             given: Vec::new(),
             mask: None,
+            guides: Vec::new(),
         }
     }
 
@@ -126,6 +130,19 @@ impl Request {
         }
         if let Some(mask) = &self.mask {
             mask.check(self.shape)?;
+        }
+        if !self.guides.is_empty() && model.boxes.is_none() {
+            return Err(RequestError::NoBoxAdapter);
+        }
+        if self.guides.len() > OBJECTS_MAX {
+            return Err(ScriptError::Objects { found: self.guides.len() }.into());
+        }
+        for guide in &self.guides {
+            tokens("phrase of a box", &guide.phrase, model)?;
+            if guide.boxes.len() != self.shape.frames {
+                let (frames, found) = (self.shape.frames, guide.boxes.len());
+                return Err(RequestError::GuideFrames { id: guide.id.clone(), frames, found });
+            }
         }
         let memory = model.plan(latent, self.shape);
         if memory.peak_bytes > limits.memory_bytes_max {

@@ -12,6 +12,7 @@
 
 use std::ops::Range;
 
+use vidit_motion::Guide;
 use vidit_video::{Frames, PixelShape};
 
 use crate::{Given, Mask, Request};
@@ -158,6 +159,19 @@ impl Wish {
         }
     }
 
+    /// The same with boxes, which are those of the whole clip that it is a part of: `first` is the frame there of the first frame
+    /// that is wanted. Frames that are given may have boxes, too.
+    pub fn steered(mut self, guides: &[Guide], first: usize) -> Self {
+        let of_whole = |frame: usize| (first + frame).checked_sub(self.made.start);
+        let boxes = |guide: &Guide| {
+            let at = |frame| of_whole(frame).and_then(|frame| guide.boxes.get(frame).copied().flatten());
+            (0..self.request.shape.frames).map(at).collect()
+        };
+        let part = |guide: &Guide| Guide { boxes: boxes(guide), ..guide.clone() };
+        self.request.guides = guides.iter().map(part).collect();
+        self
+    }
+
     /// A request for so many frames of the size of the clips beside those that are wanted.
     fn around(
         request: Request,
@@ -260,6 +274,7 @@ fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: Direction, b
 #[cfg(test)]
 mod tests {
     use super::*;
+    use vidit_motion::{BoxKind, GuideBox, UnitBox};
 
     fn clip(frames: usize, value: u8) -> Frames {
         let shape = PixelShape::new(frames, 16, 16);
@@ -331,6 +346,27 @@ mod tests {
         assert_eq!((joined.frame(30)[0], joined.frame(45)[0]), (152, 146));
         assert_eq!(joined.frame(29)[0], 100);
         assert_eq!(joined.frame(46)[0], 200);
+    }
+
+    #[test]
+    fn boxes_of_the_whole_clip_land_on_the_frames_of_its_parts() {
+        let place = |frame: usize| UnitBox { x1: 0.0, y1: 0.0, x2: 1.0, y2: 0.01 * frame as f32 };
+        let boxes =
+            (0..46).map(|frame| Some(GuideBox { place: place(frame), kind: BoxKind::Soft })).collect();
+        let whole = [Guide { id: "a".into(), phrase: String::new(), boxes }];
+        let at = |wish: &Wish, frame: usize| wish.request.guides[0].boxes[frame].map(|found| found.place);
+        // 30 frames of source, of which the last nine are given, and 16 new ones.
+        let forward = Wish::extend(request(), clip(30, 9), Direction::Forward, 16).steered(&whole, 30);
+        assert_eq!(
+            [at(&forward, 0), at(&forward, 9), at(&forward, 24)],
+            [21, 30, 45].map(|f| Some(place(f)))
+        );
+        // The first of 17 frames is one too many.
+        let backward = Wish::extend(request(), clip(30, 9), Direction::Backward, 16).steered(&whole, 0);
+        assert_eq!(
+            [at(&backward, 0), at(&backward, 1), at(&backward, 24)],
+            [None, Some(place(0)), Some(place(23))]
+        );
     }
 
     #[test]

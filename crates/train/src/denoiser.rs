@@ -11,6 +11,7 @@ use vidit_diffusion::noise;
 use vidit_diffusion::sampler::{Known, Sampler, draw};
 use vidit_diffusion::schedule::{LevelDistribution, sigmas};
 use vidit_models::conditioning::{Conditioning, Timesteps};
+use vidit_models::mini::boxes::BoxControl;
 use vidit_models::mini::vae::{Vae, VaeConfig};
 use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary, compression, metadata};
 use vidit_models::nn::Init;
@@ -19,7 +20,7 @@ use vidit_pipeline::guided_velocity;
 use vidit_video::{Compression, Frames, PixelShape};
 use vidit_weights::{TensorStore, load_into};
 
-use crate::latents::{LatentCache, Latents};
+use crate::latents::{About, LatentCache, Latents};
 use crate::sheet::write_sheet;
 use crate::source::{DataConfig, Source};
 use crate::{OptimizerConfig, RunConfig, Task, TrainError};
@@ -114,12 +115,33 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    fn story(&self) -> Story {
+    /// One of them, each as often as its weight says.
+    pub(crate) fn choose<'a>(buckets: &'a [Self], random: &mut Random) -> &'a Self {
+        let mut left = random.unit() * buckets.iter().map(|b| b.weight).sum::<f32>();
+        for bucket in buckets {
+            left -= bucket.weight;
+            if left < 0.0 {
+                return bucket;
+            }
+        }
+        &buckets[buckets.len() - 1]
+    }
+
+    /// Which of so many latent frames of a clip are given: what its story says, or as drawn.
+    pub(crate) fn given_of(&self, about: &About, frames: usize, random: &mut Random) -> Vec<bool> {
+        if self.gives_itself() {
+            let (head, tail) = about.given;
+            return (0..frames).map(|frame| frame < head || frame >= frames - tail).collect();
+        }
+        self.draw_given(frames, random)
+    }
+
+    pub(crate) fn story(&self) -> Story {
         self.story.unwrap_or_default()
     }
 
     fn gives_itself(&self) -> bool {
-        !matches!(self.story(), Story::Plain | Story::Pair)
+        !matches!(self.story(), Story::Plain | Story::Pair | Story::Crossing)
     }
 
     /// Probabilities of what may be given of a clip.
@@ -154,11 +176,11 @@ impl Bucket {
         given
     }
 
-    fn shape(&self) -> PixelShape {
+    pub(crate) fn shape(&self) -> PixelShape {
         PixelShape::new(self.frames, self.height, self.width)
     }
 
-    fn check(&self, compression: &Compression) -> Result<(), TrainError> {
+    pub(crate) fn check(&self, compression: &Compression) -> Result<(), TrainError> {
         let wrong = |reason: String| TrainError::Setting(format!("a bucket of {}: {reason}", self.shape()));
         if self.batch == 0 {
             return Err(wrong("`batch` must be at least 1, found `0`".into()));
@@ -225,8 +247,9 @@ pub struct DenoiserBatch {
     pub prompts: Vec<Vec<u32>>,
 }
 
-/// Rectified flow: the mean squared error of the predicted velocity `ε − x0` over all frames that are not given.
-pub fn flow_loss(model: &Denoiser, batch: DenoiserBatch) -> Tensor<1> {
+/// Rectified flow: the mean squared error of the predicted velocity `ε − x0` over all frames that are not given. `boxes` steer the
+/// prediction, if there are any.
+pub fn flow_loss(model: &Denoiser, batch: DenoiserBatch, boxes: Option<BoxControl>) -> Tensor<1> {
     let device = batch.clean.device();
     let [b, frames, ..] = batch.clean.dims();
     let level = |sample: usize, frame| {
@@ -236,7 +259,7 @@ pub fn flow_loss(model: &Denoiser, batch: DenoiserBatch) -> Tensor<1> {
     let sigma = timesteps.0.clone().reshape([b, frames, 1, 1, 1]);
     let velocity = batch.noise - batch.clean.clone();
     let noised = batch.clean + velocity.clone() * sigma; // (1 − σ)x0 + σε
-    let conditioning = Conditioning { text: model.text.forward(&batch.prompts), boxes: None };
+    let conditioning = Conditioning { text: model.text.forward(&batch.prompts), boxes };
     let predicted = model.transformer.predict(noised, &timesteps, &conditioning);
     mean_of_learned((predicted - velocity).square(), &batch.given)
 }
@@ -289,18 +312,6 @@ impl DenoiserTask {
             self.cache.mean.clone(),
             self.cache.deviation.clone(),
         )
-    }
-
-    fn bucket(&self, random: &mut Random) -> &Bucket {
-        let buckets = &self.config.task.buckets;
-        let mut left = random.unit() * buckets.iter().map(|b| b.weight).sum::<f32>();
-        for bucket in buckets {
-            left -= bucket.weight;
-            if left < 0.0 {
-                return bucket;
-            }
-        }
-        &buckets[buckets.len() - 1]
     }
 
     /// Samples prompts with guidance, decodes, one clip each.
@@ -356,14 +367,14 @@ impl Task for DenoiserTask {
         let task = &self.config.task;
         let mut random =
             Random::new(seed ^ 0x6261_7463, step * self.config.run.accumulate as u64 + part as u64);
-        let bucket = self.bucket(&mut random);
+        let bucket = Bucket::choose(&task.buckets, &mut random);
         let (shape, batch) = (bucket.shape(), bucket.batch);
         let clips = bucket.clips.unwrap_or(u64::MAX).min(self.cache.source().len());
         let shift = bucket.level_shift.unwrap_or(task.level_shift);
         let indices: Vec<u64> = (0..batch).map(|_| random.bits() % clips).collect();
         let window = bucket.window.map(|side| side / self.compression.space);
         let story = bucket.story();
-        let Latents { values: clean, given: told } =
+        let Latents { values: clean, about } =
             self.cache.batch(story, shape, window, &indices, &mut random, device)?;
         let frames = clean.dims()[1];
         // Levels are drawn from equal parts of 0..1, so that each batch sees low and high ones.
@@ -377,13 +388,8 @@ impl Task for DenoiserTask {
                 LevelDistribution::LogitNormal => self.levels.level(random.unit(), u, shift),
             };
             levels.push(level);
-            if bucket.gives_itself() {
-                let (head, tail) = told[i];
-                given.extend((0..frames).map(|frame| frame < head || frame >= frames - tail));
-            } else {
-                given.extend(bucket.draw_given(frames, &mut random));
-            }
-            let text = self.cache.source().caption(story, *index, random.bits());
+            given.extend(bucket.given_of(&about[i], frames, &mut random));
+            let text = self.cache.source().describe(story, *index, random.bits()).text;
             let dropped = random.chance(task.text_dropout);
             prompts.push(self.tokens(if dropped { "" } else { &text }));
         }
@@ -397,7 +403,7 @@ impl Task for DenoiserTask {
             (_, false) => "loss_video",
             (_, true) => "loss_animation",
         };
-        let loss = flow_loss(model, batch);
+        let loss = flow_loss(model, batch, None);
         let value = loss.clone().into_scalar::<f32>();
         (loss, vec![(kind, value)])
     }

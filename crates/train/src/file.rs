@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use serde::de::DeserializeOwned;
 use vidit_weights::{StoredType, TensorStore};
 
+use crate::boxes::BoxTask;
 use crate::denoiser::DenoiserTask;
 use crate::vae::VaeTask;
 use crate::{Progress, TrainError, run};
@@ -39,8 +40,9 @@ fn parse<T: DeserializeOwned>(path: &Path, table: toml::Table) -> Result<T, Trai
     })
 }
 
-/// Trains what the file describes (`kind = "vae"` or `"denoiser"`). A denoiser run, finished or stopped, leaves
-/// `model.safetensors` beside its checkpoint: the whole model as far as it has learned, to generate with.
+/// Trains what the file describes (`kind = "vae"`, `"denoiser"` or `"boxes"`). A denoiser run, finished or stopped, leaves
+/// `model.safetensors` beside its checkpoint: the whole model as far as it has learned, to generate with; a run of boxes leaves
+/// `boxes.safetensors`, the adapter.
 ///
 /// # Errors
 /// If the file cannot be read or understood, and as [`run`].
@@ -58,7 +60,7 @@ pub fn train_file(
         Some(toml::Value::String(kind)) => kind,
         _ => {
             return Err(config_error(
-                "`kind` is missing\nhint: `kind = \"vae\"` or `kind = \"denoiser\"`".into(),
+                "`kind` is missing\nhint: `kind = \"vae\"`, `\"denoiser\"` or `\"boxes\"`".into(),
             ));
         }
     };
@@ -84,6 +86,17 @@ pub fn train_file(
             }
             Ok(Summary { steps, folder: run_config.folder })
         }
-        other => Err(config_error(format!("kind `{other}` is unknown\nhint: `vae` or `denoiser`"))),
+        "boxes" => {
+            let config: crate::boxes::BoxTraining = parse(path, table)?;
+            let (run_config, optimizer) = (config.run.clone(), config.optimizer.clone());
+            let task = BoxTask::new(config, &device)?;
+            let steps = run(&task, &run_config, &optimizer, &device, resume, stop, on_step)?;
+            if steps > 0 {
+                let averages = TensorStore::read(&run_config.folder.join("weights.safetensors"))?;
+                averages.write(&run_config.folder.join("boxes.safetensors"), |_| StoredType::F16)?;
+            }
+            Ok(Summary { steps, folder: run_config.folder })
+        }
+        other => Err(config_error(format!("kind `{other}` is unknown\nhint: `vae`, `denoiser` or `boxes`"))),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use half::f16;
@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use vidit_data::{Random, Story};
 use vidit_models::mini::vae::Vae;
 use vidit_models::pixels::tensor_from_frames;
+use vidit_motion::UnitBox;
 use vidit_video::{Compression, Frames, LatentShape, PixelShape};
 
 use crate::TrainError;
@@ -30,6 +31,7 @@ pub struct LatentCache {
     pub mean: Vec<f32>,
     /// Deviation of each channel, before normalisation.
     pub deviation: Vec<f32>,
+    adorn: Option<Adorn>,
     kept: Mutex<HashMap<(Story, PixelShape, u64), Kept>>,
 }
 
@@ -37,9 +39,20 @@ pub struct LatentCache {
 pub struct Latents {
     /// Normalised, `[B, F, H, W, C]`.
     pub values: Tensor<5>,
-    /// Of each clip, how many latent frames its story gives at its beginning and end.
-    pub given: Vec<(usize, usize)>,
+    /// What is known of each.
+    pub about: Vec<Arc<About>>,
 }
+
+/// What is known of a clip beside its latents.
+pub struct About {
+    /// Latent frames that its story gives at its beginning and end.
+    pub given: (usize, usize),
+    /// Of each object its box in each pixel frame.
+    pub tracks: Vec<Vec<Option<UnitBox>>>,
+}
+
+/// What is done to a clip, by its number, before it is encoded.
+pub type Adorn = Box<dyn Fn(u64, &mut Clip) + Send + Sync>;
 
 /// One clip.
 struct Kept {
@@ -47,8 +60,7 @@ struct Kept {
     latents: Vec<f16>,
     /// Of the main object in the first frame, fractions of width and height, where known.
     centre: Centre,
-    /// Latent frames that the story gives at the beginning and the end.
-    given: (usize, usize),
+    about: Arc<About>,
 }
 
 impl LatentCache {
@@ -66,7 +78,7 @@ impl LatentCache {
     ) -> Result<Self, TrainError> {
         let kept = Mutex::new(HashMap::new());
         let (device, mean, deviation) = (device.clone(), vec![], vec![]);
-        let mut cache = Self { source, vae, compression, device, mean, deviation, kept };
+        let mut cache = Self { source, vae, compression, device, mean, deviation, adorn: None, kept };
         let indices: Vec<u64> = (0..clips.min(cache.source.len())).collect();
         let (latents, _) = cache.encode(Story::Plain, shape, &indices)?; // [B, F, H, W, C]
         let channels = latents.dims()[4];
@@ -81,6 +93,19 @@ impl LatentCache {
             cache.deviation.push((moment(c, 2) - mean * mean).max(1e-12).sqrt() as f32);
         }
         Ok(cache)
+    }
+
+    /// A cache that normalises by known statistics, and adorns clips before it encodes them.
+    pub fn with(
+        source: Source,
+        vae: Vae,
+        compression: Compression,
+        [mean, deviation]: [Vec<f32>; 2],
+        adorn: Option<Adorn>,
+        device: &Device,
+    ) -> Self {
+        let kept = Mutex::new(HashMap::new());
+        Self { source, vae, compression, device: device.clone(), mean, deviation, adorn, kept }
     }
 
     /// The clips' source.
@@ -100,7 +125,13 @@ impl LatentCache {
         for indices in indices.chunks(at_once) {
             let mut clips: Vec<Clip> = indices
                 .par_iter()
-                .map(|i| self.source.clip(story, *i, shape))
+                .map(|i| {
+                    let mut clip = self.source.clip(story, *i, shape)?;
+                    if let Some(adorn) = &self.adorn {
+                        adorn(*i, &mut clip);
+                    }
+                    Ok(clip)
+                })
                 .collect::<Result<_, TrainError>>()?;
             let nothing = || Frames::black(PixelShape::new(0, 0, 0));
             let frames: Vec<Frames> =
@@ -146,15 +177,17 @@ impl LatentCache {
                 };
                 let latents = clip.iter().enumerate().map(normalised).collect();
                 let given = (told.head.div_ceil(self.compression.time), told.tail / self.compression.time);
-                kept.insert((story, shape, *index), Kept { latents, centre: told.centre, given });
+                let tracks = told.tracks.into_iter().map(|track| track.boxes).collect();
+                let about = Arc::new(About { given, tracks });
+                kept.insert((story, shape, *index), Kept { latents, centre: told.centre, about });
             }
         }
         let (height, width) = window.map_or((grid.height, grid.width), |side| (side, side));
         let mut values = Vec::with_capacity(indices.len() * grid.frames * height * width * channels);
-        let mut all_given = Vec::with_capacity(indices.len());
+        let mut all = Vec::with_capacity(indices.len());
         for index in indices {
-            let Kept { latents, centre, given } = &kept[&(story, shape, *index)];
-            all_given.push(*given);
+            let Kept { latents, centre, about } = &kept[&(story, shape, *index)];
+            all.push(about.clone());
             let at = match window {
                 None => (0, 0),
                 Some(side) => corner(grid, side, *centre, random),
@@ -163,7 +196,7 @@ impl LatentCache {
             values.extend(rows.flat_map(|row| &latents[row]).map(|value| value.to_f32()));
         }
         let dims = [indices.len(), grid.frames, height, width, channels];
-        Ok(Latents { values: Tensor::from_data(TensorData::new(values, dims), device), given: all_given })
+        Ok(Latents { values: Tensor::from_data(TensorData::new(values, dims), device), about: all })
     }
 }
 

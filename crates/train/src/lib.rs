@@ -3,6 +3,7 @@
 //! One loop ([`run`]) drives any [`Task`]: the VAE and the transformer differ in their batches and losses alone. Every
 //! random choice is a function of (seed, step, sample), so a resumed run repeats what an unbroken one would have done.
 
+pub mod boxes;
 mod checkpoint;
 mod config;
 pub mod denoiser;

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use vidit_data::{ClipFolder, Pack, Random, Story, caption_corpus, held_out_prompts};
+use vidit_data::{ClipFolder, Composite, Description, Pack, Random, Story, caption_corpus, held_out_prompts};
 use vidit_media::{ReadLimits, fit, read_video};
+use vidit_motion::Track;
 use vidit_video::{Frames, PixelShape};
 
 use crate::TrainError;
@@ -37,6 +38,8 @@ pub struct Clip {
     pub head: usize,
     /// As `head`, at the end.
     pub tail: usize,
+    /// Where its objects are, where that is known.
+    pub tracks: Vec<Track>,
 }
 
 /// Clips by number. What a number gives depends on the source, its seed and the asked shape alone.
@@ -108,7 +111,8 @@ impl Source {
                 let told = story.tell(pack, *seed, index, shape);
                 let centre =
                     told.composite.tracks.first().and_then(|track| track.boxes[0]).map(|b| b.centre());
-                Ok(Clip { frames: told.composite.frames, centre, head: told.head, tail: told.tail })
+                let Composite { frames, tracks } = told.composite;
+                Ok(Clip { frames, centre, head: told.head, tail: told.tail, tracks })
             }
             Self::Folder { folder, fps } => {
                 let path = &folder.clips()[index as usize].path;
@@ -131,16 +135,18 @@ impl Source {
                 let rgb = chosen.flat_map(|frame| clip.frames.frame(frame).to_vec()).collect();
                 let chosen = PixelShape { frames: shape.frames, ..clip.frames.shape() };
                 let frames = fit(&Frames::from_rgb(chosen, rgb), shape.width, shape.height);
-                Ok(Clip { frames, centre: None, head: 0, tail: 0 })
+                Ok(Clip { frames, centre: None, head: 0, tail: 0, tracks: Vec::new() })
             }
         }
     }
 
-    /// A caption of clip `index` of a story; `variant` chooses among its wordings.
-    pub fn caption(&self, story: Story, index: u64, variant: u64) -> String {
+    /// A caption of clip `index` of a story, and what it calls its tracks; `variant` chooses among its wordings.
+    pub fn describe(&self, story: Story, index: u64, variant: u64) -> Description {
         match self {
-            Self::Emoji { pack, seed, .. } => story.caption(pack, *seed, index, variant),
-            Self::Folder { folder, .. } => folder.clips()[index as usize].caption.clone(),
+            Self::Emoji { pack, seed, .. } => story.describe(pack, *seed, index, variant),
+            Self::Folder { folder, .. } => {
+                Description { text: folder.clips()[index as usize].caption.clone(), phrases: Vec::new() }
+            }
         }
     }
 
@@ -185,7 +191,10 @@ mod tests {
         write_video(&frames, 24u32, &folder.join("a.gif"), &WriteOptions::default()).unwrap();
         std::fs::write(folder.join("a.txt"), "grey grows lighter").unwrap();
         let source = Source::open(&DataConfig::Folder { path: folder.clone(), fps: 12.0 }, 0).unwrap();
-        assert_eq!((source.len(), source.caption(Story::Plain, 0, 7).as_str()), (1, "grey grows lighter"));
+        assert_eq!(
+            (source.len(), source.describe(Story::Plain, 0, 7).text.as_str()),
+            (1, "grey grows lighter")
+        );
         let clip = source.clip(Story::Plain, 0, PixelShape::new(4, 16, 16)).unwrap().frames;
         for (index, expected) in [0u8, 40, 80, 120].into_iter().enumerate() {
             let found = clip.frame(index)[0];

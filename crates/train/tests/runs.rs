@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vidit_train::{Progress, train_file};
 use vidit_weights::TensorStore;
 
-use tiny::{Folder, denoiser_config, train, vae_config, write};
+use tiny::{Folder, boxes_config, denoiser_config, train, vae_config, write};
 
 fn file(folder: &Path, run: &str, name: &str) -> Vec<u8> {
     std::fs::read(folder.join(run).join(name)).unwrap()
@@ -94,6 +94,9 @@ fn a_run_is_never_overwritten_and_never_resumed_from_nothing() {
         ("batch = 2", "batch = 2\nclips = 0", "`clips`"),
         ("batch = 2", "batch = 2\nfirst_given = 1.5", "`first_given`"),
         ("batch = 4", "batch = 4\nfirst_given = 0.5", "single frame"),
+        ("batch = 2", "batch = 2\nfirst_given = 0.6\ntail_given = 0.6", "`tail_given`"),
+        ("batch = 2", "batch = 2\nstory = \"loop\"", "9 frames at least"),
+        ("batch = 2", "batch = 2\nstory = \"loop\"\nsome_given = 0.5", "`some_given`"),
         ("batch = 2", "batch = 2\nlevel_shift = 0.0", "`level_shift`"),
         ("frames = 1\n", "frames = 3\n", "4n+1"),
     ] {
@@ -154,4 +157,61 @@ fn the_denoiser_overfits_a_handful_of_clips() {
     assert!((losses[0] - 2.0).abs() < 0.4, "{}", losses[0]);
     let last = losses[130..].iter().sum::<f32>() / 20.0;
     assert!(last < 1.1, "the loss fell to {last} only");
+}
+
+#[test]
+fn stories_are_told_and_say_what_is_given() {
+    let folder = Folder::new("stories");
+    train(&vae_config(&folder.0, "vae", 1, 5), false, |_| {}).unwrap();
+    for (story, frames) in
+        [("arrival", 9), ("loop", 9), ("continuation", 21), ("transition", 21), ("crossing", 5)]
+    {
+        let config = std::fs::read_to_string(denoiser_config(&folder.0, story, 2)).unwrap();
+        let config = config.replacen("weight = 0.5", "weight = 0.0", 1).replacen(
+            "frames = 5\nheight = 32\nwidth = 48\nwindow = 32",
+            &format!("frames = {frames}\nheight = 32\nwidth = 48\nstory = \"{story}\""),
+            1,
+        );
+        train(&write(&folder.0, "story.toml", &config), false, |_| {}).unwrap();
+        let metrics = std::fs::read_to_string(folder.0.join(story).join("metrics.jsonl")).unwrap();
+        let given = metrics.contains("loss_animation");
+        assert_eq!(given, story != "crossing", "{story}: {metrics}");
+    }
+}
+
+#[test]
+fn an_adapter_learns_stage_by_stage_beside_a_model_that_stays() {
+    let folder = Folder::new("boxes");
+    let path = &folder.0;
+    train(&vae_config(path, "vae", 2, 6), false, |_| {}).unwrap();
+    train(&denoiser_config(path, "denoiser", 4), false, |_| {}).unwrap();
+    let base = path.join("denoiser/model.safetensors");
+    let before = std::fs::read(&base).unwrap();
+    train(&boxes_config(path, "first", &base, true, 3), false, |_| {}).unwrap();
+    assert_eq!(std::fs::read(&base).unwrap(), before);
+    assert!(path.join("first/sample-0000003.png").exists());
+    let first = TensorStore::read(&path.join("first/boxes.safetensors")).unwrap();
+    assert!(first.metadata["boxes"].contains("\"blocks\":[0,1]"));
+    assert!(first.tensors.keys().all(|key| !key.contains("transformer")), "the adapter alone");
+    // Zero before the first step.
+    for layer in 0..2 {
+        let output = &first.tensors[&format!("layers.{layer}.output.weight")];
+        assert!(output.values.iter().any(|value| *value != 0.0), "layer {layer} has learned nothing");
+    }
+    let config = std::fs::read_to_string(boxes_config(path, "second", &base, false, 2)).unwrap();
+    let from = format!(
+        "base = \"{}\"\ninit_from = \"{}/first/weights.safetensors\"",
+        base.display(),
+        path.display()
+    );
+    let config = config.replacen(&format!("base = \"{}\"", base.display()), &from, 1);
+    train(&write(path, "second.toml", &config), false, |_| {}).unwrap();
+    let second = TensorStore::read(&path.join("second/boxes.safetensors")).unwrap();
+    let key = "layers.0.output.weight";
+    let apart = |a: &TensorStore| a.tensors[key].values.iter().map(|v| v.abs()).sum::<f32>();
+    assert!(apart(&second) > apart(&first), "the second stage goes on from the first");
+    // A layer in no block, and clips that nobody boxed.
+    let config = std::fs::read_to_string(boxes_config(path, "none", &base, true, 1)).unwrap();
+    let broken = write(path, "broken.toml", &config.replace("every = 1", "every = 3"));
+    assert!(train(&broken, false, |_| {}).unwrap_err().to_string().contains("`every` must be 1 to 2"));
 }

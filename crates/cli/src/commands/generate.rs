@@ -8,7 +8,7 @@ use vidit_pipeline::{DEFAULT_SHAPE, Given, Latents, Limits, Request, Wish};
 use vidit_video::{Frames, PixelShape};
 
 use super::making::{Work, request, utf8};
-use super::{model, source};
+use super::{boxes, model, source};
 use crate::args::{Generate, Size};
 use crate::interrupt;
 use crate::report::{Failure, Outcome};
@@ -30,7 +30,8 @@ pub fn run(args: Generate) -> Outcome {
     }
     let fps = FrameRate::from(args.fps);
     let noise = args.init_latents.as_deref().map(Latents::read).transpose()?;
-    let wish = pictures.wish(Request { noise, ..request }, size);
+    let guides = boxes::asked(&args.making, shape.frames)?;
+    let wish = pictures.wish(Request { noise, ..request }, size).steered(&guides, 0);
     work.run(
         fps,
         |maker| {

@@ -61,7 +61,10 @@ impl<'a> Work<'a> {
         let Self { making, limits, started, target } = self;
         settings::apply(&making.network.compute)?;
         let cancel = interrupt::install(Grace::Short)?;
-        let model = model::load(&making.network)?;
+        let mut model = model::load(&making.network)?;
+        if let Some(path) = &making.box_adapter {
+            model = model.with_boxes(path)?;
+        }
         let load = started.elapsed();
 
         let speech = making.speech;

@@ -1,6 +1,7 @@
 //! One file a verb.
 
 mod bench;
+mod boxes;
 mod completions;
 mod data;
 mod decode;
@@ -13,7 +14,7 @@ mod source;
 mod train;
 mod verbs;
 
-use crate::args::{Args, Command, Data, Eval};
+use crate::args::{Args, Boxes, Command, Data, Eval};
 use crate::report::Outcome;
 
 /// Does what was asked.
@@ -28,6 +29,7 @@ pub fn run(args: Args) -> Outcome {
         Command::Remix(args) => verbs::remix(*args),
         Command::Decode(args) => decode::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Boxes(Boxes::Draw(args)) => boxes::draw(args),
         Command::Data(Data::Compose(args)) => data::compose(args),
         Command::Train(args) => train::run(args),
         Command::Eval(Eval::Mini(args)) => eval::mini(args),

@@ -9,7 +9,7 @@ use vidit_pipeline::{DEFAULT_FPS, Direction, Request, Wish};
 use vidit_video::PixelShape;
 
 use super::making::{Work, request, utf8};
-use super::{model, source};
+use super::{boxes, model, source};
 use crate::args::{Blend, Connect, DirectionName, Extend, Image, Loop, Remix};
 use crate::report::{Failure, Outcome};
 
@@ -24,6 +24,7 @@ pub fn image(args: Image) -> Outcome {
     request.check(&model::limits()).map_err(Failure::usage)?;
     let work = Work::new(&args.making, &request.prompt, "png")?;
     let fps = FrameRate::from(DEFAULT_FPS);
+    let request = Request { guides: boxes::asked(&args.making, 1)?, ..request };
     work.run(
         fps,
         |maker| {
@@ -45,15 +46,20 @@ pub fn extend(args: Extend) -> Outcome {
     };
     let written = if args.only_new { count } else { shape.frames + count };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
+    let guides = boxes::asked(&args.making, shape.frames + count)?;
     work.run(
         fps,
         |maker| {
             let (before, mut whole, mut left) = (clip.shape().frames, clip, count);
             while left > 0 {
                 let now = left.min(EXTENSION);
-                let wish = Wish::extend(request.clone(), whole, direction, now);
-                whole = maker.fulfil(&wish, false)?;
                 left -= now;
+                let first = match direction {
+                    Direction::Forward => whole.shape().frames,
+                    Direction::Backward => left,
+                };
+                let wish = Wish::extend(request.clone(), whole, direction, now).steered(&guides, first);
+                whole = maker.fulfil(&wish, false)?;
             }
             Ok(match (args.only_new, direction) {
                 (false, _) => whole,
@@ -78,7 +84,8 @@ pub fn repeat(args: Loop) -> Outcome {
     let written = if args.only_new { count } else { shape.frames + count };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     // What leads from the end of the clip to its own beginning.
-    let wish = Wish::connect(request, clip.clone(), clip, count);
+    let guides = boxes::asked(&args.making, shape.frames + count)?;
+    let wish = Wish::connect(request, clip.clone(), clip, count).steered(&guides, shape.frames);
     work.run(
         fps,
         |maker| {
@@ -108,11 +115,13 @@ fn repeat_prompt(args: &Loop) -> Outcome {
     let work = Work::new(&args.making, &request.prompt, "mp4")?;
     let fps = FrameRate::from(args.fps);
     work.check_clip(PixelShape { frames: count, ..size }, fps)?;
+    let guides = boxes::asked(&args.making, count)?;
     work.run(
         fps,
         |maker| {
-            let image = maker.make(request.clone())?;
-            maker.fulfil(&Wish::repeat(request, image, count), true)
+            let first = Wish::animate(request.clone(), None, None, Vec::new()).steered(&guides, 0);
+            let image = maker.fulfil(&first, true)?;
+            maker.fulfil(&Wish::repeat(request, image, count).steered(&guides, 0), true)
         },
         |_| Ok(()),
     )
@@ -125,7 +134,8 @@ pub fn connect(args: Connect) -> Outcome {
     let (count, shape) = (args.frames as usize, from.shape());
     let written = if args.only_new { count } else { shape.frames + count + to.shape().frames };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
-    let wish = Wish::connect(request, from, to, count);
+    let guides = boxes::asked(&args.making, shape.frames + count + to.shape().frames)?;
+    let wish = Wish::connect(request, from, to, count).steered(&guides, shape.frames);
     work.run(fps, |maker| maker.fulfil(&wish, args.only_new), |_| Ok(()))
 }
 
@@ -137,7 +147,8 @@ pub fn blend(args: Blend) -> Outcome {
     let frames = from.shape().frames.min(to.shape().frames);
     let (from, to) = (from.part(0..frames), to.part(0..frames));
     work.check_clip(from.shape(), fps)?;
-    let wish = Wish::blend(request, &from, &to, args.strength, |moment| args.curve.share(moment));
+    let wish = Wish::blend(request, &from, &to, args.strength, |moment| args.curve.share(moment))
+        .steered(&boxes::asked(&args.making, frames)?, 0);
     work.run(fps, |maker| maker.fulfil(&wish, false), |_| Ok(()))
 }
 
@@ -147,7 +158,8 @@ pub fn remix(args: Remix) -> Outcome {
     let mask = args.mask.as_deref().map(|path| source::mask(path, clip.shape())).transpose()?;
     let work = Work::new(&args.making, &request.prompt, "mp4")?;
     work.check_clip(clip.shape(), fps)?;
-    let wish = Wish::remix(request, clip, args.strength, mask);
+    let guides = boxes::asked(&args.making, clip.shape().frames)?;
+    let wish = Wish::remix(request, clip, args.strength, mask).steered(&guides, 0);
     work.run(fps, |maker| maker.fulfil(&wish, false), |_| Ok(()))
 }
 

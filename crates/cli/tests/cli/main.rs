@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod binary;
+mod clips;
 mod generation;
 mod interrupts;
 mod verbs;

@@ -8,6 +8,13 @@ fn every_verb_explains_itself() {
     for args in [
         &["--help"][..],
         &["generate", "--help"],
+        &["image", "--help"],
+        &["extend", "--help"],
+        &["loop", "--help"],
+        &["connect", "--help"],
+        &["blend", "--help"],
+        &["remix", "--help"],
+        &["boxes", "draw", "--help"],
         &["decode", "--help"],
         &["doctor", "--help"],
         &["data", "compose", "--help"],

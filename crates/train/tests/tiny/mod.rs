@@ -132,3 +132,52 @@ pub fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
 pub fn train(config: &Path, resume: bool, mut on_step: impl FnMut(Progress)) -> Result<u64, TrainError> {
     train_file(config, resume, &AtomicBool::new(false), &mut on_step).map(|summary| summary.steps)
 }
+
+/// Stages of the adapter on `base`, hard boxes with outlines where `self_tracking`, else mostly soft ones.
+#[allow(dead_code)] // not every test that shares this module trains one
+pub fn boxes_config(folder: &Path, run: &str, base: &Path, self_tracking: bool, steps: u64) -> PathBuf {
+    let soft = if self_tracking { "0.0" } else { "0.8" };
+    let text = format!(
+        r#"
+kind = "boxes"
+[model]
+hidden = 24
+every = 1
+[task]
+base = "{1}"
+data = {{ emoji = {{ clips = 6 }} }}
+level_shift = 2.0
+text_dropout = 0.1
+boxes_dropout = 0.25
+phrase_dropout = 0.2
+frame_dropout = 0.1
+soft = {soft}
+self_tracking = {self_tracking}
+[[task.buckets]]
+frames = 5
+height = 32
+width = 48
+first_given = 0.5
+batch = 2
+weight = 0.5
+[[task.buckets]]
+frames = 1
+height = 32
+width = 32
+story = "crossing"
+batch = 4
+weight = 0.5
+[run]
+folder = "{0}/{run}"
+seed = 5
+steps = {steps}
+checkpoint_every = 2
+preview_every = 3
+log_every = 1
+{2}"#,
+        folder.display(),
+        base.display(),
+        optimizer("3e-3", "constant", "1.0")
+    );
+    write(folder, &format!("{run}.toml"), &text)
+}

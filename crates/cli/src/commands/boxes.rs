@@ -1,0 +1,47 @@
+//! `vidit boxes`, and the boxes of other verbs.
+
+use std::path::Path;
+
+use anyhow::Context;
+use vidit_media::{FrameRate, ReadLimits, WriteOptions, check_target, read_video, write_video};
+use vidit_models::mini::boxes::COLOURS;
+use vidit_motion::{BoxKind, BoxScript, Guide, paint_outline};
+
+use crate::args::{BoxesDraw, Making};
+use crate::output;
+use crate::report::{Failure, Outcome};
+
+/// Boxes in each frame of a clip of so many.
+pub fn guides(path: &Path, frames: usize) -> Result<Vec<Guide>, Failure> {
+    let text = std::fs::read_to_string(path).with_context(|| {
+        format!(
+            "cannot read the boxes `{}`\nhint: it is a file of JSON, see `vidit generate --help`",
+            path.display()
+        )
+    });
+    let script = BoxScript::from_json(&text.map_err(Failure::usage)?).map_err(Failure::usage)?;
+    script.guides(frames).map_err(Failure::usage)
+}
+
+/// The boxes that a verb is asked to keep to, for its whole video of so many frames.
+pub fn asked(making: &Making, frames: usize) -> Result<Vec<Guide>, Failure> {
+    making.boxes.as_deref().map_or(Ok(Vec::new()), |path| guides(path, frames))
+}
+
+pub fn draw(args: BoxesDraw) -> Outcome {
+    check_target(&args.output, args.overwrite).map_err(Failure::usage)?;
+    let mut clip = read_video(&args.input, &ReadLimits::default())?;
+    let shape = clip.frames.shape();
+    let thin = (shape.height.min(shape.width) / 128).max(1);
+    for (guide, colour) in guides(&args.boxes, shape.frames)?.iter().zip(COLOURS) {
+        let colour = colour.map(|channel| (channel * 255.0) as u8);
+        for (frame, found) in guide.boxes.iter().enumerate() {
+            let Some(found) = found else { continue };
+            let thickness = if found.kind == BoxKind::Hard { 2 * thin } else { thin };
+            paint_outline(&mut clip.frames, frame, &found.place, colour, thickness);
+        }
+    }
+    let options = WriteOptions { overwrite: args.overwrite, metadata: Vec::new() };
+    write_video(&clip.frames, FrameRate::nearest(clip.fps), &args.output, &options)?;
+    output::line(args.output.display().to_string())
+}

@@ -1,0 +1,187 @@
+//! Verbs that begin with clips and pictures, as small as they come. Folders of frames lose nothing, so that frames can be compared.
+
+use vidit_media::{ReadLimits, WriteOptions, read_video, write_video};
+use vidit_video::{Frames, PixelShape};
+
+use crate::binary::Place;
+
+/// A disc that goes to the right, on a colour.
+fn clip(place: &Place, name: &str, frames: usize, colour: [u8; 3]) -> Frames {
+    let shape = PixelShape::new(frames, 64, 64);
+    let mut made = Frames::black(shape);
+    for frame in 0..frames {
+        for (i, pixel) in made.frame_mut(frame).chunks_exact_mut(3).enumerate() {
+            let (x, y) = ((i % 64) as f32 - 20.0 - frame as f32, (i / 64) as f32 - 32.0);
+            pixel.copy_from_slice(if x.hypot(y) < 12.0 { &[200, 30, 40] } else { &colour });
+        }
+    }
+    write_video(&made, 12u32, &place.file(name), &WriteOptions::default()).unwrap();
+    made
+}
+
+fn read(place: &Place, name: &str) -> Frames {
+    read_video(&place.file(name), &ReadLimits::default()).unwrap().frames
+}
+
+fn run(place: &Place, args: &[&str]) {
+    place.vidit([args, &["--steps", "2", "--seed", "1", "-q"]].concat()).done();
+}
+
+fn mean_difference(a: &[u8], b: &[u8]) -> f32 {
+    a.iter().zip(b).map(|(a, b)| f32::from(a.abs_diff(*b))).sum::<f32>() / a.len() as f32
+}
+
+#[test]
+fn extensions_keep_the_source_and_go_on_from_it() {
+    let place = Place::new();
+    let source = clip(&place, "in", 11, [240, 200, 40]);
+    run(&place, &["extend", "in", "a red car drives to the right", "--frames", "18", "-o", "forward"]);
+    let forward = read(&place, "forward");
+    assert_eq!(forward.shape().frames, 29);
+    assert_eq!(forward.part(0..11), source);
+    run(&place, &["extend", "in", "a red car", "--direction", "backward", "--frames", "6", "-o", "backward"]);
+    let backward = read(&place, "backward");
+    assert_eq!(backward.part(6..17), source);
+    run(&place, &["extend", "in", "a red car", "--frames", "4", "--only-new", "-o", "new"]);
+    let new = read(&place, "new");
+    assert_eq!(new.shape().frames, 4);
+    assert!(
+        mean_difference(new.frame(0), source.frame(10)) < 12.0,
+        "the new part begins where the clip ends"
+    );
+}
+
+#[test]
+fn connections_blends_and_loops_meet_their_clips() {
+    let place = Place::new();
+    let (from, to) = (clip(&place, "a", 5, [240, 200, 40]), clip(&place, "b", 9, [30, 60, 220]));
+    run(&place, &["connect", "a", "b", "a red car becomes a cat", "--frames", "8", "-o", "between"]);
+    let between = read(&place, "between");
+    assert_eq!((between.part(0..5), between.part(13..22)), (from.clone(), to.clone()));
+    run(&place, &["blend", "a", "b", "--strength", "0", "--curve", "linear", "-o", "blend"]);
+    let blend = read(&place, "blend");
+    assert_eq!(blend.shape().frames, 5);
+    assert!(mean_difference(blend.frame(0), from.frame(0)) < 8.0);
+    // Four frames from one colour to the other are one latent frame: its last is not quite there.
+    assert!(
+        mean_difference(blend.frame(4), to.frame(4)) < 0.25 * mean_difference(blend.frame(4), from.frame(4))
+    );
+    run(&place, &["loop", "b", "--frames", "4", "-o", "loop"]);
+    assert_eq!(read(&place, "loop").part(0..9), to);
+    run(&place, &["loop", "a red car stays in place", "--frames", "8", "--size", "64x64", "-o", "new"]);
+    assert_eq!(read(&place, "new").shape(), PixelShape::new(8, 64, 64));
+}
+
+#[test]
+fn a_remix_changes_what_the_mask_shows() {
+    let place = Place::new();
+    let source = clip(&place, "in", 6, [240, 200, 40]);
+    let mut mask = Frames::black(PixelShape::new(1, 64, 64));
+    for (i, pixel) in mask.frame_mut(0).chunks_exact_mut(3).enumerate() {
+        pixel.fill(if i % 64 < 32 { 255 } else { 0 });
+    }
+    write_video(&mask, 1u32, &place.file("mask.png"), &WriteOptions::default()).unwrap();
+    let prompt = "a cat on a blue background";
+    run(&place, &["remix", "in", prompt, "--strength", "1", "--mask", "mask.png", "-o", "half"]);
+    run(&place, &["remix", "in", prompt, "--strength", "0", "-o", "same"]);
+    let (half, same) = (read(&place, "half"), read(&place, "same"));
+    assert_eq!((half.shape(), same.shape()), (source.shape(), source.shape()));
+    let side = |frames: &Frames, left: bool| -> Vec<u8> {
+        let pixels = frames.frame(3).chunks_exact(3).enumerate();
+        // Not the columns at the edge of the mask, which decoding mixes.
+        let here = pixels.filter(|(i, _)| if left { i % 64 < 16 } else { i % 64 >= 48 });
+        here.flat_map(|(_, pixel)| pixel.to_vec()).collect()
+    };
+    assert!(mean_difference(&side(&half, true), &side(&same, true)) > 20.0);
+    assert!(mean_difference(&side(&half, false), &side(&same, false)) < 6.0);
+    assert!(mean_difference(same.frame(0), source.frame(0)) < 8.0);
+}
+
+#[test]
+fn pictures_stand_where_they_are_put() {
+    let place = Place::new();
+    let picture = clip(&place, "first.png", 1, [240, 200, 40]);
+    let other = clip(&place, "last.png", 1, [30, 60, 220]);
+    let args = ["--image", "first.png", "--last-image", "last.png", "--size", "64x64", "--frames", "9"];
+    run(&place, &[&["generate", "a red car becomes a cat", "-o", "out"], args.as_slice()].concat());
+    let made = read(&place, "out");
+    assert_eq!(made.shape().frames, 9);
+    assert!(mean_difference(made.frame(0), picture.frame(0)) < 8.0);
+    // Not trained to arrive yet: nearer to the last picture than to the first is what two steps can show.
+    assert!(
+        mean_difference(made.frame(8), other.frame(0)) < mean_difference(made.frame(8), picture.frame(0))
+    );
+    run(&place, &["image", "a cat", "--size", "64x64", "-o", "cat"]);
+    assert_eq!(read(&place, "cat").shape(), PixelShape::new(1, 64, 64));
+}
+
+#[test]
+fn impossible_wishes_are_refused_and_lose_nothing() {
+    let place = Place::new();
+    clip(&place, "in", 5, [240, 200, 40]);
+    clip(&place, "wide", 5, [240, 200, 40]);
+    std::fs::write(place.file("broken.mp4"), b"not a video at all").unwrap();
+    std::fs::write(place.file("nine.json"), r#"{"boxes":[]}"#).unwrap();
+    std::fs::write(
+        place.file("late.json"),
+        r#"{"boxes":[{"id":"a","keyframes":[{"frame":90,"box":[0,0,1,1]}]}]}"#,
+    )
+    .unwrap();
+    write_video(
+        &Frames::black(PixelShape::new(2, 40, 64)),
+        12u32,
+        &place.file("odd"),
+        &WriteOptions::default(),
+    )
+    .unwrap();
+    write_video(
+        &Frames::black(PixelShape::new(5, 32, 64)),
+        12u32,
+        &place.file("low"),
+        &WriteOptions::default(),
+    )
+    .unwrap();
+    let before = place.names();
+    for (args, named) in [
+        (&["extend", "broken.mp4", "a cat"][..], "broken.mp4"),
+        (&["extend", "none.mp4", "a cat"], "none.mp4"),
+        (&["extend", "in", ""], "the prompt is empty"),
+        (&["extend", "in", "a cat", "--frames", "0"], "0 is not in 1..=1024"),
+        (&["extend", "odd", "a cat"], "--size 160x96"),
+        (&["connect", "in", "low", "a cat"], "one size, found 64x64 and 64x32"),
+        (&["connect", "in", "in", "a cat", "--frames", "7"], "multiple of 4"),
+        (&["remix", "in", "a cat", "--strength", "1.5"], "strength must be 0 to 1, found `1.5`"),
+        (&["remix", "in", "a cat", "--mask", "low"], "mask `low` must have the size of the clip"),
+        (&["blend", "in", "in", "--strength", "nan"], "strength"),
+        (&["loop", "none.mp4", "a cat"], "does not exist"),
+        (&["generate", "a cat", "--image", "none.png"], "none.png"),
+        (&["generate", "a cat", "--frame", "3=in", "--frames", "9"], "frame 0 or 4n+1"),
+        (&["generate", "a cat", "--boxes", "none.json"], "cannot read the boxes"),
+        (&["generate", "a cat", "--boxes", "nine.json"], "1 to 8 objects, found `0`"),
+        (&["generate", "a cat", "--boxes", "late.json"], "frame 90 of 25"),
+        (&["boxes", "draw", "in", "late.json", "-o", "drawn"], "frame 90 of 5"),
+    ] {
+        let run = place.vidit(args);
+        assert!(run.stderr.contains(named), "{args:?}: {}", run.stderr);
+        assert!(
+            run.stderr.contains("hint: ") || run.stderr.contains("For more information"),
+            "{}",
+            run.stderr
+        );
+        assert!(matches!(run.code, Some(1 | 2)), "{args:?}: {:?}", run.code);
+        assert_eq!(place.names(), before, "{args:?} left something");
+    }
+}
+
+#[test]
+fn boxes_are_painted_on_clips() {
+    let place = Place::new();
+    let source = clip(&place, "in", 5, [240, 200, 40]);
+    let boxes = r#"{"boxes":[{"id":"a","keyframes":[{"frame":1,"box":[0.25,0.25,0.75,0.75]}]}]}"#;
+    std::fs::write(place.file("boxes.json"), boxes).unwrap();
+    place.vidit(["boxes", "draw", "in", "boxes.json", "-o", "drawn"]).done();
+    let drawn = read(&place, "drawn");
+    assert_eq!((drawn.frame(0), drawn.frame(2)), (source.frame(0), source.frame(2)));
+    let corner = (16 * 64 + 16) * 3;
+    assert_eq!(drawn.frame(1)[corner..corner + 3], [255, 0, 0]);
+}

@@ -1,0 +1,379 @@
+//! Training the box adapter on a frozen model, as Boximator is trained (Wang et al. 2024): first hard boxes with outlines painted
+//! into what is learned (self-tracking), then mostly soft ones, then without the outlines. One configuration a stage.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use serde::{Deserialize, Serialize};
+use vidit_data::{Random, Story};
+use vidit_diffusion::noise;
+use vidit_diffusion::sampler::{Known, Sampler, draw};
+use vidit_diffusion::schedule::{LevelDistribution, sigmas};
+use vidit_models::conditioning::Conditioning;
+use vidit_models::mini::boxes::{BoxAdapter, BoxAdapterConfig, BoxTokens, COLOURS, LatentBoxes};
+use vidit_models::mini::{Denoiser, DenoiserConfig, Mini, MiniWeights, metadata};
+use vidit_models::nn::Init;
+use vidit_models::pixels::frames_from_tensor;
+use vidit_motion::{BoxKind, GuideBox, OBJECTS_MAX, UnitBox, paint_outline};
+use vidit_pipeline::guided_velocity;
+use vidit_video::{Frames, PixelShape};
+use vidit_weights::{TensorStore, load_into};
+
+use crate::denoiser::{Bucket, DenoiserBatch, flow_loss};
+use crate::latents::{Adorn, LatentCache, Latents};
+use crate::sheet::write_sheet;
+use crate::source::{Clip, DataConfig, Source};
+use crate::{OptimizerConfig, RunConfig, Task, TrainError};
+
+/// A configuration file of kind `boxes`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoxTraining {
+    /// Sizes of the adapter.
+    pub model: BoxModelConfig,
+    /// Data and loss.
+    pub task: BoxTaskConfig,
+    /// The loop.
+    pub run: RunConfig,
+    /// The optimiser.
+    pub optimizer: OptimizerConfig,
+}
+
+/// Sizes of the adapter that the model it is made for does not say.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoxModelConfig {
+    /// Width of the hidden layers that tokens are made by.
+    pub hidden: usize,
+    /// Every so manieth block carries a control layer, the first one too.
+    pub every: usize,
+}
+
+/// What is learned from, and which boxes are seen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoxTaskConfig {
+    /// The model that stays as it is: weights of a whole `mini`.
+    pub base: PathBuf,
+    /// Adapter to begin from, the `weights.safetensors` of a stage before; absent: random.
+    pub init_from: Option<PathBuf>,
+    /// Sizes of clips, one of which is drawn for each batch.
+    pub buckets: Vec<Bucket>,
+    /// Where clips come from; their objects' boxes have to be known.
+    pub data: DataConfig,
+    /// Shift of drawn levels towards noise, 1 for none; a bucket may have its own.
+    pub level_shift: f32,
+    /// Probability that a prompt is left empty, for guidance.
+    pub text_dropout: f32,
+    /// Probability that a clip comes without boxes, for guidance.
+    pub boxes_dropout: f32,
+    /// Probability that an object's phrase is left out.
+    pub phrase_dropout: f32,
+    /// Probability that an object has no box in a latent frame.
+    pub frame_dropout: f32,
+    /// Probability that a box is made soft: each side moved outwards by a Beta(1, 8) share of the frame.
+    pub soft: f32,
+    /// Whether boxes are painted into what is learned.
+    pub self_tracking: bool,
+}
+
+/// The task.
+pub struct BoxTask {
+    config: BoxTraining,
+    adapter: BoxAdapterConfig,
+    text_width: usize,
+    /// On the tape's device without gradients of its own, and without tape.
+    base: Denoiser,
+    mini: Mini,
+    init: Option<TensorStore>,
+    cache: LatentCache,
+}
+
+/// What one loss is computed from.
+pub struct BoxBatch {
+    flow: DenoiserBatch,
+    tokens: BoxTokens,
+}
+
+/// Pixels that an outline is wide: latent cells are eight wide.
+fn thickness(shape: PixelShape) -> usize {
+    (shape.height.min(shape.width) / 64).max(2)
+}
+
+/// Which of [`COLOURS`] each object of a clip has: what was painted, and what its tokens say.
+fn colours(index: u64) -> [usize; OBJECTS_MAX] {
+    let mut random = Random::new(0x636f_6c6f_7572, index);
+    let mut order: [usize; OBJECTS_MAX] = std::array::from_fn(|i| i);
+    for last in (1..OBJECTS_MAX).rev() {
+        order.swap(last, random.below(last + 1));
+    }
+    order
+}
+
+fn bytes(colour: [f32; 3]) -> [u8; 3] {
+    colour.map(|channel| (channel * 255.0).round() as u8)
+}
+
+/// Outlines on all objects of a clip, those behind first.
+fn paint(index: u64, clip: &mut Clip) {
+    let (colours, thickness) = (colours(index), thickness(clip.frames.shape()));
+    for (object, track) in clip.tracks.iter().take(OBJECTS_MAX).enumerate() {
+        for (frame, place) in track.boxes.iter().enumerate() {
+            if let Some(place) = place {
+                paint_outline(&mut clip.frames, frame, place, bytes(COLOURS[colours[object]]), thickness);
+            }
+        }
+    }
+}
+
+/// A share of the frame from Beta(1, 8): 1 − (1 − u)^⅛.
+fn expansion(random: &mut Random) -> f32 {
+    1.0 - (1.0 - random.unit()).powf(1.0 / 8.0)
+}
+
+impl BoxTask {
+    /// Reads the model.
+    ///
+    /// # Errors
+    /// If it cannot be read, the source does not know boxes, or a setting is out of its range.
+    pub fn new(config: BoxTraining, device: &Device) -> Result<Self, TrainError> {
+        let weights = MiniWeights { store: TensorStore::read(&config.task.base)? };
+        let denoiser: DenoiserConfig = metadata(&weights.store, "denoiser")?;
+        let mini = Mini::load(&weights, device)?;
+        let base = Mini::load(&weights, &device.clone().autodiff())?.denoiser.no_grad();
+        let transformer = &denoiser.transformer;
+        if config.task.buckets.is_empty() {
+            return Err(TrainError::Setting(
+                "no buckets\nhint: `[[task.buckets]]` names a size of clips".into(),
+            ));
+        }
+        for bucket in &config.task.buckets {
+            bucket.check(&mini.compression)?;
+            if bucket.window.is_some() {
+                return Err(TrainError::Setting("boxes are of whole clips\nhint: leave out `window`".into()));
+            }
+        }
+        if config.model.every == 0 || config.model.every > transformer.blocks {
+            let found = config.model.every;
+            return Err(TrainError::Setting(format!(
+                "`every` must be 1 to {}, found `{found}`\nhint: 1 puts a control layer into every block",
+                transformer.blocks
+            )));
+        }
+        let source = Source::open(&config.task.data, config.run.seed)?;
+        if !source.tells(Story::Pair) {
+            return Err(TrainError::Setting(
+                "clips of a folder have no boxes\nhint: `data = { emoji = { clips = … } }`".into(),
+            ));
+        }
+        let statistics =
+            ["latent_mean", "latent_deviation"].map(|key| weights.store.tensors[key].values.clone());
+        let adorn: Option<Adorn> = if config.task.self_tracking { Some(Box::new(paint)) } else { None };
+        let cache = LatentCache::with(source, mini.vae.clone(), mini.compression, statistics, adorn, device);
+        let init = config.task.init_from.as_deref().map(TensorStore::read).transpose()?;
+        let adapter = BoxAdapterConfig {
+            width: transformer.width,
+            heads: transformer.heads,
+            hidden: config.model.hidden,
+            blocks: (0..transformer.blocks).step_by(config.model.every).collect(),
+        };
+        Ok(Self { adapter, text_width: denoiser.text.width, base, mini, init, cache, config })
+    }
+
+    fn tokens_of(&self, text: &str) -> Vec<u32> {
+        let mut tokens = self.mini.vocabulary.encode(text);
+        tokens.truncate(self.mini.tokens_max);
+        tokens
+    }
+
+    /// Summaries of phrases as `[B, 1, 8, D]`, zeros where there is none.
+    fn phrases(&self, phrases: &[[Option<String>; OBJECTS_MAX]], device: &Device) -> Tensor<4> {
+        let width = self.text_width;
+        let said: Vec<Vec<u32>> =
+            phrases.iter().flatten().flatten().map(|phrase| self.tokens_of(phrase)).collect();
+        let mut values = vec![0.0f32; phrases.len() * OBJECTS_MAX * width];
+        if !said.is_empty() {
+            let pooled: Vec<f32> =
+                self.mini.denoiser.text.forward(&said).pooled.into_data().iter::<f32>().collect();
+            let slots = phrases.iter().flatten().enumerate().filter(|(_, phrase)| phrase.is_some());
+            for ((slot, _), summary) in slots.zip(pooled.chunks_exact(width)) {
+                values[slot * width..][..width].copy_from_slice(summary);
+            }
+        }
+        Tensor::from_data(TensorData::new(values, [phrases.len(), 1, OBJECTS_MAX, width]), device)
+    }
+
+    /// The boxes of one object in each latent frame, as they are: hard.
+    fn true_boxes(&self, track: &[Option<UnitBox>]) -> Vec<LatentBoxes> {
+        let time = self.mini.compression.time;
+        let hard = |place: Option<UnitBox>| place.map(|place| GuideBox { place, kind: BoxKind::Hard });
+        (0..1 + (track.len() - 1) / time)
+            .map(|latent| {
+                let begin = if latent == 0 { 0 } else { (latent - 1) * time + 1 };
+                Some([hard(track[begin])?, hard(track[latent * time])?])
+            })
+            .collect()
+    }
+
+    /// The same as training shows it.
+    fn drawn_boxes(&self, track: &[Option<UnitBox>], random: &mut Random) -> Vec<LatentBoxes> {
+        let task = &self.config.task;
+        let soften = |end: GuideBox, random: &mut Random| {
+            if !random.chance(task.soft) {
+                return end;
+            }
+            let by = std::array::from_fn(|_| expansion(random));
+            GuideBox { place: end.place.relaxed(by), kind: BoxKind::Soft }
+        };
+        self.true_boxes(track)
+            .into_iter()
+            .map(|ends| {
+                let ends = ends.filter(|_| !random.chance(task.frame_dropout))?;
+                Some(ends.map(|end| soften(end, random)))
+            })
+            .collect()
+    }
+}
+
+impl Task for BoxTask {
+    type Model = BoxAdapter;
+    type Batch = BoxBatch;
+
+    fn model(&self, seed: u64, device: &Device) -> Result<BoxAdapter, TrainError> {
+        let adapter = BoxAdapter::new(&self.adapter, self.text_width, &mut Init::new(seed, device));
+        match &self.init {
+            None => Ok(adapter),
+            Some(store) => Ok(load_into(adapter, store)?),
+        }
+    }
+
+    fn batch(&self, seed: u64, step: u64, part: usize, device: &Device) -> Result<BoxBatch, TrainError> {
+        let task = &self.config.task;
+        let mut random =
+            Random::new(seed ^ 0x626f_7865_7300, step * self.config.run.accumulate as u64 + part as u64);
+        let bucket = Bucket::choose(&task.buckets, &mut random);
+        let (story, batch) = (bucket.story(), bucket.batch);
+        let clips = bucket.clips.unwrap_or(u64::MAX).min(self.cache.source().len());
+        let shift = bucket.level_shift.unwrap_or(task.level_shift);
+        let indices: Vec<u64> = (0..batch).map(|_| random.bits() % clips).collect();
+        let Latents { values: clean, about } =
+            self.cache.batch(story, bucket.shape(), None, &indices, &mut random, device)?;
+        let frames = clean.dims()[1];
+        let (mut levels, mut prompts, mut given) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut boxes, mut phrases) = (Vec::new(), Vec::new());
+        for (i, index) in indices.iter().enumerate() {
+            let u = (i as f32 + random.unit()) / batch as f32;
+            levels.push(LevelDistribution::Uniform.level(u, 0.0, shift));
+            given.extend(bucket.given_of(&about[i], frames, &mut random));
+            let description = self.cache.source().describe(story, *index, random.bits());
+            let dropped = random.chance(task.text_dropout);
+            prompts.push(self.tokens_of(if dropped { "" } else { &description.text }));
+            let none = random.chance(task.boxes_dropout);
+            let tracks = if none { &[][..] } else { &about[i].tracks[..] };
+            boxes.push(tracks.iter().map(|track| self.drawn_boxes(track, &mut random)).collect::<Vec<_>>());
+            phrases.push(std::array::from_fn(|object| {
+                let said = !none && !random.chance(task.phrase_dropout);
+                description.phrases.get(object).filter(|_| said).cloned()
+            }));
+        }
+        let noise = noise::normal(clean.dims(), random.bits(), device);
+        let tokens = BoxTokens::new(
+            [batch, frames],
+            |sample, frame, object| boxes[sample].get(object).and_then(|track| track[frame]),
+            |sample, object| COLOURS[colours(indices[sample])[object]],
+            self.phrases(&phrases, device),
+            device,
+        );
+        Ok(BoxBatch { flow: DenoiserBatch { clean, noise, levels, given, prompts }, tokens })
+    }
+
+    fn loss(&self, model: &BoxAdapter, batch: BoxBatch) -> (Tensor<1>, Vec<(&'static str, f32)>) {
+        let image = batch.flow.clean.dims()[1] == 1;
+        let loss = flow_loss(&self.base, batch.flow, Some(model.control(&batch.tokens)));
+        let value = loss.clone().into_scalar::<f32>();
+        (loss, vec![(if image { "loss_image" } else { "loss_video" }, value)])
+    }
+
+    /// Clips of the source drawn anew in their own boxes, which are painted over them.
+    fn preview(&self, model: &BoxAdapter, device: &Device, path: &Path) -> Result<(), TrainError> {
+        const STEPS: usize = 20;
+        const GUIDANCE: f32 = 4.0;
+        const SHIFT: f32 = 3.0;
+        let shape = PixelShape::new(25, 128, 128);
+        let mut rows = Vec::new();
+        for (index, story) in [(0, Story::Plain), (1, Story::Plain), (2, Story::Plain), (0, Story::Crossing)]
+        {
+            let source = self.cache.source();
+            let clip = source.clip(story, index, shape)?;
+            let description = source.describe(story, index, 1);
+            let boxes: Vec<_> = clip.tracks.iter().map(|track| self.true_boxes(&track.boxes)).collect();
+            let latent = self.mini.compression.latent_from_pixel(shape).expect("previews are on the grid");
+            let phrases = [std::array::from_fn(|object| description.phrases.get(object).cloned())];
+            let tokens = BoxTokens::new(
+                [1, latent.frames],
+                |_, frame, object| boxes.get(object).and_then(|track| track[frame]),
+                |_, object| COLOURS[colours(index)[object]],
+                self.phrases(&phrases, device),
+                device,
+            );
+            let control = model.control(&tokens);
+            let both = control.clone().and(control.without(1, latent.frames));
+            let prompts = [self.tokens_of(&description.text), self.tokens_of("")];
+            let conditioning =
+                Conditioning { text: self.mini.denoiser.text.forward(&prompts), boxes: Some(both) };
+            let predict = |x: Tensor<5>, levels: &[f32]| {
+                let conditioning = conditioning.of_first_frames(levels.len());
+                let transformer = &self.mini.denoiser.transformer;
+                Ok::<_, Infallible>(guided_velocity(transformer, x, levels, &conditioning, Some(GUIDANCE)))
+            };
+            let dims = [1, latent.frames, latent.height, latent.width, latent.channels];
+            let noise = noise::normal(dims, 1, device);
+            let known = Known::nothing(&noise);
+            let Ok(x) = draw(Sampler::Euler, noise, &known, &sigmas(STEPS, SHIFT), predict, |_| {});
+            let mut made: Frames =
+                frames_from_tensor(self.mini.vae.decode(self.mini.denormalise(x))).remove(0);
+            for (object, track) in clip.tracks.iter().enumerate() {
+                for (frame, place) in track.boxes.iter().enumerate() {
+                    if let Some(place) = place {
+                        paint_outline(&mut made, frame, place, bytes(COLOURS[colours(index)[object]]), 1);
+                    }
+                }
+            }
+            rows.push(made);
+        }
+        write_sheet(&rows, 8, path)
+    }
+
+    fn metadata(&self) -> BTreeMap<String, String> {
+        let config = serde_json::to_string(&self.adapter).expect("plain numbers serialise");
+        BTreeMap::from([("boxes".to_owned(), config)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expansions_are_beta_1_8() {
+        let mut random = Random::new(1, 0);
+        let drawn: Vec<f32> = (0..20_000).map(|_| expansion(&mut random)).collect();
+        let mean = drawn.iter().sum::<f32>() / drawn.len() as f32;
+        assert!((mean - 1.0 / 9.0).abs() < 0.003, "{mean}");
+        // P(x < 1/9) = 1 − (8/9)⁸ = 0.610
+        let below = drawn.iter().filter(|x| **x < 1.0 / 9.0).count() as f32 / drawn.len() as f32;
+        assert!((below - 0.610).abs() < 0.02, "{below}");
+    }
+
+    #[test]
+    fn objects_of_a_clip_have_different_colours_and_clips_have_others() {
+        let mut all: Vec<usize> = colours(3).to_vec();
+        assert_eq!(colours(3), colours(3));
+        assert!((0..20).any(|index| colours(index) != colours(3)));
+        all.sort_unstable();
+        assert_eq!(all, (0..OBJECTS_MAX).collect::<Vec<_>>());
+    }
+}
