@@ -529,9 +529,22 @@ impl Sampling {
     }
 }
 
+/// What of a `mini` is scored.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MiniSuite {
+    /// Text to video
+    Text,
+    /// Pairs of objects, first images, extensions, loops, connections, remixes, sizes
+    Sora,
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct EvalMini {
-    /// At most so many prompts instead of 300, taken from the three languages in turn
+    /// What is scored
+    #[arg(long, value_enum, default_value = "text")]
+    pub suite: MiniSuite,
+
+    /// At most so many prompts instead of 300, taken from the three languages in turn; or cases of each verb instead of 60
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
 

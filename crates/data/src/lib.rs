@@ -29,7 +29,7 @@ mod split;
 mod sprite;
 mod story;
 
-pub use caption::{Description, caption, caption_corpus, describe};
+pub use caption::{Description, caption, caption_corpus, describe, prompt};
 pub use colour::{Background, Colour, Gradient};
 pub use error::DataError;
 pub use export::{Compose, compose_to_folder};

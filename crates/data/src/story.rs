@@ -172,6 +172,24 @@ impl Story {
     }
 }
 
+impl Scene {
+    /// A scene that ends where this one, on another path of the same motion, goes on; and that one. Of scenes of one object.
+    pub fn led_up_to(&self, shape: PixelShape, seed: u64) -> (Self, Self) {
+        let (before, after) = legs(self, shape, &mut Random::new(seed, 0));
+        let with = |path: Path| {
+            let mut scene = self.clone();
+            scene.actors[0].path = path;
+            scene
+        };
+        (with(before), with(after))
+    }
+
+    /// A training scene of two objects, each in a half of the frame; the first named is on the left, or above.
+    pub fn sample_pair(pack: &Pack, seed: u64, index: u64) -> Self {
+        Self::sample_train(pack, 1.0, &mut Random::new(seed, index))
+    }
+}
+
 /// What the object of a scene did before, and what it does then, which is its motion.
 fn legs(scene: &Scene, shape: PixelShape, random: &mut Random) -> (Path, Path) {
     let actor = &scene.actors[0];

@@ -3,7 +3,7 @@
 //! `mini` is judged on clips of prompts that training never saw: does the object named appear, does it move as told, is
 //! the background of the colour asked for? [`foreground`], [`motion`] and [`colour`] are written rules; [`Judge`] is a
 //! small network that names the object. [`mini::evaluate`] runs the suite and holds every number against the same
-//! numbers of real clips and of shuffled prompts.
+//! numbers of real clips and of shuffled prompts; [`sora`] does the same for what is done with clips.
 
 pub mod colour;
 mod crops;
@@ -16,9 +16,11 @@ mod judge_task;
 pub mod mini;
 pub mod motion;
 mod report;
+pub mod sora;
 
 pub use error::EvalError;
 pub use judge::Judge;
 pub use judge_task::train_judge;
 pub use mini::{EvalOptions, EvalProgress, Sighting, evaluate, psnr};
 pub use report::{Chance, LanguageScores, MiniReport, Mistake, Psnr, Scores};
+pub use sora::evaluate_sora;

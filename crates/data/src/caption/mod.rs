@@ -124,7 +124,7 @@ pub fn describe(pack: &Pack, scene: &Scene, language: Language, seed: u64) -> De
 }
 
 /// A caption that names object, motion and background.
-pub(crate) fn prompt(pack: &Pack, scene: &Scene, language: Language, seed: u64) -> String {
+pub fn prompt(pack: &Pack, scene: &Scene, language: Language, seed: u64) -> String {
     write(pack, scene, language, true, true, &mut Random::new(seed, 0)).text
 }
 

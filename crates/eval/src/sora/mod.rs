@@ -1,0 +1,343 @@
+//! The suite for what is done with clips: pairs of objects, first images, extensions, loops, connections, remixes, sizes.
+//!
+//! Clips that a verb begins with are real ones, composed for held-out combinations; what is judged is what the model adds. Beside
+//! every score stands the same of real clips that show what was asked: the most that the judge can give.
+
+pub mod measures;
+mod report;
+
+use std::error::Error;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use vidit_data::{Actor, Colour, Language, Motion, Pack, Random, Scene, Split, caption, prompt, render};
+use vidit_models::mini::DEFAULT_SHAPE;
+use vidit_pipeline::{Direction, Request, Wish};
+use vidit_video::{Frames, PixelShape};
+
+use crate::foreground::track;
+use crate::{EvalError, EvalOptions, EvalProgress, Judge, Sighting, psnr};
+use measures::{difference, drift, join_error, loop_error, median, track_correlation};
+pub use report::{Animated, Connected, Extended, Looped, Pairs, Remixed, Share, Sized, SoraReport};
+
+/// Cases of each part when no limit is asked for.
+pub const CASES: usize = 60;
+/// Frames beside a joint that it is compared with.
+const AROUND: usize = 12;
+/// New frames of an extension and of a connection.
+const NEW: usize = 16;
+/// Extensions in a row.
+const IN_A_ROW: usize = 5;
+/// Noise level of a remix.
+const STRENGTH: f32 = 0.8;
+/// Sizes beside the default: frames, height, width.
+const SIZES: [[usize; 3]; 6] =
+    [[25, 96, 160], [25, 160, 96], [25, 64, 64], [1, 128, 128], [9, 128, 128], [49, 128, 128]];
+
+/// Makes a clip of a request.
+pub type Make<'a> = &'a mut dyn FnMut(Request) -> Result<Frames, Box<dyn Error + Send + Sync>>;
+
+/// Scores a model at all verbs. `request` is what every clip is drawn with, `make` draws it.
+///
+/// # Errors
+/// The first error of `make`, and when `stop` is raised: nothing is reported of a part.
+pub fn evaluate_sora(
+    pack: &Pack,
+    judge: &Judge,
+    request: &Request,
+    make: Make,
+    options: &EvalOptions,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(EvalProgress),
+) -> Result<SoraReport, EvalError> {
+    let started = Instant::now();
+    let cases = options.limit.unwrap_or(CASES);
+    if cases == 0 {
+        return Err(EvalError::NoPrompts);
+    }
+    let long = cases.div_ceil(6);
+    // Generations: pairs, images, extensions and those in a row, two loops of two each, connections, remixes, sizes.
+    let total = 3 * cases + long * IN_A_ROW + 2 * 2 * cases + 2 * cases + SIZES.len() * cases + cases;
+    let mut suite =
+        Suite { pack, judge, request, make, seed: options.seed, stop, on_progress, done: 0, total };
+    Ok(SoraReport {
+        cases,
+        seed: options.seed,
+        pairs: suite.pairs(cases)?,
+        animated: suite.animated(cases)?,
+        extended: suite.extended(cases, long)?,
+        loops: vec![suite.looped(cases, 24)?, suite.looped(cases, 48)?],
+        connected: suite.connected(cases)?,
+        remixed: suite.remixed(cases)?,
+        sizes: suite.sizes(cases)?,
+        seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+struct Suite<'a> {
+    pack: &'a Pack,
+    judge: &'a Judge,
+    request: &'a Request,
+    make: Make<'a>,
+    seed: u64,
+    stop: &'a AtomicBool,
+    on_progress: &'a mut dyn FnMut(EvalProgress),
+    done: usize,
+    total: usize,
+}
+
+impl Suite<'_> {
+    fn make(&mut self, request: Request) -> Result<Frames, EvalError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(EvalError::Interrupted { done: self.done, total: self.total });
+        }
+        let prompt = request.prompt.clone();
+        let made = (self.make)(request).map_err(|source| EvalError::Generate { prompt, source })?;
+        self.done += 1;
+        (self.on_progress)(EvalProgress { done: self.done, total: self.total });
+        Ok(made)
+    }
+
+    fn fulfil(&mut self, wish: &Wish, only_new: bool) -> Result<Frames, EvalError> {
+        Ok(wish.join(&self.make(wish.request.clone())?, only_new))
+    }
+
+    /// The request of a case.
+    fn asked(&self, prompt: String, shape: PixelShape, random: &mut Random) -> Request {
+        Request { prompt, shape, seed: Some(random.bits()), ..self.request.clone() }
+    }
+
+    /// A held-out scene in its language, and its prompt.
+    fn held_out(&self, part: u64, case: usize) -> (Scene, String, Random) {
+        let mut random = Random::new(self.seed ^ part << 32, case as u64);
+        let scene = Scene::sample(self.pack, random.bits(), case as u64, Split::HeldOut);
+        let prompt = prompt(self.pack, &scene, scene.language, random.bits());
+        (scene, prompt, random)
+    }
+
+    fn object(&self, frames: &Frames) -> Option<usize> {
+        self.judge.object(frames, &track(frames))
+    }
+
+    /// Two objects in one prompt: both where they belong, in halves beside or above one another.
+    fn pairs(&mut self, cases: usize) -> Result<Pairs, EvalError> {
+        let (mut both, mut one, mut real) = (Vec::new(), Vec::new(), Vec::new());
+        for case in 0..cases {
+            let mut random = Random::new(self.seed ^ 1 << 32, case as u64);
+            let mut scene = Scene::sample_pair(self.pack, random.bits(), case as u64);
+            // In turn: scenes of two are drawn for training, in whichever language that may see them.
+            scene.language = Language::ALL[case % Language::ALL.len()];
+            let prompt = prompt(self.pack, &scene, scene.language, random.bits());
+            let wanted = [scene.actors[0].object, scene.actors[1].object];
+            let made = self.make(self.asked(prompt, DEFAULT_SHAPE, &mut random))?;
+            let found = self.two(&made, wanted);
+            both.push(found == 2);
+            one.push(found >= 1);
+            real.push(self.two(&render(self.pack, &scene, DEFAULT_SHAPE).frames, wanted) == 2);
+        }
+        Ok(Pairs { both: Share::of(&both), one: Share::of(&one), real: Share::of(&real) })
+    }
+
+    /// How many of two objects are in their halves, by the better way to halve the frame.
+    fn two(&self, frames: &Frames, wanted: [usize; 2]) -> usize {
+        let shape = frames.shape();
+        let halves = |wide: bool| {
+            let (height, width) =
+                if wide { (shape.height, shape.width / 2) } else { (shape.height / 2, shape.width) };
+            [0, 1].map(|half| {
+                let (top, left) = if wide { (0, half * width) } else { (half * height, 0) };
+                self.object(&cut(frames, top, left, height, width))
+            })
+        };
+        [true, false]
+            .into_iter()
+            .map(|wide| {
+                halves(wide).iter().zip(wanted).filter(|(found, wanted)| **found == Some(*wanted)).count()
+            })
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// A real first frame, and what the prompt says of its motion.
+    fn animated(&mut self, cases: usize) -> Result<Animated, EvalError> {
+        let (mut decibels, mut motion, mut real) = (Vec::new(), Vec::new(), Vec::new());
+        for case in 0..cases {
+            let (scene, prompt, mut random) = self.held_out(2, case);
+            let clip = render(self.pack, &scene, DEFAULT_SHAPE).frames;
+            let image = clip.part(0..1);
+            let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
+            let made = self.fulfil(&Wish::animate(request, Some(image.clone()), None, vec![]), false)?;
+            decibels.push(psnr(&made.part(0..1), &image));
+            let goes =
+                |frames: &Frames| crate::motion::motion(&track(frames)) == Some(scene.actors[0].motion);
+            motion.push(goes(&made));
+            real.push(goes(&clip));
+        }
+        Ok(Animated { first_frame_db: mean(&decibels), motion: Share::of(&motion), real: Share::of(&real) })
+    }
+
+    /// A real clip, then another motion of the same object.
+    fn extended(&mut self, cases: usize, long: usize) -> Result<Extended, EvalError> {
+        let (mut joints, mut object, mut real, mut drifts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        for case in 0..cases {
+            let (scene, prompt, mut random) = self.held_out(3, case);
+            let (before, after) = scene.led_up_to(DEFAULT_SHAPE, random.bits());
+            let source = render(self.pack, &before, DEFAULT_SHAPE).frames;
+            let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
+            let wish = Wish::extend(request, source, Direction::Forward, NEW);
+            let whole = self.fulfil(&wish, false)?;
+            joints.push(join_error(&whole, DEFAULT_SHAPE.frames, AROUND));
+            let wanted = Some(scene.actors[0].object);
+            object.push(self.object(&whole.part(DEFAULT_SHAPE.frames..whole.shape().frames)) == wanted);
+            real.push(self.object(&render(self.pack, &after, DEFAULT_SHAPE).frames) == wanted);
+        }
+        for case in 0..long {
+            let (scene, _, mut random) = self.held_out(4, case);
+            let mut whole = render(self.pack, &scene, DEFAULT_SHAPE).frames;
+            for _ in 0..IN_A_ROW {
+                // What it goes on to do is free: what is looked at is the background.
+                let still = Scene {
+                    actors: vec![Actor { motion: Motion::Still, ..scene.actors[0] }],
+                    ..scene.clone()
+                };
+                let prompt = prompt(self.pack, &still, scene.language, random.bits());
+                let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
+                let wish = Wish::extend(request, whole, Direction::Forward, NEW);
+                whole = self.fulfil(&wish, false)?;
+            }
+            drifts.push(drift(&whole));
+        }
+        Ok(Extended {
+            join_error: median(&mut joints),
+            object: Share::of(&object),
+            drift_levels: mean(&drifts),
+            real: Share::of(&real),
+        })
+    }
+
+    /// A loop from a prompt: its image, then the way back to it.
+    fn looped(&mut self, cases: usize, frames: usize) -> Result<Looped, EvalError> {
+        let (mut joints, mut object, mut moves) = (Vec::new(), Vec::new(), Vec::new());
+        for case in 0..cases {
+            let (scene, prompt, mut random) = self.held_out(5 + frames as u64, case);
+            let request = self.asked(prompt, PixelShape { frames: 1, ..DEFAULT_SHAPE }, &mut random);
+            let image = self.make(request.clone())?;
+            let made = self.fulfil(&Wish::repeat(request, image, frames), true)?;
+            joints.push(loop_error(&made));
+            object.push(self.object(&made) == Some(scene.actors[0].object));
+            let half = difference(made.frame(0), made.frame(frames / 2));
+            moves.push(half);
+        }
+        Ok(Looped {
+            frames,
+            join_error: median(&mut joints),
+            object: Share::of(&object),
+            half_way_levels: mean(&moves),
+        })
+    }
+
+    /// Two real clips, and what lies between.
+    fn connected(&mut self, cases: usize) -> Result<Connected, EvalError> {
+        let (mut from_joints, mut to_joints) = (Vec::new(), Vec::new());
+        let (mut both, mut real) = (Vec::new(), Vec::new());
+        for case in 0..cases {
+            let (from, _, mut random) = self.held_out(6, case);
+            let (to, prompt, _) = self.held_out(7, case);
+            let [a, b] = [&from, &to].map(|scene| render(self.pack, scene, DEFAULT_SHAPE).frames);
+            let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
+            let wish = Wish::connect(request, a.clone(), b.clone(), NEW);
+            let whole = self.fulfil(&wish, false)?;
+            let at = DEFAULT_SHAPE.frames;
+            from_joints.push(join_error(&whole, at, AROUND));
+            to_joints.push(join_error(&whole, at + NEW, AROUND));
+            let wanted = [from.actors[0].object, to.actors[0].object].map(Some);
+            let ends = [at..at + NEW / 4, at + NEW - NEW / 4..at + NEW];
+            both.push(ends.map(|range| self.object(&whole.part(range))) == wanted);
+            let real_ends = [a.part(at - NEW / 4..at), b.part(0..NEW / 4)];
+            real.push(real_ends.map(|part| self.object(&part)) == wanted);
+        }
+        Ok(Connected {
+            join_errors: [median(&mut from_joints), median(&mut to_joints)],
+            both: Share::of(&both),
+            real: Share::of(&real),
+        })
+    }
+
+    /// A real clip whose background, or object, becomes another.
+    fn remixed(&mut self, cases: usize) -> Result<Remixed, EvalError> {
+        let (mut changed, mut kept, mut real) = (Vec::new(), Vec::new(), Vec::new());
+        for case in 0..cases {
+            let (scene, _, mut random) = self.held_out(8, case);
+            let clip = render(self.pack, &scene, DEFAULT_SHAPE).frames;
+            let mut other = scene.clone();
+            if case % 2 == 0 {
+                let colours: Vec<Colour> =
+                    Colour::ALL.into_iter().filter(|colour| *colour != scene.background.colour).collect();
+                other.background = vidit_data::Background::sample(*random.choose(&colours), &mut random);
+            } else {
+                let count = self.pack.objects().len();
+                other.actors[0].object = (scene.actors[0].object + 1 + random.below(count - 1)) % count;
+            }
+            let prompt = prompt(self.pack, &other, other.language, random.bits());
+            let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
+            let made = self.fulfil(&Wish::remix(request, clip.clone(), STRENGTH, None), false)?;
+            let as_asked = |frames: &Frames| {
+                let seen = Sighting::of(self.judge, frames);
+                match case % 2 {
+                    0 => seen.background == other.background.colour,
+                    _ => seen.object == Some(other.actors[0].object),
+                }
+            };
+            changed.push(as_asked(&made));
+            real.push(as_asked(&render(self.pack, &other, DEFAULT_SHAPE).frames));
+            kept.push(track_correlation(&track(&clip), &track(&made)));
+        }
+        Ok(Remixed {
+            strength: STRENGTH,
+            changed: Share::of(&changed),
+            track_correlation: mean(&kept),
+            real: Share::of(&real),
+        })
+    }
+
+    /// The object named, at other sizes and lengths than the default.
+    fn sizes(&mut self, cases: usize) -> Result<Vec<Sized>, EvalError> {
+        let mut found: Vec<Sized> = Vec::new();
+        for shape in [[DEFAULT_SHAPE.frames, DEFAULT_SHAPE.height, DEFAULT_SHAPE.width]].iter().chain(&SIZES)
+        {
+            let shape = PixelShape::new(shape[0], shape[1], shape[2]);
+            let (mut object, mut real) = (Vec::new(), Vec::new());
+            for case in 0..cases {
+                let (scene, prompt, mut random) = self.held_out(9, case);
+                let made = self.make(self.asked(prompt, shape, &mut random))?;
+                let wanted = Some(scene.actors[0].object);
+                object.push(self.object(&made) == wanted);
+                real.push(self.object(&render(self.pack, &scene, shape).frames) == wanted);
+            }
+            let object = Share::of(&object);
+            let relative = found.first().map_or(1.0, |first| object.share / first.object.share.max(1e-9));
+            let PixelShape { frames, height, width } = shape;
+            found.push(Sized { frames, height, width, object, relative, real: Share::of(&real) });
+        }
+        Ok(found)
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+/// A rectangle of every frame.
+fn cut(frames: &Frames, top: usize, left: usize, height: usize, width: usize) -> Frames {
+    let shape = frames.shape();
+    let rgb = (0..shape.frames).flat_map(|frame| {
+        (top..top + height).flat_map(move |y| {
+            let row = (y * shape.width + left) * 3;
+            frames.frame(frame)[row..row + width * 3].iter().copied()
+        })
+    });
+    Frames::from_rgb(PixelShape { frames: shape.frames, height, width }, rgb.collect())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+use super::*;
+use burn::tensor::Device;
+
+/// The suite with a maker that gives back what it is given, and real clips of nothing in particular elsewhere.
+fn run(make: Make, limit: usize, stop: bool) -> Result<SoraReport, EvalError> {
+    let pack = Pack::embedded();
+    let judge = Judge::embedded(&pack, &Device::flex())?;
+    let options = EvalOptions { limit: Some(limit), seed: 3 };
+    let stop = AtomicBool::new(stop);
+    let (mut last, mut total) = (0, 0);
+    let report =
+        evaluate_sora(&pack, &judge, &Request::new("anything"), make, &options, &stop, &mut |progress| {
+            (last, total) = (progress.done, progress.total)
+        });
+    if report.is_ok() {
+        assert_eq!(last, total, "every generation was counted beforehand");
+    }
+    report
+}
+
+/// Given frames where they are, between them their neighbours crossfaded.
+fn fade(request: Request) -> Frames {
+    let shape = request.shape;
+    let mut known: Vec<Option<Vec<u8>>> = vec![None; shape.frames];
+    for given in &request.given {
+        let count = given.frames.shape().frames;
+        for frame in 0..if given.at > 0 && count == 1 { 4 } else { count } {
+            known[given.at + frame] = Some(given.frames.frame(frame.min(count - 1)).to_vec());
+        }
+    }
+    let mut made = Frames::black(shape);
+    for frame in 0..shape.frames {
+        let before = (0..=frame).rev().find(|f| known[*f].is_some());
+        let after = (frame..shape.frames).find(|f| known[*f].is_some());
+        let pixels = match (before, after) {
+            (None, None) => continue,
+            (Some(one), None) | (None, Some(one)) => known[one].clone().unwrap_or_default(),
+            (Some(a), Some(b)) => {
+                let share = (frame - a) as f32 / (b - a).max(1) as f32;
+                let (a, b) = (known[a].as_ref().unwrap(), known[b].as_ref().unwrap());
+                let mix =
+                    |(a, b): (&u8, &u8)| (f32::from(*a) + (f32::from(*b) - f32::from(*a)) * share) as u8;
+                a.iter().zip(b).map(mix).collect()
+            }
+        };
+        made.frame_mut(frame).copy_from_slice(&pixels);
+    }
+    made
+}
+
+#[test]
+fn what_is_given_back_unchanged_has_no_seams_and_no_changes() {
+    let report = run(&mut |request| Ok(fade(request)), 4, false).unwrap();
+    assert!(report.animated.first_frame_db > 40.0, "{report}");
+    assert!(report.extended.join_error < 1.5 && report.extended.object.share >= 0.75, "{report}");
+    assert!(report.extended.drift_levels < 1.0, "{report}");
+    assert!(report.connected.join_errors.iter().all(|error| *error < 3.0), "{report}");
+    assert!(report.connected.both.share >= 0.5, "{report}");
+    // Nothing was remixed, and the track is what it was.
+    assert_eq!(report.remixed.changed.share, 0.0);
+    assert!(report.remixed.track_correlation > 0.99, "{report}");
+    // Black pictures show no object.
+    assert_eq!((report.pairs.both.share, report.sizes[1].object.share), (0.0, 0.0));
+    assert!(report.pairs.real.share >= 0.5 && report.animated.real.share >= 0.75, "{report}");
+    assert_eq!(report.sizes.len(), 1 + SIZES.len());
+    let text = report.to_string();
+    assert!(text.contains("loop of 48 frames") && text.contains("object at 160x96, 25 frames"), "{text}");
+    let json = serde_json::to_string(&report).unwrap();
+    assert_eq!(serde_json::from_str::<SoraReport>(&json).unwrap().sizes.len(), report.sizes.len());
+}
+
+#[test]
+fn errors_and_interruptions_end_the_suite() {
+    let error = run(&mut |_| Err("no luck".into()), 1, false).unwrap_err().to_string();
+    assert!(error.contains("no luck"), "{error}");
+    assert!(matches!(run(&mut |r| Ok(fade(r)), 1, true), Err(EvalError::Interrupted { done: 0, .. })));
+    assert!(matches!(run(&mut |r| Ok(fade(r)), 0, false), Err(EvalError::NoPrompts)));
+}
+
+#[test]
+fn the_judge_knows_pairs_of_real_clips() {
+    let pack = Pack::embedded();
+    let judge = Judge::embedded(&pack, &Device::flex()).unwrap();
+    let request = Request::new("x");
+    let stop = AtomicBool::new(false);
+    let mut make = |request: Request| Ok(fade(request));
+    let suite = Suite {
+        pack: &pack,
+        judge: &judge,
+        request: &request,
+        make: &mut make,
+        seed: 1,
+        stop: &stop,
+        on_progress: &mut |_| (),
+        done: 0,
+        total: 0,
+    };
+    let right = (0..100)
+        .filter(|index| {
+            let scene = Scene::sample_pair(&pack, 5, *index);
+            let wanted = [scene.actors[0].object, scene.actors[1].object];
+            suite.two(&render(&pack, &scene, DEFAULT_SHAPE).frames, wanted) == 2
+        })
+        .count();
+    assert!(right >= 80, "{right} of 100");
+}
