@@ -31,6 +31,8 @@ pub enum Command {
     Generate(Box<Generate>),
     /// Make a picture from a prompt
     Image(Box<Image>),
+    /// Make a whole prompt of a short one, with the words that `mini` knows
+    Expand(Expand),
     /// Continue a clip, or make what came before it
     Extend(Box<Extend>),
     /// Make a video whose end goes over into its beginning
@@ -140,7 +142,14 @@ pub struct Making {
 #[derive(Debug, ClapArgs)]
 pub struct Generate {
     /// What the video shows
-    pub prompt: OsString,
+    #[arg(required_unless_present = "storyboard")]
+    pub prompt: Option<OsString>,
+
+    /// Timed prompts, pictures and clips: a file of TOML with `frames` and `[[card]]`s, each of a `frame` or `seconds`, and a
+    /// `prompt`, an `image` or both
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Given pictures",
+        conflicts_with_all = ["image", "last_image", "frame", "frames", "seconds", "init_latents", "save_latents"])]
+    pub storyboard: Option<PathBuf>,
 
     /// The picture that the video begins with
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Given pictures")]
@@ -153,6 +162,10 @@ pub struct Generate {
     /// A picture, or a clip, that stands at frame N, which is 0 or 4n+1; may be given several times
     #[arg(long, value_name = "N=FILE", value_parser = parse_keyframe, help_heading = "Given pictures")]
     pub frame: Vec<Keyframe>,
+
+    /// Say first what the prompt leaves open, as `vidit expand` does with the same seed
+    #[arg(long)]
+    pub expand: bool,
 
     /// Keep the latents, too, for `vidit decode`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
@@ -181,6 +194,19 @@ pub struct Generate {
 
     #[command(flatten)]
     pub making: Making,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Expand {
+    /// A prompt in English, Chinese or Arabic
+    pub prompt: OsString,
+
+    /// Chooses among ways to say it
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+
+    #[command(flatten)]
+    pub speech: Speech,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -405,6 +431,27 @@ pub struct Doctor {
 pub enum Boxes {
     /// Paint boxes on a clip
     Draw(BoxesDraw),
+    /// Propose boxes from what moves in a clip
+    Track(BoxesTrack),
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct BoxesTrack {
+    /// The clip: one object before a background of one colour, or of a soft run between two, as `mini` makes them
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub input: PathBuf,
+
+    /// How far boxes may be from the object, a fraction of the frame: less takes more keyframes
+    #[arg(long, value_name = "E", default_value_t = 0.03)]
+    pub tolerance: f32,
+
+    /// Where to write; printed when left out
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub output: Option<PathBuf>,
+
+    /// Replace a file that exists
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
 }
 
 #[derive(Debug, ClapArgs)]

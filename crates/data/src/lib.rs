@@ -29,7 +29,9 @@ mod split;
 mod sprite;
 mod story;
 
-pub use caption::{Description, caption, caption_corpus, describe, prompt};
+pub use caption::{
+    Added, Description, Expansion, caption, caption_corpus, describe, expand, language_of, prompt,
+};
 pub use colour::{Background, Colour, Gradient};
 pub use error::DataError;
 pub use export::{Compose, compose_to_folder};

@@ -91,6 +91,11 @@ pub enum Travel {
     Sail,
 }
 
+impl Travel {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Walk, Self::Crawl, Self::Fly, Self::Swim, Self::Drive, Self::Sail];
+}
+
 /// Objects with their sprites.
 pub struct Pack {
     objects: Vec<Object>,

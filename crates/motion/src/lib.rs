@@ -45,6 +45,12 @@ impl UnitBox {
         }
     }
 
+    /// The largest difference of a side, a fraction of the frame.
+    pub fn farthest_corner(&self, other: &Self) -> f32 {
+        let sides = [self.x1 - other.x1, self.y1 - other.y1, self.x2 - other.x2, self.y2 - other.y2];
+        sides.into_iter().fold(0.0, |most: f32, side| most.max(side.abs()))
+    }
+
     /// The box moved; what leaves the frame is cut off.
     pub fn moved(&self, dx: f32, dy: f32) -> Self {
         Self { x1: self.x1 + dx, y1: self.y1 + dy, x2: self.x2 + dx, y2: self.y2 + dy }.clipped()

@@ -172,6 +172,42 @@ impl BoxScript {
 }
 
 impl ObjectScript {
+    /// The fewest hard keyframes whose straight ways stay within `tolerance` (a fraction of the frame, at every corner) of a track;
+    /// none where it is never seen. Frames without a box are passed over, and so are those before the first and after the last.
+    pub fn from_track(id: &str, track: &[Option<UnitBox>], tolerance: f32) -> Option<Self> {
+        let seen: Vec<(usize, UnitBox)> =
+            track.iter().enumerate().filter_map(|(frame, place)| Some((frame, (*place)?))).collect();
+        seen.first()?;
+        let mut keep = vec![false; seen.len()];
+        keep[0] = true;
+        keep[seen.len() - 1] = true;
+        // As lines are simplified by Douglas and Peucker (1973): the worst of each stretch becomes a keyframe.
+        let mut stretches = vec![(0, seen.len() - 1)];
+        while let Some((from, to)) = stretches.pop() {
+            let (a, b) = (seen[from], seen[to]);
+            let error = |(frame, place): &(usize, UnitBox)| {
+                let share = (frame - a.0) as f32 / (b.0 - a.0).max(1) as f32;
+                place.farthest_corner(&a.1.towards(&b.1, share))
+            };
+            let worst = (from + 1..to).max_by(|i, j| error(&seen[*i]).total_cmp(&error(&seen[*j])));
+            if let Some(worst) = worst.filter(|worst| error(&seen[*worst]) > tolerance) {
+                keep[worst] = true;
+                stretches.extend([(from, worst), (worst, to)]);
+            }
+        }
+        let keyframes = seen.iter().zip(keep).filter(|(_, keep)| *keep).map(|((frame, place), _)| Keyframe {
+            frame: *frame,
+            corners: [place.x1, place.y1, place.x2, place.y2],
+            kind: BoxKind::Hard,
+        });
+        Some(Self {
+            id: id.to_owned(),
+            phrase: String::new(),
+            keyframes: keyframes.collect(),
+            path: Vec::new(),
+        })
+    }
+
     fn guide(&self, frames: usize) -> Result<Guide, ScriptError> {
         self.check(frames)?;
         let mut boxes = vec![None; frames];
@@ -326,6 +362,25 @@ mod tests {
         assert!((x - 0.5).abs() < 1e-5 && (y - 0.5).abs() < 1e-5, "{x} {y}");
         let last = guide.boxes[8].unwrap().place;
         assert!((last.x1 - (0.4 - RELAXED_BY)).abs() < 1e-5 && last.y2 == 1.0);
+    }
+
+    #[test]
+    fn a_track_needs_keyframes_only_where_it_turns() {
+        // Right for ten frames, then down; unseen twice.
+        let mut track: Vec<Option<UnitBox>> = (0..21)
+            .map(|frame: usize| {
+                let (x, y) = (frame.min(10) as f32 * 0.05, frame.saturating_sub(10) as f32 * 0.05);
+                Some(UnitBox { x1: x, y1: y, x2: x + 0.2, y2: y + 0.2 })
+            })
+            .collect();
+        track[0] = None;
+        track[5] = None;
+        let script = ObjectScript::from_track("a", &track, 0.02).unwrap();
+        let frames: Vec<usize> = script.keyframes.iter().map(|keyframe| keyframe.frame).collect();
+        assert_eq!(frames, [1, 10, 20]);
+        let guides = BoxScript { boxes: vec![script] }.guides(21).unwrap();
+        assert_eq!(guides[0].boxes[10].unwrap().place, track[10].unwrap());
+        assert_eq!(ObjectScript::from_track("a", &[None, None], 0.02), None);
     }
 
     #[test]

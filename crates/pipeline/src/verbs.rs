@@ -69,6 +69,35 @@ impl Wish {
         Self { request, made: 0..wanted, before: None, after: None }
     }
 
+    /// `count` frames from nothing but words, however many: the model's own number of frames may be a few more.
+    pub fn begin(request: Request, count: usize) -> Self {
+        let frames = (count - 1).next_multiple_of(TIME) + 1;
+        let shape = PixelShape { frames, ..request.shape };
+        Self { request: Request { shape, ..request }, made: 0..count, before: None, after: None }
+    }
+
+    /// The same with pictures and clips at frames of the whole clip that it is a part of, as for [`Self::steered`]. Within a clip
+    /// they stand at the nearest step of four frames, clips without what does not fill one.
+    pub fn shown(mut self, pictures: &[(usize, Frames)], first: usize) -> Self {
+        let frames = self.request.shape.frames;
+        for (at, picture) in pictures {
+            let Some(here) = (at + self.made.start).checked_sub(first) else { continue };
+            if here < self.made.start || here >= self.made.end {
+                continue;
+            }
+            let count = picture.shape().frames;
+            if here == 0 {
+                let kept = (count - 1).min(frames - 1) / TIME * TIME + 1;
+                self.request.given.push(Given::kept(picture.part(0..kept), 0));
+                continue;
+            }
+            let at = ((here + 1) / TIME * TIME + 1).min(frames - TIME);
+            let kept = count.min(frames - at) / TIME * TIME;
+            self.request.given.push(Given::kept(picture.part(0..kept.max(1)), at));
+        }
+        self
+    }
+
     /// `count` frames that follow a clip or lead to it. The request's size becomes the clip's.
     pub fn extend(request: Request, clip: Frames, direction: Direction, count: usize) -> Self {
         let length = clip.shape().frames;
@@ -346,6 +375,20 @@ mod tests {
         assert_eq!((joined.frame(30)[0], joined.frame(45)[0]), (152, 146));
         assert_eq!(joined.frame(29)[0], 100);
         assert_eq!(joined.frame(46)[0], 200);
+    }
+
+    #[test]
+    fn pictures_land_on_the_nearest_step_of_their_part() {
+        let pictures = [(0, clip(1, 1)), (10, clip(1, 2)), (30, clip(1, 3)), (34, clip(6, 4))];
+        let begin = Wish::begin(request(), 24).shown(&pictures, 0);
+        assert_eq!((begin.request.shape.frames, places(&begin)), (25, vec![(0, 1), (9, 1)]));
+        checked(&begin);
+        // Frames 30 and 34 of the whole are 15 and 19 here, nine of 24 being given.
+        let extend = Wish::extend(request(), clip(24, 9), Direction::Forward, 16).shown(&pictures, 24);
+        assert_eq!(places(&extend), [(0, 9), (17, 1), (21, 4)]);
+        checked(&extend);
+        let tiny = Wish::begin(request(), 2).shown(&[(1, clip(1, 1))], 0);
+        checked(&tiny);
     }
 
     #[test]

@@ -2,12 +2,14 @@
 
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use vidit_eval::foreground;
 use vidit_media::{FrameRate, ReadLimits, WriteOptions, check_target, read_video, write_video};
 use vidit_models::mini::boxes::COLOURS;
-use vidit_motion::{BoxKind, BoxScript, Guide, paint_outline};
+use vidit_motion::{BoxKind, BoxScript, Guide, ObjectScript, paint_outline};
+use vidit_weights::write_atomically;
 
-use crate::args::{BoxesDraw, Making};
+use crate::args::{BoxesDraw, BoxesTrack, Making};
 use crate::output;
 use crate::report::{Failure, Outcome};
 
@@ -44,4 +46,36 @@ pub fn draw(args: BoxesDraw) -> Outcome {
     let options = WriteOptions { overwrite: args.overwrite, metadata: Vec::new() };
     write_video(&clip.frames, FrameRate::nearest(clip.fps), &args.output, &options)?;
     output::line(args.output.display().to_string())
+}
+
+pub fn track(args: BoxesTrack) -> Outcome {
+    if !(args.tolerance > 0.0 && args.tolerance < 1.0) {
+        let found = args.tolerance;
+        return Err(Failure::usage(anyhow!(
+            "the tolerance must lie between 0 and 1, found `{found}`\nhint: 0.03 is usual"
+        )));
+    }
+    if let Some(path) = args.output.as_deref().filter(|path| path.exists() && !args.overwrite) {
+        let path = path.display();
+        return Err(Failure::usage(anyhow!(
+            "cannot write `{path}`: it exists already\nhint: choose another name, or allow it with `--overwrite`"
+        )));
+    }
+    let clip = read_video(&args.input, &ReadLimits::default())?;
+    let found = foreground::track(&clip.frames);
+    let track: Vec<_> = found.iter().map(|frame| frame.blob.map(|blob| blob.bounds)).collect();
+    let object = ObjectScript::from_track("object", &track, args.tolerance).ok_or_else(|| {
+        anyhow!(
+            "nothing stands out from the background of `{}`\nhint: is the background plain?",
+            args.input.display()
+        )
+    })?;
+    let json = serde_json::to_string_pretty(&BoxScript { boxes: vec![object] })?;
+    match &args.output {
+        None => output::line(json),
+        Some(path) => {
+            write_atomically(path, format!("{json}\n").as_bytes())?;
+            output::line(path.display().to_string())
+        }
+    }
 }

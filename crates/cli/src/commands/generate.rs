@@ -8,7 +8,7 @@ use vidit_pipeline::{DEFAULT_SHAPE, Given, Latents, Limits, Request, Wish};
 use vidit_video::{Frames, PixelShape};
 
 use super::making::{Work, request, utf8};
-use super::{boxes, model, source};
+use super::{boxes, model, source, storyboard};
 use crate::args::{Generate, Size};
 use crate::interrupt;
 use crate::report::{Failure, Outcome};
@@ -17,11 +17,20 @@ use crate::report::{Failure, Outcome};
 const FRAMES_PER_LATENT: usize = 4;
 
 pub fn run(args: Generate) -> Outcome {
+    if let Some(path) = &args.storyboard {
+        return storyboard::run(&args, path);
+    }
     let limits = model::limits();
     let pictures = Pictures::read(&args)?;
     let size = args.size.unwrap_or_else(|| pictures.size());
     let shape = PixelShape::new(frames(&args, &limits)?, size.height, size.width);
-    let prompt = utf8("prompt", &args.prompt)?;
+    let prompt = utf8("prompt", args.prompt.as_ref().expect("the parser asks for one without a storyboard"))?;
+    let prompt = match args.expand && !prompt.trim().is_empty() {
+        true => {
+            vidit_data::expand(&vidit_data::Pack::embedded(), &prompt, args.making.seed.unwrap_or(0)).text
+        }
+        false => prompt,
+    };
     let request = Request { shape, fps: args.fps, ..request(&args.making, prompt)? };
     request.check(&limits).map_err(Failure::usage)?;
     let work = Work::new(&args.making, &request.prompt, "mp4")?;

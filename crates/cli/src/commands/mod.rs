@@ -7,10 +7,12 @@ mod data;
 mod decode;
 mod doctor;
 mod eval;
+mod expand;
 mod generate;
 mod making;
 mod model;
 mod source;
+mod storyboard;
 mod train;
 mod verbs;
 
@@ -21,6 +23,7 @@ use crate::report::Outcome;
 pub fn run(args: Args) -> Outcome {
     match args.command {
         Command::Generate(args) => generate::run(*args),
+        Command::Expand(args) => expand::run(args),
         Command::Image(args) => verbs::image(*args),
         Command::Extend(args) => verbs::extend(*args),
         Command::Loop(args) => verbs::repeat(*args),
@@ -30,6 +33,7 @@ pub fn run(args: Args) -> Outcome {
         Command::Decode(args) => decode::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Boxes(Boxes::Draw(args)) => boxes::draw(args),
+        Command::Boxes(Boxes::Track(args)) => boxes::track(args),
         Command::Data(Data::Compose(args)) => data::compose(args),
         Command::Train(args) => train::run(args),
         Command::Eval(Eval::Mini(args)) => eval::mini(args),

@@ -16,7 +16,7 @@ use crate::report::{Failure, Outcome};
 /// Frames of a loop when none are asked for, from a prompt and from a clip.
 const LOOP_FRAMES: (u32, u32) = (24, 16);
 /// New frames that one generation makes of an extension at most: with nine given ones a clip as long as those of training.
-const EXTENSION: usize = 16;
+pub const EXTENSION: usize = 16;
 
 pub fn image(args: Image) -> Outcome {
     let shape = PixelShape::new(1, args.size.height, args.size.width);

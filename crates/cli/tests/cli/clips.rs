@@ -116,6 +116,36 @@ fn pictures_stand_where_they_are_put() {
 }
 
 #[test]
+fn storyboards_are_played_from_card_to_card() {
+    let place = Place::new();
+    clip(&place, "end.png", 1, [30, 60, 220]);
+    let board = r#"
+frames = 34
+[[card]]
+frame = 0
+prompt = "a red car drives to the right on a yellow background"
+[[card]]
+frame = 24
+prompt = "a red car drives to the left"
+[[card]]
+frame = 32
+image = "end.png"
+"#;
+    std::fs::write(place.file("board.toml"), board).unwrap();
+    run(&place, &["generate", "--storyboard", "board.toml", "--size", "64x64", "-o", "out"]);
+    let made = read(&place, "out");
+    assert_eq!(made.shape(), PixelShape::new(34, 64, 64));
+    let end = read(&place, "end.png");
+    let apart = mean_difference(made.frame(33), end.frame(0));
+    // The decoder looks back at what two steps made of the frames before; yellow would be 170 levels away.
+    assert!(apart < 20.0, "{apart}");
+    let wrong = place.vidit(["generate", "--storyboard", "board.toml", "--frames", "9"]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("cannot be used with"), "{}", wrong.stderr);
+    let none = place.vidit(["generate"]);
+    assert!(none.code == Some(2) && none.stderr.contains("PROMPT"), "{}", none.stderr);
+}
+
+#[test]
 fn impossible_wishes_are_refused_and_lose_nothing() {
     let place = Place::new();
     clip(&place, "in", 5, [240, 200, 40]);
@@ -184,4 +214,23 @@ fn boxes_are_painted_on_clips() {
     assert_eq!((drawn.frame(0), drawn.frame(2)), (source.frame(0), source.frame(2)));
     let corner = (16 * 64 + 16) * 3;
     assert_eq!(drawn.frame(1)[corner..corner + 3], [255, 0, 0]);
+}
+
+#[test]
+fn boxes_are_proposed_from_what_moves() {
+    let place = Place::new();
+    clip(&place, "in", 13, [240, 200, 40]);
+    place.vidit(["boxes", "track", "in", "-o", "found.json"]).done();
+    let found: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(place.file("found.json")).unwrap()).unwrap();
+    let keyframes = found["boxes"][0]["keyframes"].as_array().unwrap();
+    // Twelve pixels to the right at an even pace: two keyframes say it.
+    assert_eq!(keyframes.len(), 2, "{found}");
+    let left = |keyframe: &serde_json::Value| keyframe["box"][0].as_f64().unwrap();
+    assert!((left(&keyframes[0]) - 8.0 / 64.0).abs() < 0.04, "{found}");
+    assert!((left(&keyframes[1]) - 20.0 / 64.0).abs() < 0.04, "{found}");
+    // What was proposed is what is read.
+    place.vidit(["boxes", "draw", "in", "found.json", "-o", "drawn"]).done();
+    let again = place.vidit(["boxes", "track", "in", "-o", "found.json"]);
+    assert!(again.stderr.contains("exists already") && again.code == Some(2), "{}", again.stderr);
 }

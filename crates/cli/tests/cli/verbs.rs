@@ -9,6 +9,8 @@ fn every_verb_explains_itself() {
         &["--help"][..],
         &["generate", "--help"],
         &["image", "--help"],
+        &["expand", "--help"],
+        &["boxes", "track", "--help"],
         &["extend", "--help"],
         &["loop", "--help"],
         &["connect", "--help"],
@@ -41,6 +43,29 @@ fn completions_and_manual_name_the_verbs() {
     for needle in [".TH vidit", "VIDIT_THREADS", "save\\-latents"] {
         assert!(manual.contains(needle), "the manual lacks {needle}");
     }
+}
+
+#[test]
+fn expansions_show_what_they_added() {
+    let place = Place::new();
+    let words = place.vidit(["expand", "cat", "--seed", "3"]).done();
+    assert!(
+        words.starts_with("a cat ") && words.contains("\n  motion: ") && words.contains("\n  background: ")
+    );
+    let text = place.vidit(["expand", "一只猫", "-q"]).done();
+    assert!(text.contains("背景"), "{text}");
+    let line =
+        place.vidit(["expand", "a red car drives to the left on a yellow background", "--json"]).done();
+    let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(told["expanded"], "a red car drives to the left on a yellow background");
+    assert_eq!((told["language"].as_str(), told["object"].as_str()), (Some("en"), Some("car")));
+    assert_eq!(told["added"].as_array().unwrap().len(), 0);
+    // A prompt that is used is the one that is told.
+    let args =
+        ["generate", "cat", "--expand", "--seed", "3", "--size", "64x64", "--frames", "1", "--steps", "1"];
+    let line = place.vidit([&args[..], &["-o", "cat.png", "--json"]].concat()).done();
+    let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!(told["prompt"].as_str(), words.lines().next());
 }
 
 #[test]

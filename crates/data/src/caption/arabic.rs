@@ -18,7 +18,7 @@ fn travel_verbs(travel: Travel) -> &'static [&'static str] {
     }
 }
 
-fn ways(course: Course) -> &'static [&'static str] {
+pub(super) fn ways(course: Course) -> &'static [&'static str] {
     match course {
         Course::Left => &[
             "إلى اليسار",
@@ -219,4 +219,32 @@ pub(super) fn adjective(colour: Colour, gender: Gender) -> &'static str {
         Gender::Masculine => masculine,
         Gender::Feminine => feminine,
     }
+}
+
+/// What an object does, after its name: تتحرك إلى اليسار.
+pub(super) fn goes(part: &Part, random: &mut Random) -> String {
+    let (verb, rest) = predicate(part, random);
+    agree(&format!("{verb} {rest}"), part.object.gender).trim_end().to_owned()
+}
+
+/// على خلفية صفراء.
+pub(super) fn behind(backdrop: Backdrop, random: &mut Random) -> String {
+    let on = *random.choose(ON);
+    fill(on, &[("{colour}", &background(backdrop, random))])
+}
+
+/// Verbs that tell a course without naming a way; what may follow them need not, and a subject may stand between.
+pub(super) fn told(course: Course) -> Vec<String> {
+    let verbs = predicates(course).iter().flat_map(|(verbs, _)| verbs.iter());
+    verbs.flat_map(|verb| in_both_genders(verb)).collect()
+}
+
+/// Verbs that ask for a direction.
+pub(super) fn verbs() -> Vec<String> {
+    let travels = Travel::ALL.into_iter().flat_map(travel_verbs);
+    MOVES.iter().chain(travels).flat_map(|verb| in_both_genders(verb)).collect()
+}
+
+fn in_both_genders(words: &str) -> [String; 2] {
+    [Gender::Feminine, Gender::Masculine].map(|gender| agree(words.trim_end(), gender))
 }

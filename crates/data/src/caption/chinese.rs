@@ -14,7 +14,7 @@ fn travel_verbs(travel: Travel) -> &'static [&'static str] {
     }
 }
 
-fn ways(course: Course) -> &'static [&'static str] {
+pub(super) fn ways(course: Course) -> &'static [&'static str] {
     match course {
         Course::Left => &["向左", "往左", "朝左", "从右向左", "从右往左", "向左边", "往左边", "从右边向左边"],
         Course::Right => {
@@ -213,4 +213,37 @@ pub(super) fn colour_word(colour: Colour) -> &'static str {
         Colour::White => "白色",
         Colour::Gray => "灰色",
     }
+}
+
+/// What an object does, after its name: 向左移动.
+pub(super) fn goes(part: &Part, random: &mut Random) -> String {
+    predicate(part, random)
+}
+
+/// 黄色背景.
+pub(super) fn behind(backdrop: Backdrop, random: &mut Random) -> String {
+    format!("{}背景", background(backdrop, random))
+}
+
+/// Words that tell a course without naming a way.
+pub(super) fn told(course: Course) -> Vec<String> {
+    predicates(course).iter().map(|words| (*words).to_owned()).collect()
+}
+
+/// Verbs that ask for a direction; not those of one character, which are parts of many words.
+pub(super) fn verbs() -> Vec<String> {
+    let travels = Travel::ALL.into_iter().flat_map(travel_verbs);
+    MOVES
+        .iter()
+        .chain(travels)
+        .filter(|verb| verb.chars().count() > 1)
+        .map(|verb| (*verb).to_owned())
+        .collect()
+}
+
+/// A direction before the verb that asks for it.
+pub(super) fn with_way(text: &str, way: &str) -> String {
+    let found = verbs().into_iter().filter_map(|verb| text.find(&verb)).min();
+    let (before, after) = text.split_at(found.unwrap_or(text.len()));
+    format!("{before}{way}{after}")
 }

@@ -25,7 +25,7 @@ const fn travel_verbs(travel: Travel) -> &'static [&'static str] {
     }
 }
 
-fn ways(course: Course) -> &'static [&'static str] {
+pub(super) fn ways(course: Course) -> &'static [&'static str] {
     match course {
         Course::Left => &[
             "to the left",
@@ -270,4 +270,37 @@ fn colour_word(colour: Colour, random: &mut Random) -> &'static str {
 
 fn article_before(word: &str) -> &'static str {
     if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
+}
+
+/// What an object does, after its name: "driving to the left".
+pub(super) fn goes(part: &Part, random: &mut Random) -> String {
+    let (verb, rest) = predicate(part, random);
+    let (_, verbing) = verb.split_once('/').expect("tables write verbs as finite/participle");
+    format!("{verbing} {rest}").trim_end().to_owned()
+}
+
+/// "on a yellow background".
+pub(super) fn behind(backdrop: Backdrop, random: &mut Random) -> String {
+    background(backdrop, random).0
+}
+
+/// Words that tell a course without naming a way.
+pub(super) fn told(course: Course) -> Vec<String> {
+    let forms = |verb: &'static str| verb.split('/');
+    let with_rests = |(verbs, rests): &(&'static [&'static str], &'static [&'static str])| {
+        let phrase = |verb: &str, rest: &str| format!("{verb} {rest}").trim_end().to_owned();
+        let rests = *rests;
+        verbs
+            .iter()
+            .flat_map(|verb| forms(verb))
+            .flat_map(move |verb| rests.iter().map(move |rest| phrase(verb, rest)).collect::<Vec<_>>())
+            .collect::<Vec<_>>()
+    };
+    predicates(course).iter().flat_map(with_rests).collect()
+}
+
+/// Verbs that ask for a direction.
+pub(super) fn verbs() -> Vec<String> {
+    let travels = Travel::ALL.into_iter().flat_map(travel_verbs);
+    MOVES.iter().chain(travels).flat_map(|verb| verb.split('/')).map(str::to_owned).collect()
 }

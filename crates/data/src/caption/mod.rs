@@ -6,6 +6,9 @@
 mod arabic;
 mod chinese;
 mod english;
+mod expand;
+
+pub use expand::{Added, Expansion, expand, language_of};
 
 use crate::motion::Swing;
 use crate::scene::Actor;

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use vidit_data::{Actor, Colour, Language, Motion, Pack, Random, Scene, Split, caption, prompt, render};
+use vidit_data::{Actor, Colour, Language, Motion, Pack, Random, Scene, Split, prompt, render};
 use vidit_models::mini::DEFAULT_SHAPE;
 use vidit_pipeline::{Direction, Request, Wish};
 use vidit_video::{Frames, PixelShape};
