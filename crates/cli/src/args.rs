@@ -148,7 +148,7 @@ pub struct Generate {
     /// Timed prompts, pictures and clips: a file of TOML with `frames` and `[[card]]`s, each of a `frame` or `seconds`, and a
     /// `prompt`, an `image` or both
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Given pictures",
-        conflicts_with_all = ["image", "last_image", "frame", "frames", "seconds", "init_latents", "save_latents"])]
+        conflicts_with_all = ["image", "last_image", "frame", "frames", "seconds", "init_latents", "save_latents", "expand"])]
     pub storyboard: Option<PathBuf>,
 
     /// The picture that the video begins with
@@ -230,6 +230,20 @@ pub struct Source {
     pub size: Option<Size>,
 }
 
+/// A new part that is joined to clips.
+#[derive(Debug, ClapArgs)]
+pub struct Joining {
+    /// Write the new frames alone
+    #[arg(long, help_heading = "Output")]
+    pub only_new: bool,
+
+    #[command(flatten)]
+    pub source: Source,
+
+    #[command(flatten)]
+    pub making: Making,
+}
+
 #[derive(Debug, ClapArgs)]
 pub struct Extend {
     /// The clip that is extended
@@ -247,15 +261,8 @@ pub struct Extend {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub frames: u32,
 
-    /// Write the new frames alone
-    #[arg(long, help_heading = "Output")]
-    pub only_new: bool,
-
     #[command(flatten)]
-    pub source: Source,
-
-    #[command(flatten)]
-    pub making: Making,
+    pub joining: Joining,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -280,15 +287,8 @@ pub struct Loop {
     #[arg(long, value_name = "N", default_value_t = 12)]
     pub fps: u32,
 
-    /// Write the new frames alone
-    #[arg(long, help_heading = "Output")]
-    pub only_new: bool,
-
     #[command(flatten)]
-    pub source: Source,
-
-    #[command(flatten)]
-    pub making: Making,
+    pub joining: Joining,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -308,15 +308,8 @@ pub struct Connect {
     #[arg(long, value_name = "N", default_value = "16", value_parser = parse_fours)]
     pub frames: u32,
 
-    /// Write the new frames alone
-    #[arg(long, help_heading = "Output")]
-    pub only_new: bool,
-
     #[command(flatten)]
-    pub source: Source,
-
-    #[command(flatten)]
-    pub making: Making,
+    pub joining: Joining,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use vidit_motion::Track;
-use vidit_video::{Frames, PixelShape};
+use vidit_video::PixelShape;
 
 use crate::caption::{Description, describe, transition};
 use crate::motion::Path;
@@ -111,7 +111,7 @@ impl Story {
                 let share = |frame: usize| {
                     ((frame + 1).saturating_sub(head) as f32 / (begin + 1 - head) as f32).min(1.0)
                 };
-                let frames = dissolve(&from.frames, &to.frames, share);
+                let frames = from.frames.dissolve(&to.frames, share);
                 (Composite { frames, tracks: Vec::<Track>::new() }, head, tail)
             }
         };
@@ -226,18 +226,6 @@ fn around(path: &Path, motion: Motion, progress: f32, shape: PixelShape) -> Plac
         // A drifting bounce would end elsewhere.
         _ => Path { to: path.from, ..*path }.place(progress, shape),
     }
-}
-
-/// `from` becomes `to`, of which `share(frame)` is seen.
-fn dissolve(from: &Frames, to: &Frames, share: impl Fn(usize) -> f32) -> Frames {
-    let shape = from.shape();
-    let mut rgb = Vec::with_capacity(from.rgb().len());
-    for frame in 0..shape.frames {
-        let share = share(frame);
-        let pixels = from.frame(frame).iter().zip(to.frame(frame));
-        rgb.extend(pixels.map(|(&a, &b)| (f32::from(a) + (f32::from(b) - f32::from(a)) * share + 0.5) as u8));
-    }
-    Frames::from_rgb(shape, rgb)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 mod outline;
 mod script;
 
-pub use outline::paint_outline;
+pub use outline::{COLOURS, paint_outline};
 pub use script::{
     BoxKind, BoxScript, Guide, GuideBox, Keyframe, OBJECTS_MAX, ObjectScript, RELAXED_BY, ScriptError,
 };

@@ -2,7 +2,19 @@
 
 use vidit_video::Frames;
 
-use crate::UnitBox;
+use crate::{OBJECTS_MAX, UnitBox};
+
+/// Colours that tell the objects of a script apart, far from one another. Self-tracking paints boxes in them.
+pub const COLOURS: [[u8; 3]; OBJECTS_MAX] = [
+    [255, 0, 0],
+    [0, 0, 255],
+    [0, 255, 0],
+    [255, 0, 255],
+    [255, 255, 0],
+    [0, 255, 255],
+    [0, 0, 0],
+    [255, 255, 255],
+];
 
 /// Paints the outline of a box on one frame, inside of its edges, `thickness` pixels wide and without smoothing.
 ///

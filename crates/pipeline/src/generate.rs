@@ -5,11 +5,13 @@ use burn::tensor::Tensor;
 use vidit_diffusion::sampler::{Known, draw, steps_of};
 use vidit_diffusion::{guidance, noise, schedule};
 use vidit_models::conditioning::{Conditioning, Timesteps};
-use vidit_models::mini::boxes::{BoxAdapter, BoxControl, BoxTokens, COLOURS, LatentBoxes, latent_boxes};
+use vidit_models::mini::boxes::{
+    BoxAdapter, BoxControl, BoxTokens, LatentBoxes, latent_boxes, phrase_summaries,
+};
 use vidit_models::mini::transformer::Transformer;
 use vidit_models::mini::vae::DecoderMemory;
 use vidit_models::pixels::{byte_from_unit, frames_from_tensor, tensor_from_frames};
-use vidit_motion::OBJECTS_MAX;
+use vidit_motion::COLOURS;
 use vidit_video::{Frames, LatentShape};
 
 use crate::given;
@@ -151,12 +153,15 @@ fn control(model: &Model, adapter: &BoxAdapter, request: &ValidRequest) -> BoxCo
     let (guides, frames) = (&request.request.guides, request.latent.frames);
     let boxes: Vec<Vec<LatentBoxes>> =
         guides.iter().map(|guide| latent_boxes(guide, model.compression().time)).collect();
-    let phrases = guides.iter().map(|guide| guide.phrase.as_str());
+    let phrases = [std::array::from_fn(|object| {
+        let phrase = guides.get(object).map(|guide| guide.phrase.as_str());
+        phrase.filter(|phrase| !phrase.trim().is_empty()).map(|phrase| model.prompt_tokens(phrase))
+    })];
     let tokens = BoxTokens::new(
         [1, frames],
         |_, frame, object| boxes.get(object).and_then(|boxes| boxes[frame]),
         |_, object| COLOURS[object],
-        phrase_summaries(model, phrases),
+        phrase_summaries(&model.mini.denoiser.text, model.text_width(), &phrases, &model.device),
         &model.device,
     );
     let with = adapter.control(&tokens);
@@ -167,22 +172,9 @@ fn control(model: &Model, adapter: &BoxAdapter, request: &ValidRequest) -> BoxCo
     with.and(without)
 }
 
-/// Summaries of up to eight phrases, `[1, 1, 8, D]`; zeros where one is empty.
-fn phrase_summaries<'a>(model: &Model, phrases: impl Iterator<Item = &'a str>) -> Tensor<4> {
-    let text = &model.mini.denoiser.text;
-    let none = text.forward(&[model.prompt_tokens("")]).pooled.zeros_like(); // [1, 1, D]
-    let mut summaries: Vec<Tensor<3>> = phrases
-        .map(|phrase| match phrase.trim().is_empty() {
-            true => none.clone(),
-            false => text.forward(&[model.prompt_tokens(phrase)]).pooled,
-        })
-        .collect();
-    summaries.resize(OBJECTS_MAX, none);
-    Tensor::cat(summaries, 1).unsqueeze_dim::<4>(1)
-}
-
 /// Velocity of `x [B, F, H, W, C]`, whose frames have these noise levels. With a guidance `scale` the conditioning holds `B` prompts
-/// and behind them as many to move away from, without one `B` prompts alone.
+/// and behind them as many to move away from, without one `B` prompts alone; what it holds of more latent frames than `x` has
+/// counts for the first of them.
 pub fn guided_velocity(
     transformer: &Transformer,
     x: Tensor<5>,
@@ -193,6 +185,7 @@ pub fn guided_velocity(
     let batch = x.dims()[0];
     let device = x.device();
     let timesteps = |batch| Timesteps::of_frames(levels, batch, &device);
+    let conditioning = &conditioning.of_first_frames(levels.len());
     let Some(scale) = scale else { return transformer.predict(x, &timesteps(batch), conditioning) };
     let both = Tensor::cat(vec![x.clone(), x], 0); // [2B, F, H, W, C]
     let velocity = transformer.predict(both, &timesteps(2 * batch), conditioning);
@@ -229,11 +222,7 @@ fn denoise(
     });
     let predict = |x: Tensor<5>, levels: &[f32]| -> Result<Tensor<5>, Error> {
         check(cancel)?;
-        let of_these = match &conditioning.boxes {
-            Some(_) if levels.len() < frames => &conditioning.of_first_frames(levels.len()),
-            _ => conditioning,
-        };
-        let velocity = guided_velocity(transformer, x, levels, of_these, scale);
+        let velocity = guided_velocity(transformer, x, levels, conditioning, scale);
         Ok(match &outside {
             None => velocity,
             Some((remade, back)) => {

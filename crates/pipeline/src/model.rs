@@ -96,7 +96,7 @@ impl Model {
                 found: (sizes.width, sizes.blocks.iter().max().map_or(0, |last| last + 1)),
             });
         }
-        let adapter = BoxAdapter::new(&sizes, self.denoiser.text.width, &mut Init::new(0, &self.device));
+        let adapter = BoxAdapter::new(&sizes, self.text_width(), &mut Init::new(0, &self.device));
         Ok(Self { boxes: Some(load_into(adapter, &store)?), ..self })
     }
 
@@ -136,6 +136,11 @@ impl Model {
     /// If they are another model's, or above a limit.
     pub fn check_latents(&self, latents: &Latents, limits: &Limits) -> Result<PixelShape, Error> {
         latents.check(self, limits)
+    }
+
+    /// Width of the text encoder's states.
+    pub(crate) fn text_width(&self) -> usize {
+        self.denoiser.text.width
     }
 
     /// Video tokens of a clip.

@@ -66,14 +66,14 @@ impl Wish {
             request.given.push(Given::kept(image, wanted));
             request.shape.frames += TIME;
         }
-        Self { request, made: 0..wanted, before: None, after: None }
+        Self::alone(request, wanted)
     }
 
     /// `count` frames from nothing but words, however many: the model's own number of frames may be a few more.
     pub fn begin(request: Request, count: usize) -> Self {
         let frames = (count - 1).next_multiple_of(TIME) + 1;
         let shape = PixelShape { frames, ..request.shape };
-        Self { request: Request { shape, ..request }, made: 0..count, before: None, after: None }
+        Self::alone(Request { shape, ..request }, count)
     }
 
     /// The same with pictures and clips at frames of the whole clip that it is a part of, as for [`Self::steered`]. Within a clip
@@ -100,12 +100,12 @@ impl Wish {
 
     /// `count` frames that follow a clip or lead to it. The request's size becomes the clip's.
     pub fn extend(request: Request, clip: Frames, direction: Direction, count: usize) -> Self {
-        let length = clip.shape().frames;
         let whole = count.next_multiple_of(TIME);
         match direction {
             Direction::Forward => {
-                let head = HEAD.min((length - 1) / TIME * TIME + 1);
-                let given = vec![Given::kept(clip.part(length - head..length), 0)];
+                let end = ending(&clip);
+                let head = end.shape().frames;
+                let given = vec![Given::kept(end, 0)];
                 Self::around(request, head + whole, given, head..head + count, Some(clip), None)
             }
             Direction::Backward => {
@@ -120,11 +120,9 @@ impl Wish {
 
     /// `count` frames, a multiple of four, between the end of one clip and the beginning of another of the same size.
     pub fn connect(request: Request, from: Frames, to: Frames, count: usize) -> Self {
-        let length = from.shape().frames;
-        let head = HEAD.min((length - 1) / TIME * TIME + 1);
-        let end = beginning(&to);
-        let tail = end.shape().frames.max(TIME);
-        let given = vec![Given::kept(from.part(length - head..length), 0), Given::kept(end, head + count)];
+        let (start, end) = (ending(&from), beginning(&to));
+        let (head, tail) = (start.shape().frames, end.shape().frames.max(TIME));
+        let given = vec![Given::kept(start, 0), Given::kept(end, head + count)];
         let frames = head + count + tail;
         Self::around(request, frames, given, head..head + count, Some(from), Some(to))
     }
@@ -135,7 +133,7 @@ impl Wish {
         let given = vec![Given::kept(image.clone(), 0), Given::kept(image, count + 1)];
         let shape = PixelShape { frames: count + 1 + TIME, ..request.shape };
         let request = Request { shape, given, ..request };
-        Self { request, made: 0..count, before: None, after: None }
+        Self::alone(request, count)
     }
 
     /// A clip made anew from noise level `strength`, all of it or what a mask shows.
@@ -144,12 +142,7 @@ impl Wish {
         let clip = whole(clip);
         let shape = clip.shape();
         let given = vec![Given { frames: clip, at: 0, levels: vec![strength] }];
-        Self {
-            request: Request { shape, given, mask, ..request },
-            made: 0..wanted,
-            before: None,
-            after: None,
-        }
+        Self::alone(Request { shape, given, mask, ..request }, wanted)
     }
 
     /// One clip that goes over into another of the same size and length along the whole of it. `share` says how much of the
@@ -163,29 +156,17 @@ impl Wish {
     ) -> Self {
         let shape = from.shape();
         let moment = |frame: usize| frame as f32 / (shape.frames - 1).max(1) as f32;
-        let mut rgb = Vec::with_capacity(from.rgb().len());
-        for frame in 0..shape.frames {
-            let share = share(moment(frame)).clamp(0.0, 1.0);
-            let pixels = from.frame(frame).iter().zip(to.frame(frame));
-            rgb.extend(
-                pixels.map(|(&a, &b)| (f32::from(a) + (f32::from(b) - f32::from(a)) * share).round() as u8),
-            );
-        }
-        let faded = whole(Frames::from_rgb(shape, rgb));
+        let share = |frame: usize| share(moment(frame)).clamp(0.0, 1.0);
+        let faded = whole(from.dissolve(to, share));
         let latents = 1 + (faded.shape().frames - 1) / TIME;
         let levels = (0..latents).map(|latent| {
-            let share = share(moment((latent * TIME).min(shape.frames - 1))).clamp(0.0, 1.0);
+            let share = share((latent * TIME).min(shape.frames - 1));
             // Where one clip alone is seen nothing is to be done.
             strength * (4.0 * share * (1.0 - share)).sqrt()
         });
         let levels = levels.collect();
         let request = Request { shape: faded.shape(), ..request };
-        Self {
-            request: Request { given: vec![Given { frames: faded, at: 0, levels }], ..request },
-            made: 0..shape.frames,
-            before: None,
-            after: None,
-        }
+        Self::alone(Request { given: vec![Given { frames: faded, at: 0, levels }], ..request }, shape.frames)
     }
 
     /// The same with boxes, which are those of the whole clip that it is a part of: `first` is the frame there of the first frame
@@ -199,6 +180,11 @@ impl Wish {
         let part = |guide: &Guide| Guide { boxes: boxes(guide), ..guide.clone() };
         self.request.guides = guides.iter().map(part).collect();
         self
+    }
+
+    /// A request whose first `count` frames are the whole.
+    fn alone(request: Request, count: usize) -> Self {
+        Self { request, made: 0..count, before: None, after: None }
     }
 
     /// A request for so many frames of the size of the clips beside those that are wanted.
@@ -267,6 +253,13 @@ fn whole(clip: Frames) -> Frames {
     let mut rgb = clip.rgb().to_vec();
     rgb.extend(rests);
     Frames::from_rgb(PixelShape { frames, ..shape }, rgb)
+}
+
+/// The last frames of a clip, as many as stand at the beginning of what follows it.
+fn ending(clip: &Frames) -> Frames {
+    let count = clip.shape().frames;
+    let head = HEAD.min((count - 1) / TIME * TIME + 1);
+    clip.part(count - head..count)
 }
 
 /// The first frames of a clip, as many as stand at the end of what leads to it; of a short clip the first alone, which rests.

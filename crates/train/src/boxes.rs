@@ -2,29 +2,26 @@
 //! into what is learned (self-tracking), then mostly soft ones, then without the outlines. One configuration a stage.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use vidit_data::{Random, Story};
 use vidit_diffusion::noise;
-use vidit_diffusion::sampler::{Known, Sampler, draw};
-use vidit_diffusion::schedule::{LevelDistribution, sigmas};
+use vidit_diffusion::schedule::LevelDistribution;
 use vidit_models::conditioning::Conditioning;
-use vidit_models::mini::boxes::{BoxAdapter, BoxAdapterConfig, BoxTokens, COLOURS, LatentBoxes};
+use vidit_models::mini::boxes::{BoxAdapter, BoxAdapterConfig, BoxTokens, LatentBoxes, phrase_summaries};
 use vidit_models::mini::{Denoiser, DenoiserConfig, Mini, MiniWeights, metadata};
 use vidit_models::nn::Init;
 use vidit_models::pixels::frames_from_tensor;
-use vidit_motion::{BoxKind, GuideBox, OBJECTS_MAX, UnitBox, paint_outline};
-use vidit_pipeline::guided_velocity;
+use vidit_motion::{BoxKind, COLOURS, GuideBox, OBJECTS_MAX, Track, UnitBox, paint_outline};
 use vidit_video::{Frames, PixelShape};
 use vidit_weights::{TensorStore, load_into};
 
 use crate::denoiser::{Bucket, DenoiserBatch, flow_loss};
 use crate::latents::{Adorn, LatentCache, Latents};
-use crate::sheet::write_sheet;
+use crate::sheet::{draw_preview, write_sheet};
 use crate::source::{Clip, DataConfig, Source};
 use crate::{OptimizerConfig, RunConfig, Task, TrainError};
 
@@ -113,17 +110,13 @@ fn colours(index: u64) -> [usize; OBJECTS_MAX] {
     order
 }
 
-fn bytes(colour: [f32; 3]) -> [u8; 3] {
-    colour.map(|channel| (channel * 255.0).round() as u8)
-}
-
-/// Outlines on all objects of a clip, those behind first.
-fn paint(index: u64, clip: &mut Clip) {
-    let (colours, thickness) = (colours(index), thickness(clip.frames.shape()));
-    for (object, track) in clip.tracks.iter().take(OBJECTS_MAX).enumerate() {
+/// Outlines on all objects of clip `index`, those behind first.
+fn paint(index: u64, frames: &mut Frames, tracks: &[Track], thickness: usize) {
+    let colours = colours(index);
+    for (track, colour) in tracks.iter().zip(colours) {
         for (frame, place) in track.boxes.iter().enumerate() {
             if let Some(place) = place {
-                paint_outline(&mut clip.frames, frame, place, bytes(COLOURS[colours[object]]), thickness);
+                paint_outline(frames, frame, place, COLOURS[colour], thickness);
             }
         }
     }
@@ -171,7 +164,13 @@ impl BoxTask {
         }
         let statistics =
             ["latent_mean", "latent_deviation"].map(|key| weights.store.tensors[key].values.clone());
-        let adorn: Option<Adorn> = if config.task.self_tracking { Some(Box::new(paint)) } else { None };
+        let adorn: Option<Adorn> = config.task.self_tracking.then(|| {
+            let outlined = |index, clip: &mut Clip| {
+                let thickness = thickness(clip.frames.shape());
+                paint(index, &mut clip.frames, &clip.tracks, thickness);
+            };
+            Box::new(outlined) as Adorn
+        });
         let cache = LatentCache::with(source, mini.vae.clone(), mini.compression, statistics, adorn, device);
         let init = config.task.init_from.as_deref().map(TensorStore::read).transpose()?;
         let adapter = BoxAdapterConfig {
@@ -189,21 +188,12 @@ impl BoxTask {
         tokens
     }
 
-    /// Summaries of phrases as `[B, 1, 8, D]`, zeros where there is none.
     fn phrases(&self, phrases: &[[Option<String>; OBJECTS_MAX]], device: &Device) -> Tensor<4> {
-        let width = self.text_width;
-        let said: Vec<Vec<u32>> =
-            phrases.iter().flatten().flatten().map(|phrase| self.tokens_of(phrase)).collect();
-        let mut values = vec![0.0f32; phrases.len() * OBJECTS_MAX * width];
-        if !said.is_empty() {
-            let pooled: Vec<f32> =
-                self.mini.denoiser.text.forward(&said).pooled.into_data().iter::<f32>().collect();
-            let slots = phrases.iter().flatten().enumerate().filter(|(_, phrase)| phrase.is_some());
-            for ((slot, _), summary) in slots.zip(pooled.chunks_exact(width)) {
-                values[slot * width..][..width].copy_from_slice(summary);
-            }
-        }
-        Tensor::from_data(TensorData::new(values, [phrases.len(), 1, OBJECTS_MAX, width]), device)
+        let tokens = |of_clip: &[Option<String>; OBJECTS_MAX]| {
+            of_clip.each_ref().map(|phrase| phrase.as_ref().map(|phrase| self.tokens_of(phrase)))
+        };
+        let tokens: Vec<_> = phrases.iter().map(tokens).collect();
+        phrase_summaries(&self.mini.denoiser.text, self.text_width, &tokens, device)
     }
 
     /// The boxes of one object in each latent frame, as they are: hard.
@@ -299,9 +289,7 @@ impl Task for BoxTask {
 
     /// Clips of the source drawn anew in their own boxes, which are painted over them.
     fn preview(&self, model: &BoxAdapter, device: &Device, path: &Path) -> Result<(), TrainError> {
-        const STEPS: usize = 20;
         const GUIDANCE: f32 = 4.0;
-        const SHIFT: f32 = 3.0;
         let shape = PixelShape::new(25, 128, 128);
         let mut rows = Vec::new();
         for (index, story) in [(0, Story::Plain), (1, Story::Plain), (2, Story::Plain), (0, Story::Crossing)]
@@ -324,24 +312,10 @@ impl Task for BoxTask {
             let prompts = [self.tokens_of(&description.text), self.tokens_of("")];
             let conditioning =
                 Conditioning { text: self.mini.denoiser.text.forward(&prompts), boxes: Some(both) };
-            let predict = |x: Tensor<5>, levels: &[f32]| {
-                let conditioning = conditioning.of_first_frames(levels.len());
-                let transformer = &self.mini.denoiser.transformer;
-                Ok::<_, Infallible>(guided_velocity(transformer, x, levels, &conditioning, Some(GUIDANCE)))
-            };
-            let dims = [1, latent.frames, latent.height, latent.width, latent.channels];
-            let noise = noise::normal(dims, 1, device);
-            let known = Known::nothing(&noise);
-            let Ok(x) = draw(Sampler::Euler, noise, &known, &sigmas(STEPS, SHIFT), predict, |_| {});
+            let x = draw_preview(&self.mini.denoiser.transformer, &conditioning, latent, GUIDANCE, device);
             let mut made: Frames =
                 frames_from_tensor(self.mini.vae.decode(self.mini.denormalise(x))).remove(0);
-            for (object, track) in clip.tracks.iter().enumerate() {
-                for (frame, place) in track.boxes.iter().enumerate() {
-                    if let Some(place) = place {
-                        paint_outline(&mut made, frame, place, bytes(COLOURS[colours(index)[object]]), 1);
-                    }
-                }
-            }
+            paint(index, &mut made, &clip.tracks, 1);
             rows.push(made);
         }
         write_sheet(&rows, 8, path)

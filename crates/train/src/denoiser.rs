@@ -1,27 +1,24 @@
 //! Training the denoiser: rectified flow on cached latents, text encoder included.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use vidit_data::{Random, Story};
 use vidit_diffusion::noise;
-use vidit_diffusion::sampler::{Known, Sampler, draw};
-use vidit_diffusion::schedule::{LevelDistribution, sigmas};
+use vidit_diffusion::schedule::LevelDistribution;
 use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::boxes::BoxControl;
 use vidit_models::mini::vae::{Vae, VaeConfig};
 use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary, compression, metadata};
 use vidit_models::nn::Init;
 use vidit_models::pixels::frames_from_tensor;
-use vidit_pipeline::guided_velocity;
 use vidit_video::{Compression, Frames, PixelShape};
 use vidit_weights::{TensorStore, load_into};
 
 use crate::latents::{About, LatentCache, Latents};
-use crate::sheet::write_sheet;
+use crate::sheet::{draw_preview, write_sheet};
 use crate::source::{DataConfig, Source};
 use crate::{OptimizerConfig, RunConfig, Task, TrainError};
 
@@ -290,6 +287,12 @@ impl DenoiserTask {
         }
         let vae = load_into(Vae::new(&vae_config, &mut Init::new(0, device)), &vae_store)?;
         let source = Source::open(&config.task.data, config.run.seed)?;
+        if let Some(bucket) = config.task.buckets.iter().find(|bucket| !source.tells(bucket.story())) {
+            return Err(TrainError::Setting(format!(
+                "a bucket of {}: clips of a folder tell no story but `plain`\nhint: leave out `story`",
+                bucket.shape()
+            )));
+        }
         let init = match &config.task.init_from {
             None => None,
             Some(path) => Some(MiniWeights::denoiser(&TensorStore::read(path)?)),
@@ -322,22 +325,13 @@ impl DenoiserTask {
         shape: PixelShape,
         device: &Device,
     ) -> Vec<Frames> {
-        const STEPS: usize = 20;
         const GUIDANCE: f32 = 3.0;
-        const SHIFT: f32 = 3.0;
         let batch = prompts.len();
         let latent = self.compression.latent_from_pixel(shape).expect("preview sizes are legal");
-        let dims = [batch, latent.frames, latent.height, latent.width, latent.channels];
         let mut tokens: Vec<Vec<u32>> = prompts.iter().map(|p| self.tokens(p)).collect();
         tokens.extend(std::iter::repeat_n(self.vocabulary.encode(""), batch));
         let conditioning = Conditioning { text: model.text.forward(&tokens), boxes: None };
-        let predict = |x: Tensor<5>, levels: &[f32]| {
-            let scale = Some(GUIDANCE);
-            Ok::<_, Infallible>(guided_velocity(&model.transformer, x, levels, &conditioning, scale))
-        };
-        let noise = noise::normal(dims, 1, device);
-        let known = Known::nothing(&noise);
-        let Ok(x) = draw(Sampler::Euler, noise, &known, &sigmas(STEPS, SHIFT), predict, |_| {});
+        let x = draw_preview(&model.transformer, &conditioning, latent, GUIDANCE, device);
         let channels =
             |values: &[f32]| Tensor::<1>::from_floats(values, device).reshape([1, 1, 1, 1, latent.channels]);
         let x = x * channels(&self.cache.deviation) + channels(&self.cache.mean);

@@ -215,3 +215,23 @@ fn an_adapter_learns_stage_by_stage_beside_a_model_that_stays() {
     let broken = write(path, "broken.toml", &config.replace("every = 1", "every = 3"));
     assert!(train(&broken, false, |_| {}).unwrap_err().to_string().contains("`every` must be 1 to 2"));
 }
+
+#[test]
+fn a_folder_of_clips_tells_no_story() {
+    let folder = Folder::new("plain");
+    train(&vae_config(&folder.0, "vae", 1, 5), false, |_| {}).unwrap();
+    let clips = folder.0.join("clips");
+    std::fs::create_dir_all(&clips).unwrap();
+    std::fs::write(clips.join("a.mp4"), b"never read").unwrap();
+    std::fs::write(clips.join("a.txt"), "a clip").unwrap();
+    let config = std::fs::read_to_string(denoiser_config(&folder.0, "denoiser", 1)).unwrap();
+    let config = config
+        .replacen(
+            "{ emoji = { clips = 6 } }",
+            &format!("{{ folder = {{ path = \"{}\", fps = 12.0 }} }}", clips.display()),
+            1,
+        )
+        .replacen("batch = 2", "batch = 2\nstory = \"pair\"", 1);
+    let error = train(&write(&folder.0, "plain.toml", &config), false, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("no story but `plain`"), "{error}");
+}

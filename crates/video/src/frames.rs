@@ -60,4 +60,34 @@ impl Frames {
         let rgb = self.rgb[range.start * bytes..range.end * bytes].to_vec();
         Self { shape: PixelShape { frames: range.len(), ..self.shape }, rgb }
     }
+
+    /// These frames going over into others of the same shape, of which `share(frame)`, 0 to 1, is seen.
+    ///
+    /// # Panics
+    /// If shapes differ.
+    pub fn dissolve(&self, to: &Self, share: impl Fn(usize) -> f32) -> Self {
+        assert_eq!(self.shape, to.shape, "frames of one shape dissolve");
+        let mut rgb = Vec::with_capacity(self.rgb.len());
+        for frame in 0..self.shape.frames {
+            let share = share(frame);
+            let pixels = self.frame(frame).iter().zip(to.frame(frame));
+            rgb.extend(
+                pixels.map(|(&a, &b)| (f32::from(a) + (f32::from(b) - f32::from(a)) * share + 0.5) as u8),
+            );
+        }
+        Self { shape: self.shape, rgb }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_dissolve_by_their_share() {
+        let shape = PixelShape::new(3, 1, 1);
+        let of = |value: u8| Frames::from_rgb(shape, vec![value; 9]);
+        let found = of(100).dissolve(&of(201), |frame| frame as f32 / 2.0);
+        assert_eq!(found.rgb(), [100, 100, 100, 151, 151, 151, 201, 201, 201]);
+    }
 }

@@ -5,10 +5,10 @@ use std::path::Path;
 use anyhow::{Context, anyhow};
 use vidit_eval::foreground;
 use vidit_media::{FrameRate, ReadLimits, WriteOptions, check_target, read_video, write_video};
-use vidit_models::mini::boxes::COLOURS;
-use vidit_motion::{BoxKind, BoxScript, Guide, ObjectScript, paint_outline};
+use vidit_motion::{BoxKind, BoxScript, COLOURS, Guide, ObjectScript, paint_outline};
 use vidit_weights::write_atomically;
 
+use super::generate::check_file_target;
 use crate::args::{BoxesDraw, BoxesTrack, Making};
 use crate::output;
 use crate::report::{Failure, Outcome};
@@ -36,7 +36,6 @@ pub fn draw(args: BoxesDraw) -> Outcome {
     let shape = clip.frames.shape();
     let thin = (shape.height.min(shape.width) / 128).max(1);
     for (guide, colour) in guides(&args.boxes, shape.frames)?.iter().zip(COLOURS) {
-        let colour = colour.map(|channel| (channel * 255.0) as u8);
         for (frame, found) in guide.boxes.iter().enumerate() {
             let Some(found) = found else { continue };
             let thickness = if found.kind == BoxKind::Hard { 2 * thin } else { thin };
@@ -55,11 +54,8 @@ pub fn track(args: BoxesTrack) -> Outcome {
             "the tolerance must lie between 0 and 1, found `{found}`\nhint: 0.03 is usual"
         )));
     }
-    if let Some(path) = args.output.as_deref().filter(|path| path.exists() && !args.overwrite) {
-        let path = path.display();
-        return Err(Failure::usage(anyhow!(
-            "cannot write `{path}`: it exists already\nhint: choose another name, or allow it with `--overwrite`"
-        )));
+    if let Some(path) = &args.output {
+        check_file_target(path, args.overwrite)?;
     }
     let clip = read_video(&args.input, &ReadLimits::default())?;
     let found = foreground::track(&clip.frames);

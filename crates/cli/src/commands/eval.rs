@@ -1,7 +1,10 @@
 //! `vidit eval`
 
+use std::fmt::Display;
+
+use serde::Serialize;
 use vidit_data::Pack;
-use vidit_eval::{EvalError, EvalOptions, Judge, evaluate, evaluate_sora};
+use vidit_eval::{EvalError, EvalOptions, EvalProgress, Judge, evaluate, evaluate_sora};
 use vidit_kernels::on_pool;
 use vidit_pipeline::{Device, Limits, Request, generate, reconstruct};
 
@@ -20,56 +23,56 @@ pub fn mini(args: EvalMini) -> Outcome {
     let judge = Judge::embedded(&pack, &Device::flex())?;
     let options = EvalOptions { limit: args.limit.map(|limit| limit as usize), seed: args.seed };
     let mut bars = Bars::new(args.speech.json || args.speech.quiet);
-    if matches!(args.suite, MiniSuite::Sora) {
-        let request = args.sampling.apply(Request::new(""));
-        let report = on_pool(|| {
-            evaluate_sora(
-                &pack,
-                &judge,
-                &request,
-                &mut |request| {
-                    let request = request.validate(&model, &Limits::default())?;
-                    Ok(generate(&model, &request, |_| {}, stop)?.frames)
-                },
-                &options,
-                stop,
-                &mut |progress| bars.show("eval", progress.done as u64, progress.total as u64, ""),
-            )
-        });
-        bars.finish();
-        let report = report.map_err(failure)?;
-        return match args.speech.json {
-            true => output::line(serde_json::to_string(&report)?),
-            false => output::print(report.to_string()),
-        };
-    }
-    let report = on_pool(|| {
-        evaluate(
-            &pack,
-            &judge,
-            &mut |prompt, seed| {
-                let request = Request { seed: Some(seed), ..args.sampling.apply(Request::new(prompt)) };
-                let request = request.validate(&model, &Limits::default())?;
-                generate(&model, &request, |_| {}, stop).map(|made| made.frames)
-            },
-            &mut |frames| reconstruct(&model, frames),
-            &options,
-            stop,
-            &mut |progress| bars.show("eval", progress.done as u64, progress.total as u64, ""),
-        )
-    });
-    bars.finish();
-    let report = report.map_err(failure)?;
-    if args.speech.json {
-        output::line(serde_json::to_string(&report)?)
-    } else {
-        output::print(report.to_string())
+    let request = args.sampling.apply(Request::new(""));
+    let make = |request: Request| {
+        let request = request.validate(&model, &Limits::default())?;
+        generate(&model, &request, |_| {}, stop).map(|made| made.frames)
+    };
+    let mut on_progress =
+        |progress: EvalProgress| bars.show("eval", progress.done as u64, progress.total as u64, "");
+    match args.suite {
+        MiniSuite::Text => {
+            let report = on_pool(|| {
+                evaluate(
+                    &pack,
+                    &judge,
+                    &mut |prompt, seed| {
+                        make(Request { prompt: prompt.to_owned(), seed: Some(seed), ..request.clone() })
+                    },
+                    &mut |frames| reconstruct(&model, frames),
+                    &options,
+                    stop,
+                    &mut on_progress,
+                )
+            });
+            bars.finish();
+            tell(report, args.speech.json)
+        }
+        MiniSuite::Sora => {
+            let report = on_pool(|| {
+                evaluate_sora(
+                    &pack,
+                    &judge,
+                    &request,
+                    &mut |request| Ok(make(request)?),
+                    &options,
+                    stop,
+                    &mut on_progress,
+                )
+            });
+            bars.finish();
+            tell(report, args.speech.json)
+        }
     }
 }
 
-fn failure(error: EvalError) -> Failure {
-    match error {
+fn tell(report: Result<impl Serialize + Display, EvalError>, json: bool) -> Outcome {
+    let report = report.map_err(|error| match error {
         EvalError::Interrupted { .. } => Failure::Interrupted("nothing was written".to_owned()),
         error => error.into(),
+    })?;
+    match json {
+        true => output::line(serde_json::to_string(&report)?),
+        false => output::print(report.to_string()),
     }
 }

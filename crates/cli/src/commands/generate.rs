@@ -35,13 +35,13 @@ pub fn run(args: Generate) -> Outcome {
     request.check(&limits).map_err(Failure::usage)?;
     let work = Work::new(&args.making, &request.prompt, "mp4")?;
     if let Some(path) = &args.save_latents {
-        check_latents_target(path, args.making.overwrite)?;
+        check_file_target(path, args.making.overwrite)?;
     }
     let fps = FrameRate::from(args.fps);
     let noise = args.init_latents.as_deref().map(Latents::read).transpose()?;
     let guides = boxes::asked(&args.making, shape.frames)?;
     let wish = pictures.wish(Request { noise, ..request }, size).steered(&guides, 0);
-    work.run(
+    work.run_and_keep(
         fps,
         |maker| {
             maker.check(&wish.request, shape, fps)?;
@@ -116,8 +116,8 @@ fn nearest_legal(frames: f64) -> usize {
     latents as usize * FRAMES_PER_LATENT + 1
 }
 
-/// Latents are no video: the checks of `check_target` that concern them.
-fn check_latents_target(path: &Path, overwrite: bool) -> Outcome {
+/// What is no video: the checks of `check_target` that concern any file.
+pub fn check_file_target(path: &Path, overwrite: bool) -> Outcome {
     let problem = match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         Some(parent) if !parent.is_dir() => {
             format!("the folder `{}` does not exist\nhint: create it first", parent.display())

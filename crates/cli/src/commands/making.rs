@@ -51,8 +51,17 @@ impl<'a> Work<'a> {
         check_clip(&self.target, shape, fps).map_err(Failure::usage)
     }
 
-    /// Loads the model and lets `make` make the clip. `before_writing` may keep what else was made.
+    /// Loads the model and lets `make` make the clip.
     pub fn run(
+        self,
+        fps: FrameRate,
+        make: impl FnOnce(&mut Maker) -> Result<Frames, Failure> + Send,
+    ) -> Outcome {
+        self.run_and_keep(fps, make, |_| Ok(()))
+    }
+
+    /// The same; `before_writing` may keep what else was made.
+    pub fn run_and_keep(
         self,
         fps: FrameRate,
         make: impl FnOnce(&mut Maker) -> Result<Frames, Failure> + Send,

@@ -85,32 +85,28 @@ pub fn run(args: &Generate, path: &Path) -> Outcome {
     let work = Work::new(&args.making, &parts[0].prompt, "mp4")?;
     let fps = FrameRate::from(args.fps);
     work.check_clip(shape, fps)?;
-    work.run(
-        fps,
-        |maker| {
-            let mut whole: Option<Frames> = None;
-            for (part, request) in parts.iter().zip(&requests) {
-                let mut from = part.from;
-                while from < part.to {
-                    let (count, wish) = match whole.take() {
-                        None => {
-                            let count = (part.to - from).min(DEFAULT_SHAPE.frames);
-                            (count, Wish::begin(request.clone(), count))
-                        }
-                        Some(clip) => {
-                            let count = (part.to - from).min(EXTENSION);
-                            (count, Wish::extend(request.clone(), clip, Direction::Forward, count))
-                        }
-                    };
-                    let wish = wish.shown(&pictures, from).steered(&guides, from);
-                    whole = Some(maker.fulfil(&wish, false)?);
-                    from += count;
-                }
+    work.run(fps, |maker| {
+        let mut whole: Option<Frames> = None;
+        for (part, request) in parts.iter().zip(&requests) {
+            let mut from = part.from;
+            while from < part.to {
+                let (count, wish) = match whole.take() {
+                    None => {
+                        let count = (part.to - from).min(DEFAULT_SHAPE.frames);
+                        (count, Wish::begin(request.clone(), count))
+                    }
+                    Some(clip) => {
+                        let count = (part.to - from).min(EXTENSION);
+                        (count, Wish::extend(request.clone(), clip, Direction::Forward, count))
+                    }
+                };
+                let wish = wish.shown(&pictures, from).steered(&guides, from);
+                whole = Some(maker.fulfil(&wish, false)?);
+                from += count;
             }
-            Ok(whole.expect("a storyboard has frames"))
-        },
-        |_| Ok(()),
-    )
+        }
+        Ok(whole.expect("a storyboard has frames"))
+    })
 }
 
 /// The frame of a card.

@@ -25,50 +25,42 @@ pub fn image(args: Image) -> Outcome {
     let work = Work::new(&args.making, &request.prompt, "png")?;
     let fps = FrameRate::from(DEFAULT_FPS);
     let request = Request { guides: boxes::asked(&args.making, 1)?, ..request };
-    work.run(
-        fps,
-        |maker| {
-            maker.check(&request, shape, fps)?;
-            maker.make(request)
-        },
-        |_| Ok(()),
-    )
+    work.run(fps, |maker| {
+        maker.check(&request, shape, fps)?;
+        maker.make(request)
+    })
 }
 
 pub fn extend(args: Extend) -> Outcome {
-    let request = prompted(&args.making, &args.prompt)?;
-    let (clip, fps) = source::clip(&args.input, args.source.size)?;
-    let work = Work::new(&args.making, &request.prompt, "mp4")?;
+    let request = prompted(&args.joining.making, &args.prompt)?;
+    let (clip, fps) = source::clip(&args.input, args.joining.source.size)?;
+    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
     let (count, shape) = (args.frames as usize, clip.shape());
     let direction = match args.direction {
         DirectionName::Forward => Direction::Forward,
         DirectionName::Backward => Direction::Backward,
     };
-    let written = if args.only_new { count } else { shape.frames + count };
+    let written = if args.joining.only_new { count } else { shape.frames + count };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
-    let guides = boxes::asked(&args.making, shape.frames + count)?;
-    work.run(
-        fps,
-        |maker| {
-            let (before, mut whole, mut left) = (clip.shape().frames, clip, count);
-            while left > 0 {
-                let now = left.min(EXTENSION);
-                left -= now;
-                let first = match direction {
-                    Direction::Forward => whole.shape().frames,
-                    Direction::Backward => left,
-                };
-                let wish = Wish::extend(request.clone(), whole, direction, now).steered(&guides, first);
-                whole = maker.fulfil(&wish, false)?;
-            }
-            Ok(match (args.only_new, direction) {
-                (false, _) => whole,
-                (true, Direction::Forward) => whole.part(before..before + count),
-                (true, Direction::Backward) => whole.part(0..count),
-            })
-        },
-        |_| Ok(()),
-    )
+    let guides = boxes::asked(&args.joining.making, shape.frames + count)?;
+    work.run(fps, |maker| {
+        let (before, mut whole, mut left) = (clip.shape().frames, clip, count);
+        while left > 0 {
+            let now = left.min(EXTENSION);
+            left -= now;
+            let first = match direction {
+                Direction::Forward => whole.shape().frames,
+                Direction::Backward => left,
+            };
+            let wish = Wish::extend(request.clone(), whole, direction, now).steered(&guides, first);
+            whole = maker.fulfil(&wish, false)?;
+        }
+        Ok(match (args.joining.only_new, direction) {
+            (false, _) => whole,
+            (true, Direction::Forward) => whole.part(before..before + count),
+            (true, Direction::Backward) => whole.part(0..count),
+        })
+    })
 }
 
 pub fn repeat(args: Loop) -> Outcome {
@@ -76,24 +68,20 @@ pub fn repeat(args: Loop) -> Outcome {
     if !path.exists() {
         return repeat_prompt(&args);
     }
-    let prompt = args.prompt.as_ref().map(|prompt| utf8("prompt", prompt)).transpose()?.unwrap_or_default();
-    let request = request(&args.making, prompt)?;
-    let (clip, fps) = source::clip(path, args.source.size)?;
-    let work = Work::new(&args.making, &name_of(path, &request.prompt, "loop"), "mp4")?;
+    let prompt = optional(args.prompt.as_ref())?;
+    let request = request(&args.joining.making, prompt)?;
+    let (clip, fps) = source::clip(path, args.joining.source.size)?;
+    let work = Work::new(&args.joining.making, &name_of(path, &request.prompt, "loop"), "mp4")?;
     let (count, shape) = (args.frames.unwrap_or(LOOP_FRAMES.1) as usize, clip.shape());
-    let written = if args.only_new { count } else { shape.frames + count };
+    let written = if args.joining.only_new { count } else { shape.frames + count };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     // What leads from the end of the clip to its own beginning.
-    let guides = boxes::asked(&args.making, shape.frames + count)?;
+    let guides = boxes::asked(&args.joining.making, shape.frames + count)?;
     let wish = Wish::connect(request, clip.clone(), clip, count).steered(&guides, shape.frames);
-    work.run(
-        fps,
-        |maker| {
-            let new = maker.fulfil(&wish, true)?;
-            Ok(if args.only_new { new } else { wish.before_and(&new) })
-        },
-        |_| Ok(()),
-    )
+    work.run(fps, |maker| {
+        let new = maker.fulfil(&wish, true)?;
+        Ok(if args.joining.only_new { new } else { wish.before_and(&new) })
+    })
 }
 
 /// A loop from a prompt: its picture, then the way from that picture back to it.
@@ -104,43 +92,40 @@ fn repeat_prompt(args: &Loop) -> Outcome {
             "cannot read the clip `{found}`: it does not exist\nhint: a loop from a prompt takes the prompt alone"
         )));
     }
-    let request = prompted(&args.making, &args.prompt_or_clip)?;
+    let request = prompted(&args.joining.making, &args.prompt_or_clip)?;
     let size = args
+        .joining
         .source
         .size
         .map_or(vidit_pipeline::DEFAULT_SHAPE, |size| PixelShape::new(1, size.height, size.width));
     let count = args.frames.unwrap_or(LOOP_FRAMES.0) as usize;
     let request = Request { shape: PixelShape { frames: 1, ..size }, fps: args.fps, ..request };
     request.check(&model::limits()).map_err(Failure::usage)?;
-    let work = Work::new(&args.making, &request.prompt, "mp4")?;
+    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
     let fps = FrameRate::from(args.fps);
     work.check_clip(PixelShape { frames: count, ..size }, fps)?;
-    let guides = boxes::asked(&args.making, count)?;
-    work.run(
-        fps,
-        |maker| {
-            let first = Wish::animate(request.clone(), None, None, Vec::new()).steered(&guides, 0);
-            let image = maker.fulfil(&first, true)?;
-            maker.fulfil(&Wish::repeat(request, image, count).steered(&guides, 0), true)
-        },
-        |_| Ok(()),
-    )
+    let guides = boxes::asked(&args.joining.making, count)?;
+    work.run(fps, |maker| {
+        let first = Wish::animate(request.clone(), None, None, Vec::new()).steered(&guides, 0);
+        let image = maker.fulfil(&first, true)?;
+        maker.fulfil(&Wish::repeat(request, image, count).steered(&guides, 0), true)
+    })
 }
 
 pub fn connect(args: Connect) -> Outcome {
-    let request = prompted(&args.making, &args.prompt)?;
-    let (from, to, fps) = source::pair(&args.from, &args.to, args.source.size)?;
-    let work = Work::new(&args.making, &request.prompt, "mp4")?;
+    let request = prompted(&args.joining.making, &args.prompt)?;
+    let (from, to, fps) = source::pair(&args.from, &args.to, args.joining.source.size)?;
+    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
     let (count, shape) = (args.frames as usize, from.shape());
-    let written = if args.only_new { count } else { shape.frames + count + to.shape().frames };
+    let written = if args.joining.only_new { count } else { shape.frames + count + to.shape().frames };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
-    let guides = boxes::asked(&args.making, shape.frames + count + to.shape().frames)?;
+    let guides = boxes::asked(&args.joining.making, shape.frames + count + to.shape().frames)?;
     let wish = Wish::connect(request, from, to, count).steered(&guides, shape.frames);
-    work.run(fps, |maker| maker.fulfil(&wish, args.only_new), |_| Ok(()))
+    work.run(fps, |maker| maker.fulfil(&wish, args.joining.only_new))
 }
 
 pub fn blend(args: Blend) -> Outcome {
-    let prompt = args.prompt.as_ref().map(|prompt| utf8("prompt", prompt)).transpose()?.unwrap_or_default();
+    let prompt = optional(args.prompt.as_ref())?;
     let request = request(&args.making, prompt)?;
     let (from, to, fps) = source::pair(&args.from, &args.to, args.source.size)?;
     let work = Work::new(&args.making, &name_of(&args.from, &request.prompt, "blend"), "mp4")?;
@@ -149,7 +134,7 @@ pub fn blend(args: Blend) -> Outcome {
     work.check_clip(from.shape(), fps)?;
     let wish = Wish::blend(request, &from, &to, args.strength, |moment| args.curve.share(moment))
         .steered(&boxes::asked(&args.making, frames)?, 0);
-    work.run(fps, |maker| maker.fulfil(&wish, false), |_| Ok(()))
+    work.run(fps, |maker| maker.fulfil(&wish, false))
 }
 
 pub fn remix(args: Remix) -> Outcome {
@@ -160,7 +145,7 @@ pub fn remix(args: Remix) -> Outcome {
     work.check_clip(clip.shape(), fps)?;
     let guides = boxes::asked(&args.making, clip.shape().frames)?;
     let wish = Wish::remix(request, clip, args.strength, mask).steered(&guides, 0);
-    work.run(fps, |maker| maker.fulfil(&wish, false), |_| Ok(()))
+    work.run(fps, |maker| maker.fulfil(&wish, false))
 }
 
 /// The request of a prompt, checked as far as that goes without a clip.
@@ -168,6 +153,11 @@ fn prompted(making: &crate::args::Making, prompt: &OsString) -> Result<Request, 
     let request = request(making, utf8("prompt", prompt)?)?;
     request.check(&model::limits()).map_err(Failure::usage)?;
     Ok(request)
+}
+
+/// A prompt, or none.
+fn optional(prompt: Option<&OsString>) -> Result<String, Failure> {
+    Ok(prompt.map(|prompt| utf8("prompt", prompt)).transpose()?.unwrap_or_default())
 }
 
 /// What a video without a prompt is called after.

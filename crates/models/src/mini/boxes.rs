@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use vidit_motion::{BoxKind, Guide, GuideBox, OBJECTS_MAX};
 use vidit_ops::{Activation, Tail};
 
+use super::text::TextEncoder;
 use crate::nn::{Init, Linear, RmsNorm};
 
 /// Sizes of the adapter, beside those of the transformer it was made for.
@@ -39,18 +40,6 @@ const FEATURES: usize = 2 * FREQUENCIES;
 const SCALARS: usize = 2 * (4 + 1) + 3;
 /// Features of a token.
 pub const TOKEN_FEATURES: usize = SCALARS * FEATURES;
-
-/// Colours that tell objects apart, far from one another. Self-tracking paints boxes in them.
-pub const COLOURS: [[f32; 3]; OBJECTS_MAX] = [
-    [1.0, 0.0, 0.0],
-    [0.0, 0.0, 1.0],
-    [0.0, 1.0, 0.0],
-    [1.0, 0.0, 1.0],
-    [1.0, 1.0, 0.0],
-    [0.0, 1.0, 1.0],
-    [0.0, 0.0, 0.0],
-    [1.0, 1.0, 1.0],
-];
 
 /// What control tokens are made of.
 #[derive(Clone, Debug)]
@@ -105,7 +94,7 @@ impl BoxTokens {
     pub fn new(
         [batch, frames]: [usize; 2],
         boxes: impl Fn(usize, usize, usize) -> LatentBoxes,
-        colours: impl Fn(usize, usize) -> [f32; 3],
+        colours: impl Fn(usize, usize) -> [u8; 3],
         phrases: Tensor<4>,
         device: &Device,
     ) -> Self {
@@ -127,7 +116,9 @@ impl BoxTokens {
                     fourier(scalar, &mut features);
                 }
             }
-            colours(sample, object).into_iter().for_each(|scalar| fourier(scalar, &mut features));
+            colours(sample, object)
+                .into_iter()
+                .for_each(|byte| fourier(f32::from(byte) / 255.0, &mut features));
             present.push(1.0);
         }
         let tensor = |values, last| {
@@ -135,6 +126,25 @@ impl BoxTokens {
         };
         Self { features: tensor(features, TOKEN_FEATURES), present: tensor(present, 1), phrases }
     }
+}
+
+/// Summaries of what prompts call up to eight objects, by their tokens: `[B, 1, 8, Dtext]`, zeros where nothing is said.
+pub fn phrase_summaries(
+    text: &TextEncoder,
+    width: usize,
+    phrases: &[[Option<Vec<u32>>; OBJECTS_MAX]],
+    device: &Device,
+) -> Tensor<4> {
+    let said: Vec<Vec<u32>> = phrases.iter().flatten().flatten().cloned().collect();
+    let mut values = vec![0.0f32; phrases.len() * OBJECTS_MAX * width];
+    if !said.is_empty() {
+        let pooled: Vec<f32> = text.forward(&said).pooled.into_data().iter::<f32>().collect();
+        let slots = phrases.iter().flatten().enumerate().filter(|(_, phrase)| phrase.is_some());
+        for ((slot, _), summary) in slots.zip(pooled.chunks_exact(width)) {
+            values[slot * width..][..width].copy_from_slice(summary);
+        }
+    }
+    Tensor::from_data(TensorData::new(values, [phrases.len(), 1, OBJECTS_MAX, width]), device)
 }
 
 /// `cos(x·100^(i/8))`, then sines, for i in 0..8.
@@ -281,7 +291,7 @@ fn places(h: usize, w: usize, device: &Device) -> Tensor<3> {
 mod tests {
     use super::*;
     use burn::tensor::Distribution;
-    use vidit_motion::UnitBox;
+    use vidit_motion::{COLOURS, UnitBox};
 
     const SIZES: [usize; 3] = [2, 3, 4]; // F, h, w
     const D: usize = 32;
