@@ -100,12 +100,12 @@ impl Step {
     fn run(&mut self) {
         let batch = DenoiserBatch {
             clean: self.clean.clone(),
-            noise: self.noise.clone(),
+            seed: 0,
             levels: self.levels.clone(),
             given: vec![false; self.levels.len() * self.clean.dims()[1]],
             prompts: self.prompts.clone(),
         };
-        let gradients = flow_loss(&self.model, batch, None).backward();
+        let gradients = flow_loss(&self.model, batch, self.noise.clone(), None).backward();
         self.optimizer.accumulate(&self.model, &gradients);
         self.optimizer.update(&self.config, self.config.learning_rate, self.config.ema, 1);
         self.model = self.optimizer.apply(self.model.clone());

@@ -522,6 +522,14 @@ pub struct Train {
     #[arg(long)]
     pub resume: bool,
 
+    /// Write the run's batches to standard output and learn nothing: for a learner elsewhere, as scripts/accelerator has one
+    #[arg(long, conflicts_with = "resume", help_heading = "Batches")]
+    pub batches: bool,
+
+    /// Encode all clips before the first batch is written
+    #[arg(long, requires = "batches", help_heading = "Batches")]
+    pub encode_first: bool,
+
     /// Show no progress
     #[arg(short, long)]
     pub quiet: bool,

@@ -8,7 +8,6 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use vidit_data::{Random, Story};
-use vidit_diffusion::noise;
 use vidit_diffusion::schedule::LevelDistribution;
 use vidit_models::conditioning::Conditioning;
 use vidit_models::mini::boxes::{BoxAdapter, BoxAdapterConfig, BoxTokens, LatentBoxes, phrase_summaries};
@@ -19,7 +18,8 @@ use vidit_motion::{BoxKind, COLOURS, GuideBox, OBJECTS_MAX, Track, UnitBox, pain
 use vidit_video::{Frames, PixelShape};
 use vidit_weights::{TensorStore, load_into};
 
-use crate::denoiser::{Bucket, DenoiserBatch, flow_loss};
+use crate::denoiser::{Bucket, DenoiserBatch, flow_loss, insert_tokens, warm};
+use crate::feed::Fed;
 use crate::latents::{Adorn, LatentCache, Latents};
 use crate::sheet::{draw_preview, write_sheet};
 use crate::source::{Clip, DataConfig, Source};
@@ -92,7 +92,8 @@ pub struct BoxTask {
 /// What one loss is computed from.
 pub struct BoxBatch {
     flow: DenoiserBatch,
-    tokens: BoxTokens,
+    places: [Tensor<4>; 2],
+    phrases: Vec<[Option<Vec<u32>>; OBJECTS_MAX]>,
 }
 
 /// Pixels that an outline is wide: latent cells are eight wide.
@@ -188,12 +189,8 @@ impl BoxTask {
         tokens
     }
 
-    fn phrases(&self, phrases: &[[Option<String>; OBJECTS_MAX]], device: &Device) -> Tensor<4> {
-        let tokens = |of_clip: &[Option<String>; OBJECTS_MAX]| {
-            of_clip.each_ref().map(|phrase| phrase.as_ref().map(|phrase| self.tokens_of(phrase)))
-        };
-        let tokens: Vec<_> = phrases.iter().map(tokens).collect();
-        phrase_summaries(&self.mini.denoiser.text, self.text_width, &tokens, device)
+    fn phrases(&self, tokens: &[[Option<Vec<u32>>; OBJECTS_MAX]], device: &Device) -> Tensor<4> {
+        phrase_summaries(&self.mini.denoiser.text, self.text_width, tokens, device)
     }
 
     /// The boxes of one object in each latent frame, as they are: hard.
@@ -266,23 +263,26 @@ impl Task for BoxTask {
             boxes.push(tracks.iter().map(|track| self.drawn_boxes(track, &mut random)).collect::<Vec<_>>());
             phrases.push(std::array::from_fn(|object| {
                 let said = !none && !random.chance(task.phrase_dropout);
-                description.phrases.get(object).filter(|_| said).cloned()
+                description.phrases.get(object).filter(|_| said).map(|phrase| self.tokens_of(phrase))
             }));
         }
-        let noise = noise::normal(clean.dims(), random.bits(), device);
-        let tokens = BoxTokens::new(
+        let seed = random.bits();
+        let places = BoxTokens::places(
             [batch, frames],
             |sample, frame, object| boxes[sample].get(object).and_then(|track| track[frame]),
             |sample, object| COLOURS[colours(indices[sample])[object]],
-            self.phrases(&phrases, device),
             device,
         );
-        Ok(BoxBatch { flow: DenoiserBatch { clean, noise, levels, given, prompts }, tokens })
+        Ok(BoxBatch { flow: DenoiserBatch { clean, seed, levels, given, prompts }, places, phrases })
     }
 
     fn loss(&self, model: &BoxAdapter, batch: BoxBatch) -> (Tensor<1>, Vec<(&'static str, f32)>) {
         let image = batch.flow.clean.dims()[1] == 1;
-        let loss = flow_loss(&self.base, batch.flow, Some(model.control(&batch.tokens)));
+        let phrases = self.phrases(&batch.phrases, &batch.flow.clean.device());
+        let noise = batch.flow.noise();
+        let [features, present] = batch.places;
+        let control = model.control(&BoxTokens { features, present, phrases });
+        let loss = flow_loss(&self.base, batch.flow, noise, Some(control));
         let value = loss.clone().into_scalar::<f32>();
         (loss, vec![(if image { "loss_image" } else { "loss_video" }, value)])
     }
@@ -299,7 +299,9 @@ impl Task for BoxTask {
             let description = source.describe(story, index, 1);
             let boxes: Vec<_> = clip.tracks.iter().map(|track| self.true_boxes(&track.boxes)).collect();
             let latent = self.mini.compression.latent_from_pixel(shape).expect("previews are on the grid");
-            let phrases = [std::array::from_fn(|object| description.phrases.get(object).cloned())];
+            let phrases = [std::array::from_fn(|object| {
+                description.phrases.get(object).map(|phrase| self.tokens_of(phrase))
+            })];
             let tokens = BoxTokens::new(
                 [1, latent.frames],
                 |_, frame, object| boxes.get(object).and_then(|track| track[frame]),
@@ -324,6 +326,25 @@ impl Task for BoxTask {
     fn metadata(&self) -> BTreeMap<String, String> {
         let config = serde_json::to_string(&self.adapter).expect("plain numbers serialise");
         BTreeMap::from([("boxes".to_owned(), config)])
+    }
+}
+
+impl Fed for BoxTask {
+    /// Those of the flow, and `features [B, F, 8, 208]`, `present [B, F, 8, 1]` and `phrases [B, 8, S]`, token numbers as prompts are.
+    fn tensors(&self, batch: BoxBatch) -> TensorStore {
+        let dims = [batch.phrases.len(), OBJECTS_MAX];
+        let mut store = batch.flow.tensors();
+        for (key, values) in ["features", "present"].into_iter().zip(batch.places) {
+            store.insert(key, values.dims().to_vec(), values.into_data().iter::<f32>().collect());
+        }
+        let silence = Vec::new();
+        let phrases = batch.phrases.iter().flatten().map(|phrase| phrase.as_ref().unwrap_or(&silence));
+        insert_tokens(&mut store, "phrases", &dims, phrases);
+        store
+    }
+
+    fn warm(&self) -> Result<(), TrainError> {
+        warm(&self.cache, &self.config.task.buckets)
     }
 }
 

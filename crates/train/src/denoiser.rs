@@ -17,6 +17,7 @@ use vidit_models::pixels::frames_from_tensor;
 use vidit_video::{Compression, Frames, PixelShape};
 use vidit_weights::{TensorStore, load_into};
 
+use crate::feed::Fed;
 use crate::latents::{About, LatentCache, Latents};
 use crate::sheet::{draw_preview, write_sheet};
 use crate::source::{DataConfig, Source};
@@ -234,8 +235,8 @@ pub struct DenoiserTask {
 pub struct DenoiserBatch {
     /// Normalised latents, `[B, F, H, W, C]`.
     pub clean: Tensor<5>,
-    /// Shaped alike.
-    pub noise: Tensor<5>,
+    /// Seed of its noise.
+    pub seed: u64,
     /// Noise level of each sample, 0..1.
     pub levels: Vec<f32>,
     /// Whether a latent frame is given clean, `[B, F]`.
@@ -244,9 +245,14 @@ pub struct DenoiserBatch {
     pub prompts: Vec<Vec<u32>>,
 }
 
-/// Rectified flow: the mean squared error of the predicted velocity `ε − x0` over all frames that are not given. `boxes` steer the
-/// prediction, if there are any.
-pub fn flow_loss(model: &Denoiser, batch: DenoiserBatch, boxes: Option<BoxControl>) -> Tensor<1> {
+/// Rectified flow: the mean squared error of the predicted velocity `ε − x0` over all frames that are not given. `noise` is shaped
+/// as what is clean; `boxes` steer the prediction, if there are any.
+pub fn flow_loss(
+    model: &Denoiser,
+    batch: DenoiserBatch,
+    noise: Tensor<5>,
+    boxes: Option<BoxControl>,
+) -> Tensor<1> {
     let device = batch.clean.device();
     let [b, frames, ..] = batch.clean.dims();
     let level = |sample: usize, frame| {
@@ -254,11 +260,48 @@ pub fn flow_loss(model: &Denoiser, batch: DenoiserBatch, boxes: Option<BoxContro
     };
     let timesteps = Timesteps::new(b, frames, &device, level);
     let sigma = timesteps.0.clone().reshape([b, frames, 1, 1, 1]);
-    let velocity = batch.noise - batch.clean.clone();
+    let velocity = noise - batch.clean.clone();
     let noised = batch.clean + velocity.clone() * sigma; // (1 − σ)x0 + σε
     let conditioning = Conditioning { text: model.text.forward(&batch.prompts), boxes };
     let predicted = model.transformer.predict(noised, &timesteps, &conditioning);
     mean_of_learned((predicted - velocity).square(), &batch.given)
+}
+
+impl DenoiserBatch {
+    /// The noise that the batch is learned with.
+    pub(crate) fn noise(&self) -> Tensor<5> {
+        noise::normal(self.clean.dims(), self.seed, &self.clean.device())
+    }
+
+    /// The same as plain tensors for a learner elsewhere: `clean [B, F, H, W, C]`, `levels [B, F]` with 0 for what is given,
+    /// `learned [B, F]`, and `prompts [B, S]`, token numbers with −1 behind the end of each.
+    pub(crate) fn tensors(self) -> TensorStore {
+        let [batch, frames, ..] = self.clean.dims();
+        let mut store = TensorStore::default();
+        store.insert("clean", self.clean.dims().to_vec(), self.clean.into_data().iter::<f32>().collect());
+        let of_frames = |value: &dyn Fn(usize) -> f32| (0..batch * frames).map(value).collect::<Vec<f32>>();
+        let learned = of_frames(&|i| if self.given[i] { 0.0 } else { 1.0 });
+        let levels = of_frames(&|i| self.levels[i / frames] * learned[i]);
+        store.insert("levels", vec![batch, frames], levels);
+        store.insert("learned", vec![batch, frames], learned);
+        insert_tokens(&mut store, "prompts", &[batch], self.prompts.iter());
+        store
+    }
+}
+
+/// Token numbers `[.., S]`, −1 behind the end of each.
+pub(crate) fn insert_tokens<'a>(
+    store: &mut TensorStore,
+    key: &str,
+    dims: &[usize],
+    texts: impl Iterator<Item = &'a Vec<u32>> + Clone,
+) {
+    let longest = texts.clone().map(Vec::len).max().unwrap_or(0).max(1);
+    let padded = |text: &'a Vec<u32>| {
+        text.iter().map(|token| *token as f32).chain(std::iter::repeat(-1.0)).take(longest)
+    };
+    let values = texts.flat_map(padded).collect();
+    store.insert(key, [dims, &[longest]].concat(), values);
 }
 
 impl DenoiserTask {
@@ -387,8 +430,8 @@ impl Task for DenoiserTask {
             let dropped = random.chance(task.text_dropout);
             prompts.push(self.tokens(if dropped { "" } else { &text }));
         }
-        let noise = noise::normal(clean.dims(), random.bits(), device);
-        Ok(DenoiserBatch { clean, noise, levels, given, prompts })
+        let seed = random.bits();
+        Ok(DenoiserBatch { clean, seed, levels, given, prompts })
     }
 
     fn loss(&self, model: &Denoiser, batch: DenoiserBatch) -> (Tensor<1>, Vec<(&'static str, f32)>) {
@@ -397,7 +440,8 @@ impl Task for DenoiserTask {
             (_, false) => "loss_video",
             (_, true) => "loss_animation",
         };
-        let loss = flow_loss(model, batch, None);
+        let noise = batch.noise();
+        let loss = flow_loss(model, batch, noise, None);
         let value = loss.clone().into_scalar::<f32>();
         (loss, vec![(kind, value)])
     }
@@ -423,6 +467,23 @@ impl Task for DenoiserTask {
         let words = serde_json::to_string(self.vocabulary.words()).expect("text serialises");
         BTreeMap::from([("denoiser".to_owned(), model), ("vocabulary".to_owned(), words)])
     }
+}
+
+impl Fed for DenoiserTask {
+    fn tensors(&self, batch: DenoiserBatch) -> TensorStore {
+        batch.tensors()
+    }
+
+    fn warm(&self) -> Result<(), TrainError> {
+        warm(&self.cache, &self.config.task.buckets)
+    }
+}
+
+/// Encodes all clips that buckets may draw.
+pub(crate) fn warm(cache: &LatentCache, buckets: &[Bucket]) -> Result<(), TrainError> {
+    buckets
+        .iter()
+        .try_for_each(|bucket| cache.warm(bucket.story(), bucket.shape(), bucket.clips.unwrap_or(u64::MAX)))
 }
 
 /// Mean of `error [B, F, H, W, C]` without the frames that are `given`, `[B, F]`.

@@ -1,5 +1,6 @@
 //! From a configuration file to a run.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -9,6 +10,7 @@ use vidit_weights::{StoredType, TensorStore};
 
 use crate::boxes::BoxTask;
 use crate::denoiser::DenoiserTask;
+use crate::feed::feed;
 use crate::vae::VaeTask;
 use crate::{Progress, TrainError, run};
 
@@ -40,6 +42,51 @@ fn parse<T: DeserializeOwned>(path: &Path, table: toml::Table) -> Result<T, Trai
     })
 }
 
+/// The kind that a configuration file is of, and the rest of it.
+fn read_table(path: &Path) -> Result<(String, toml::Table), TrainError> {
+    let text = read_config(path)?;
+    let config_error = |reason: String| TrainError::Config { path: path.to_owned(), reason };
+    let mut table: toml::Table =
+        text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;
+    match table.remove("kind") {
+        Some(toml::Value::String(kind)) => Ok((kind, table)),
+        _ => Err(config_error(
+            "`kind` is missing\nhint: `kind = \"vae\"`, `\"denoiser\"` or `\"boxes\"`".into(),
+        )),
+    }
+}
+
+/// Writes the batches of a run of kind `denoiser` or `boxes` to `out`, as [`feed`] does.
+///
+/// # Errors
+/// If the file cannot be read or understood, and as [`feed`].
+pub fn feed_file(
+    path: &Path,
+    encode_first: bool,
+    stop: &AtomicBool,
+    out: &mut dyn Write,
+    on_batch: &mut dyn FnMut(u64, u64),
+) -> Result<u64, TrainError> {
+    let (kind, table) = read_table(path)?;
+    let device = Device::flex();
+    match kind.as_str() {
+        "denoiser" => {
+            let config: crate::denoiser::DenoiserTraining = parse(path, table)?;
+            let run = config.run.clone();
+            feed(&DenoiserTask::new(config, &device)?, &run, &device, encode_first, stop, out, on_batch)
+        }
+        "boxes" => {
+            let config: crate::boxes::BoxTraining = parse(path, table)?;
+            let run = config.run.clone();
+            feed(&BoxTask::new(config, &device)?, &run, &device, encode_first, stop, out, on_batch)
+        }
+        other => Err(TrainError::Config {
+            path: path.to_owned(),
+            reason: format!("kind `{other}` has no batches to write\nhint: `denoiser` and `boxes` have"),
+        }),
+    }
+}
+
 /// Trains what the file describes (`kind = "vae"`, `"denoiser"` or `"boxes"`). A denoiser run, finished or stopped, leaves
 /// `model.safetensors` beside its checkpoint: the whole model as far as it has learned, to generate with; a run of boxes leaves
 /// `boxes.safetensors`, the adapter.
@@ -52,18 +99,7 @@ pub fn train_file(
     stop: &AtomicBool,
     on_step: &mut dyn FnMut(Progress),
 ) -> Result<Summary, TrainError> {
-    let text = read_config(path)?;
-    let config_error = |reason: String| TrainError::Config { path: path.to_owned(), reason };
-    let mut table: toml::Table =
-        text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;
-    let kind = match table.remove("kind") {
-        Some(toml::Value::String(kind)) => kind,
-        _ => {
-            return Err(config_error(
-                "`kind` is missing\nhint: `kind = \"vae\"`, `\"denoiser\"` or `\"boxes\"`".into(),
-            ));
-        }
-    };
+    let (kind, table) = read_table(path)?;
     let device = Device::flex();
     match kind.as_str() {
         "vae" => {
@@ -97,6 +133,9 @@ pub fn train_file(
             }
             Ok(Summary { steps, folder: run_config.folder })
         }
-        other => Err(config_error(format!("kind `{other}` is unknown\nhint: `vae`, `denoiser` or `boxes`"))),
+        other => Err(TrainError::Config {
+            path: path.to_owned(),
+            reason: format!("kind `{other}` is unknown\nhint: `vae`, `denoiser` or `boxes`"),
+        }),
     }
 }

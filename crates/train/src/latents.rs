@@ -32,7 +32,7 @@ pub struct LatentCache {
     /// Deviation of each channel, before normalisation.
     pub deviation: Vec<f32>,
     adorn: Option<Adorn>,
-    kept: Mutex<HashMap<(Story, PixelShape, u64), Kept>>,
+    kept: Mutex<HashMap<(Story, PixelShape, u64), Arc<Kept>>>,
 }
 
 /// Clips of a batch.
@@ -142,6 +142,51 @@ impl LatentCache {
         Ok((Tensor::cat(parts, 0), told))
     }
 
+    /// These clips, encoded where they have not been. Encoding holds no lock: batches made side by side may encode a clip twice,
+    /// to the same values.
+    fn clips(&self, story: Story, shape: PixelShape, indices: &[u64]) -> Result<Vec<Arc<Kept>>, TrainError> {
+        let kept = || self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut missing: Vec<u64> = {
+            let kept = kept();
+            indices.iter().copied().filter(|i| !kept.contains_key(&(story, shape, *i))).collect()
+        };
+        missing.sort_unstable();
+        missing.dedup();
+        if !missing.is_empty() {
+            let channels = self.grid(shape).channels;
+            let (latents, told) = self.encode(story, shape, &missing)?;
+            let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
+            let clips = values.chunks_exact(values.len() / missing.len()).zip(told);
+            for (index, (clip, told)) in missing.iter().zip(clips) {
+                let normalised = |(i, v): (usize, &f32)| {
+                    f16::from_f32((v - self.mean[i % channels]) / self.deviation[i % channels])
+                };
+                let latents = clip.iter().enumerate().map(normalised).collect();
+                let given = (told.head.div_ceil(self.compression.time), told.tail / self.compression.time);
+                let tracks = told.tracks.into_iter().map(|track| track.boxes).collect();
+                let about = Arc::new(About { given, tracks });
+                let clip = Kept { latents, centre: told.centre, about };
+                kept().insert((story, shape, *index), Arc::new(clip));
+            }
+        }
+        let kept = kept();
+        Ok(indices.iter().map(|index| kept[&(story, shape, *index)].clone()).collect())
+    }
+
+    /// Encodes the first `clips` clips of a story, many at a time.
+    ///
+    /// # Errors
+    /// If a clip cannot be read.
+    pub fn warm(&self, story: Story, shape: PixelShape, clips: u64) -> Result<(), TrainError> {
+        let all: Vec<u64> = (0..clips.min(self.source.len())).collect();
+        let at_once = (PIXELS_AT_ONCE / shape.pixels()).max(1);
+        all.par_chunks(at_once).try_for_each(|some| self.clips(story, shape, some).map(|_| ()))
+    }
+
+    fn grid(&self, shape: PixelShape) -> LatentShape {
+        self.compression.latent_from_pixel(shape).expect("callers check shapes against the grid")
+    }
+
     /// Normalised latents of these clips on `device`: whole, `[B, F, H, W, C]`, or of each a square `window` of so many
     /// cells around where its main object begins, `[B, F, window, window, C]`. `random` moves windows by up to a quarter
     /// of their side, and places those of clips without a known object.
@@ -160,33 +205,14 @@ impl LatentCache {
         random: &mut Random,
         device: &Device,
     ) -> Result<Latents, TrainError> {
-        let mut kept = self.kept.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut missing: Vec<u64> =
-            indices.iter().copied().filter(|i| !kept.contains_key(&(story, shape, *i))).collect();
-        missing.sort_unstable();
-        missing.dedup();
-        let grid = self.compression.latent_from_pixel(shape).expect("callers check shapes against the grid");
+        let clips = self.clips(story, shape, indices)?;
+        let grid = self.grid(shape);
         let channels = grid.channels;
-        if !missing.is_empty() {
-            let (latents, told) = self.encode(story, shape, &missing)?;
-            let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
-            let clips = values.chunks_exact(values.len() / missing.len()).zip(told);
-            for (index, (clip, told)) in missing.iter().zip(clips) {
-                let normalised = |(i, v): (usize, &f32)| {
-                    f16::from_f32((v - self.mean[i % channels]) / self.deviation[i % channels])
-                };
-                let latents = clip.iter().enumerate().map(normalised).collect();
-                let given = (told.head.div_ceil(self.compression.time), told.tail / self.compression.time);
-                let tracks = told.tracks.into_iter().map(|track| track.boxes).collect();
-                let about = Arc::new(About { given, tracks });
-                kept.insert((story, shape, *index), Kept { latents, centre: told.centre, about });
-            }
-        }
         let (height, width) = window.map_or((grid.height, grid.width), |side| (side, side));
         let mut values = Vec::with_capacity(indices.len() * grid.frames * height * width * channels);
         let mut all = Vec::with_capacity(indices.len());
-        for index in indices {
-            let Kept { latents, centre, about } = &kept[&(story, shape, *index)];
+        for clip in &clips {
+            let Kept { latents, centre, about } = clip.as_ref();
             all.push(about.clone());
             let at = match window {
                 None => (0, 0),

@@ -8,6 +8,7 @@ mod checkpoint;
 mod config;
 pub mod denoiser;
 mod error;
+mod feed;
 mod file;
 mod latents;
 mod optimizer;
@@ -19,7 +20,8 @@ pub mod vae;
 
 pub use config::{Decay, OptimizerConfig, Rule, RunConfig};
 pub use error::TrainError;
-pub use file::{Summary, read_config, train_file};
+pub use feed::{Fed, feed};
+pub use file::{Summary, feed_file, read_config, train_file};
 pub use latents::LatentCache;
 pub use optimizer::Optimizer;
 pub use run::{Progress, Task, run};

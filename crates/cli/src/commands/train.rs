@@ -1,9 +1,11 @@
 //! `vidit train`
 
-use std::sync::atomic::Ordering;
+use std::io::IsTerminal;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use anyhow::anyhow;
 use vidit_kernels::on_pool;
-use vidit_train::train_file;
+use vidit_train::{feed_file, train_file};
 
 use crate::args::Train;
 use crate::interrupt::{self, Grace};
@@ -19,6 +21,9 @@ pub fn run(args: Train) -> Outcome {
     ALLOCATOR.set_kept_bytes_max(KEPT_BYTES_MAX);
     let stop = interrupt::install(Grace::Unlimited)?;
     let mut bars = Bars::new(args.quiet);
+    if args.batches {
+        return batches(&args, stop, &mut bars);
+    }
     let mut steps = 0;
     let summary = on_pool(|| {
         train_file(&args.config, args.resume, stop, &mut |progress| {
@@ -37,4 +42,24 @@ pub fn run(args: Train) -> Outcome {
         )));
     }
     output::line(format!("{folder}\n  {} steps", summary.steps))
+}
+
+/// Batches as bytes on standard output, see [`vidit_train::feed`].
+fn batches(args: &Train, stop: &AtomicBool, bars: &mut Bars) -> Outcome {
+    let mut out = std::io::stdout().lock();
+    if out.is_terminal() {
+        return Err(Failure::usage(anyhow!(
+            "batches are bytes, and standard output is a terminal\nhint: `| program` or `> file`"
+        )));
+    }
+    let mut steps = 0;
+    let written = feed_file(&args.config, args.encode_first, stop, &mut out, &mut |batch, batches| {
+        steps = batches;
+        bars.show("batches", batch, batches, "");
+    })?;
+    bars.finish();
+    if stop.load(Ordering::SeqCst) && written < steps {
+        return Err(Failure::Interrupted(format!("{written} of {steps} batches are written")));
+    }
+    Ok(())
 }

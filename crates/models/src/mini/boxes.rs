@@ -89,15 +89,26 @@ fn loose(known: GuideBox) -> GuideBox {
 }
 
 impl BoxTokens {
-    /// Tokens of `B` samples of `F` latent frames: `boxes(sample, frame)` are those of up to eight objects, whose colours are
-    /// `colours(sample, object)`. `phrases [B, 1, 8, Dtext]`.
+    /// Tokens of `B` samples of `F` latent frames: [`Self::places`], and what objects are called, `phrases [B, 1, 8, Dtext]`.
     pub fn new(
-        [batch, frames]: [usize; 2],
+        dims: [usize; 2],
         boxes: impl Fn(usize, usize, usize) -> LatentBoxes,
         colours: impl Fn(usize, usize) -> [u8; 3],
         phrases: Tensor<4>,
         device: &Device,
     ) -> Self {
+        let [features, present] = Self::places(dims, boxes, colours, device);
+        Self { features, present, phrases }
+    }
+
+    /// `features` and `present` of `B` samples of `F` latent frames: `boxes(sample, frame, object)` are those of up to eight
+    /// objects, whose colours are `colours(sample, object)`.
+    pub fn places(
+        [batch, frames]: [usize; 2],
+        boxes: impl Fn(usize, usize, usize) -> LatentBoxes,
+        colours: impl Fn(usize, usize) -> [u8; 3],
+        device: &Device,
+    ) -> [Tensor<4>; 2] {
         let slots = batch * frames * OBJECTS_MAX;
         let (mut features, mut present) =
             (Vec::with_capacity(slots * TOKEN_FEATURES), Vec::with_capacity(slots));
@@ -124,7 +135,7 @@ impl BoxTokens {
         let tensor = |values, last| {
             Tensor::from_data(TensorData::new(values, [batch, frames, OBJECTS_MAX, last]), device)
         };
-        Self { features: tensor(features, TOKEN_FEATURES), present: tensor(present, 1), phrases }
+        [tensor(features, TOKEN_FEATURES), tensor(present, 1)]
     }
 }
 
@@ -185,7 +196,7 @@ pub struct BoxAdapter {
 pub struct BoxControl {
     adapter: BoxAdapter,
     /// `[B·F, 8, D]`.
-    tokens: Tensor<3>,
+    pub(super) tokens: Tensor<3>,
 }
 
 impl BoxAdapter {

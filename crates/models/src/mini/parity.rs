@@ -1,11 +1,13 @@
-//! `mini` against `golden/`: outputs of the VAE and text encoder, activations of the transformer and gradients of all
-//! parameters but the VAE's, from an independent implementation in float64, `golden/export.py`.
+//! `mini` against `golden/`: outputs of the VAE and text encoder, activations of the transformer and of the box adapter, and
+//! gradients of all parameters but the VAE's, from an independent implementation in float64, `golden/export.py`.
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Gradients, Tensor};
+use vidit_motion::{BoxKind, GuideBox, OBJECTS_MAX, UnitBox};
 use vidit_testkit::first_divergence;
 use vidit_weights::{Entry, TensorStore, load_into};
 
+use super::boxes::{BoxAdapter, BoxAdapterConfig, BoxTokens};
 use super::transformer::rope_table;
 use super::vae::{DecoderMemory, Vae, VaeConfig};
 use super::{Denoiser, DenoiserConfig};
@@ -67,7 +69,7 @@ fn pass(golden: &Golden, denoiser: &Denoiser, device: &Device) -> Pass {
 }
 
 /// Gradients by name, those computed first by backpropagation first.
-fn gradients_backwards(denoiser: &Denoiser, gradients: &Gradients) -> Vec<(String, Vec<f32>)> {
+fn gradients_backwards(module: &impl Module, gradients: &Gradients) -> Vec<(String, Vec<f32>)> {
     struct Visitor<'a> {
         path: Vec<String>,
         gradients: &'a Gradients,
@@ -88,9 +90,26 @@ fn gradients_backwards(denoiser: &Denoiser, gradients: &Gradients) -> Vec<(Strin
         }
     }
     let mut visitor = Visitor { path: Vec::new(), gradients, found: Vec::new() };
-    denoiser.visit(&mut visitor);
+    module.visit(&mut visitor);
     visitor.found.reverse();
     visitor.found
+}
+
+/// All of the module's gradients against the golden's, each relative to its largest value.
+fn compare_gradients(golden: &Golden, module: &impl Module, gradients: &Gradients) {
+    let mut found = gradients_backwards(module, gradients);
+    let mut expected = golden.0.under("gradient.");
+    assert_eq!(found.len(), expected.tensors.len());
+    for (name, found) in &mut found {
+        let expected =
+            &mut expected.tensors.get_mut(name).unwrap_or_else(|| panic!("no gradient of `{name}`")).values;
+        let scale = expected.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        assert!(scale > 1e-3, "`{name}` hardly acts on the loss");
+        found.iter_mut().chain(expected).for_each(|value| *value /= scale);
+    }
+    let pairs =
+        found.iter().map(|(name, found)| (name.as_str(), &found[..], &expected.tensors[name].values[..]));
+    first_divergence(pairs, GRADIENT_TOLERANCE).unwrap();
 }
 
 #[test]
@@ -136,19 +155,44 @@ fn every_gradient_of_text_and_transformer() {
     let loss = (velocity * golden.given("loss_weights", &device)).powi_scalar(2).mean();
     golden.compare(&[named("loss", &loss)], TIME_TOLERANCE).unwrap();
 
-    let mut found = gradients_backwards(&denoiser, &loss.backward());
-    let mut expected = golden.0.under("gradient.");
-    assert_eq!(found.len(), expected.tensors.len());
-    for (name, found) in &mut found {
-        let expected =
-            &mut expected.tensors.get_mut(name).unwrap_or_else(|| panic!("no gradient of `{name}`")).values;
-        let scale = expected.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
-        assert!(scale > 1e-3, "`{name}` hardly acts on the loss");
-        found.iter_mut().chain(expected).for_each(|value| *value /= scale);
-    }
-    let pairs =
-        found.iter().map(|(name, found)| (name.as_str(), &found[..], &expected.tensors[name].values[..]));
-    first_divergence(pairs, GRADIENT_TOLERANCE).unwrap();
+    compare_gradients(&golden, &denoiser, &loss.backward());
+}
+
+/// The golden's boxes as a caller gives them.
+fn box_tokens(golden: &Golden, device: &Device) -> BoxTokens {
+    let shape = golden.entry("given.present").shape.clone();
+    let [boxes, present, colours] = ["boxes", "present", "colours"].map(|name| &golden.entry(&format!("given.{name}")).values);
+    let asked = |sample: usize, frame: usize, object: usize| {
+        let slot = (sample * shape[1] + frame) * OBJECTS_MAX + object;
+        let end = |at: usize| {
+            let [x1, y1, x2, y2, flag] = std::array::from_fn(|i| boxes[slot * 10 + at + i]);
+            let kind = if flag == 1.0 { BoxKind::Hard } else { BoxKind::Soft };
+            GuideBox { place: UnitBox { x1, y1, x2, y2 }, kind }
+        };
+        (present[slot] == 1.0).then(|| [end(0), end(5)])
+    };
+    let colour = |sample: usize, object: usize| {
+        std::array::from_fn(|i| (colours[(sample * OBJECTS_MAX + object) * 3 + i] * 255.0).round() as u8)
+    };
+    let phrases: Tensor<3> = golden.given("phrases", device);
+    BoxTokens::new([shape[0], shape[1]], asked, colour, phrases.unsqueeze_dim(1), device)
+}
+
+#[test]
+fn boxes_steer_and_every_gradient_of_the_adapter() {
+    let golden = Golden::new("boxes.safetensors", include_bytes!("golden/boxes.safetensors"));
+    let device = exact(Device::flex().autodiff());
+    let config: BoxAdapterConfig = golden.config("boxes");
+    let text_width = golden.entry("given.phrases").shape[2];
+    let random = BoxAdapter::new(&config, text_width, &mut Init::new(0, &device));
+    let adapter = load_into(random, &golden.weights(&[""])).expect("keys and shapes agree");
+    let control = adapter.control(&box_tokens(&golden, &device));
+    let steered = control.steer(0, golden.given("x", &device), golden.config("grid"));
+    let found = [named("tokens", &control.tokens), named("steered", &steered)];
+    golden.compare(&found, TIME_TOLERANCE).unwrap();
+    let loss = (steered * golden.given("loss_weights", &device)).powi_scalar(2).mean();
+    golden.compare(&[named("loss", &loss)], TIME_TOLERANCE).unwrap();
+    compare_gradients(&golden, &adapter, &loss.backward());
 }
 
 /// Trades columns `a..a + count` of a layer's outputs for `b..b + count`.

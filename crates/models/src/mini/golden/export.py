@@ -1,4 +1,4 @@
-"""Writes `vae.safetensors` and `denoiser.safetensors`: what `mini` must compute, from an independent implementation.
+"""Writes `vae.safetensors`, `denoiser.safetensors` and `boxes.safetensors`: what `mini` must compute, from an independent implementation.
 
 Written from the formulas of the papers in float64 on JAX: one sample at a time, so that no batching, padding or mask is
 shared with the code under test, with JAX's own layer norm, softmax, convolution, activations and gradients. Weights are drawn
@@ -8,7 +8,7 @@ here, not by the code under test, and no bias or norm weight keeps its initial v
     python export.py
 
 Keys: `weights.*` as in a checkpoint, `given.*` inputs, `expected.*` activations and outputs, `gradient.*` of the loss
-`mean((velocity * given.loss_weights)²)` by every parameter. A last axis is channels everywhere.
+`mean((velocity * given.loss_weights)²)` by every parameter, for boxes of what they make of `x`. A last axis is channels everywhere.
 """
 
 import json
@@ -38,6 +38,9 @@ PROMPTS = [[0, 7, 3, 7, 10], [0], [0, 2, 9]]
 TIMESTEPS = [[0.0, 0.375, 1.0], [0.8125, 0.8125, 0.8125], [0.0, 0.0, 0.140625]]
 GRID = (3, 4, 6)  # latent frames, height, width
 CLIP = (9, 16, 24)  # pixel frames, height, width
+BOXES = {"width": 16, "heads": 2, "hidden": 12, "blocks": [0]}
+BOX_GRID = (2, 2, 3)  # latent frames, tokens along height and width
+PHRASE_WIDTH = 10
 
 
 # Drawing. Values are rounded to float32 first, so that both sides start from the same numbers.
@@ -322,6 +325,63 @@ def predict(p, x, timesteps, text):
     return {**activations, "velocity": velocity}
 
 
+# Boxes (Wang et al. 2024), of one sample.
+
+
+def draw_adapter(config):
+    d, hidden = config["width"], config["hidden"]
+    layer = lambda: {"norm": draw_norm(d), "place": draw_linear(32, d), **draw_attention(d)}
+    return {
+        "hidden1": draw_linear(13 * 16, hidden),
+        "hidden2": draw_linear(hidden, hidden),
+        "hidden3": draw_linear(hidden, hidden),
+        "token": draw_linear(hidden, d),
+        "phrase": draw_linear(PHRASE_WIDTH, d),
+        "null": normal(d),
+        "layers": [layer() for _ in config["blocks"]],
+    }
+
+
+def fourier(x):
+    """NeRF's embedding with base 100: eight cosines of a scalar, then eight sines. `[..]` → `[.., 16]`."""
+    angles = x[..., None] * 100 ** (jnp.arange(8) / 8)
+    return jnp.concatenate([jnp.cos(angles), jnp.sin(angles)], -1)
+
+
+def box_tokens(p, boxes, colours, phrases):
+    """`boxes [F, 8, 10]`: corners and flag when a latent frame begins, the same when it ends, NaN without; `colours [8, 3]`,
+    `phrases [8, Dtext]` → `[F, 8, D]`."""
+    frames = []
+    for of_frame in boxes:
+        tokens = []
+        for scalars, colour, phrase in zip(of_frame, colours, phrases):
+            if np.isnan(scalars[0]):
+                tokens.append(p["null"])
+                continue
+            x = jnp.concatenate([fourier(scalar) for scalar in [*scalars, *colour]])
+            for name in ("hidden1", "hidden2", "hidden3"):
+                x = jax.nn.silu(linear(p[name], x))
+            tokens.append(linear(p["token"], x) + linear(p["phrase"], phrase))
+        frames.append(jnp.stack(tokens))
+    return jnp.stack(frames)
+
+
+def steer(p, x, tokens, heads):
+    """`x [F·h·w, D]` → the same, each latent frame with its tokens by itself."""
+    frames, h, w = BOX_GRID
+    where = [(column, row) for row in (np.arange(h) + 0.5) / h for column in (np.arange(w) + 0.5) / w]
+    places = jnp.stack([jnp.concatenate([fourier(jnp.array(a)) for a in place]) for place in where])
+    steered = []
+    for video, control in zip(jnp.split(x, frames), tokens):
+        seen = rms_norm(p["norm"], video)
+        placed = seen + linear(p["place"], places)
+        q = per_head_norm(p["query_norm"], linear(p["query"], placed), heads)
+        k = per_head_norm(p["key_norm"], linear(p["key"], jnp.concatenate([placed, control])), heads)
+        v = heads_of(linear(p["value"], jnp.concatenate([seen, control])), heads)
+        steered.append(video + linear(p["output"], attention(q, k, v)))
+    return jnp.concatenate(steered)
+
+
 # Files.
 
 
@@ -391,6 +451,37 @@ def write_denoiser():
     print(f"loss {float(loss):.4f}, largest gradients {min(scales.values()):.1e} to {max(scales.values()):.1e}")
 
 
+def write_boxes():
+    weights = draw_adapter(BOXES)
+    samples, frames, tokens = 2, BOX_GRID[0], int(np.prod(BOX_GRID))
+    x = normal(samples, tokens, BOXES["width"])
+    loss_weights = normal(*x.shape)
+    corners = random.uniform(0, 1, (samples, frames, 8, 2, 4)).astype(np.float32)
+    flags = random.integers(0, 2, (samples, frames, 8, 2, 1)).astype(np.float32)
+    boxes = np.concatenate([corners, flags], -1).reshape(samples, frames, 8, 10)
+    present = random.integers(0, 2, (samples, frames, 8))
+    colours = random.integers(0, 256, (samples, 8, 3))
+    phrases = normal(samples, 8, PHRASE_WIDTH)
+    asked = np.where(present[..., None] == 1, boxes, np.nan)
+    given = in_f64({"x": x, "colours": colours / 255, "phrases": phrases})
+
+    def loss_and_outputs(p):
+        tokens = [box_tokens(p, *sample) for sample in zip(asked, given["colours"], given["phrases"])]
+        steered = [steer(p["layers"][0], *sample, BOXES["heads"]) for sample in zip(given["x"], tokens)]
+        loss = jnp.mean(jnp.square(jnp.stack(steered) * loss_weights))
+        return loss, {"tokens": jnp.stack(tokens), "steered": jnp.stack(steered)}
+
+    compute = jax.value_and_grad(loss_and_outputs, has_aux=True)
+    (loss, outputs), gradients = compute(in_f64(weights))
+    plain = {"loss_weights": loss_weights, "boxes": boxes, "present": present}
+    tensors = {f"given.{name}": value for name, value in (given | plain).items()} | {"expected.loss": loss.reshape(1)}
+    tensors |= {f"expected.{name}": value for name, value in outputs.items()}
+    tensors |= flat("weights", weights) | flat("gradient", gradients)
+    write("boxes.safetensors", tensors, boxes=BOXES, grid=BOX_GRID)
+
+
 if __name__ == "__main__":
     write_vae()
     write_denoiser()
+    random = np.random.default_rng(SEED + 1)  # the same whatever is written before
+    write_boxes()
