@@ -40,42 +40,56 @@ def linear(p, key, x):
     return functional.linear(x, p[key + ".weight"].t(), p[key + ".bias"])
 
 
-def rms_norm(p, key, x, heads=1):
-    """One norm a head, one weight a channel of all heads. `[.., D]` → `[.., D]`."""
+# Small ops, each one pass over memory when fused; `--compile` fuses them. Results have the type of what products give and take.
+
+
+def norm_heads(x, weight, heads: int):
+    """One norm a head, one weight a channel of all heads. `[B, L, D]` → `[B, L, D]`."""
     normed = functional.rms_norm(x.unflatten(-1, (heads, -1)), (x.shape[-1] // heads,), eps=EPSILON)
-    return normed.flatten(-2) * p[key + ".weight"].to(x.dtype)
+    return (normed.flatten(-2) * weight).to(x.dtype)
+
+
+def norm_heads_turn(x, weight, heads: int, cos, sin):
+    """The same, then neighbouring channels turn as pairs by the angles of `cos, sin [L, Dh/2]`."""
+    normed = functional.rms_norm(x.unflatten(-1, (heads, -1)), (x.shape[-1] // heads,), eps=EPSILON)
+    a, b = (normed * weight.unflatten(-1, (heads, -1))).unflatten(-1, (-1, 2)).unbind(-1)  # [B, L, N, Dh/2]
+    cos, sin = cos[:, None], sin[:, None]
+    return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-3).to(x.dtype)
 
 
 def layer_norm_modulate(x, shift, scale):
     """`x [B, L, D]`, `shift, scale [B, F, D]`, each for L/F tokens."""
     frames = shift.shape[1]
     normed = functional.layer_norm(x, x.shape[-1:], eps=EPSILON).unflatten(1, (frames, -1))
-    return (normed * (1 + scale.unsqueeze(2)) + shift.unsqueeze(2)).flatten(1, 2)
+    return (normed * (1 + scale.unsqueeze(2)) + shift.unsqueeze(2)).flatten(1, 2).to(shift.dtype)
 
 
 def gated_residual(x, y, gate):
     return x + (y.unflatten(1, (gate.shape[1], -1)) * gate.unsqueeze(2)).flatten(1, 2)
 
 
+def fuse():
+    for name in ("norm_heads", "norm_heads_turn", "layer_norm_modulate", "gated_residual"):
+        globals()[name] = torch.compile(globals()[name], dynamic=True)
+
+
+def rms_norm(p, key, x, heads=1):
+    return norm_heads(x, p[key + ".weight"], heads)
+
+
 def split_heads(x, heads):
     return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # [B, N, L, Dh]
 
 
-def turn(x, cos, sin):
-    """Neighbouring channels of `x [B, N, L, Dh]` are pairs that turn by their angles, `[L, Dh/2]`."""
-    a, b = x.unflatten(-1, (-1, 2)).unbind(-1)
-    cos, sin = cos.to(x.dtype), sin.to(x.dtype)
-    return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2)
-
-
 def attention(p, key, x, context, heads, mask=None, rope=None, keys=None):
     """`mask [B, 1, 1, Lk]` is true for keys that are seen; `keys` stands for `context` where keys are not made of the values' input."""
-    q = split_heads(rms_norm(p, f"{key}.query_norm", linear(p, f"{key}.query", x), heads), heads)
-    k = linear(p, f"{key}.key", context if keys is None else keys)
-    k = split_heads(rms_norm(p, f"{key}.key_norm", k, heads), heads)
+    def normed(name, x):
+        x, weight = linear(p, f"{key}.{name}", x), p[f"{key}.{name}_norm.weight"]
+        return norm_heads(x, weight, heads) if rope is None else norm_heads_turn(x, weight, heads, *rope)
+
+    q = split_heads(normed("query", x), heads)
+    k = split_heads(normed("key", context if keys is None else keys), heads)
     v = split_heads(linear(p, f"{key}.value", context), heads)
-    if rope is not None:
-        q, k = turn(q, *rope), turn(k, *rope)
     out = functional.scaled_dot_product_attention(q, k, v, mask)
     return linear(p, f"{key}.output", out.transpose(1, 2).flatten(-2))
 
@@ -124,7 +138,7 @@ def rope_angles(frames, height, width, head_dim, device):
 
 
 def block_forward(p, x, condition, text, mask, cos, sin, heads, boxes=None):
-    """One block over its own parameters `p`, so that all blocks are one compiled function."""
+    """One block over its own parameters `p`."""
     shift1, scale1, gate1, shift2, scale2, gate2 = linear(p, "modulation", condition).chunk(6, -1)
     h = layer_norm_modulate(x, shift1, scale1)
     x = gated_residual(x, attention(p, "self_attention", h, h, heads, rope=(cos, sin)), gate1)
@@ -154,12 +168,11 @@ def under(p, prefix):
 
 
 class Network:
-    """Sizes and parameters; `compiled` fuses the small ops of a block."""
+    """Sizes and parameters."""
 
-    def __init__(self, config, p, compiled=False):
+    def __init__(self, config, p):
         self.text_config, self.config, self.p = config["text"], config["transformer"], p
         self.blocks = [under(p, f"transformer.blocks.{i}.") for i in range(self.config["blocks"])]
-        self.block = torch.compile(block_forward, dynamic=True) if compiled else block_forward
 
     def predict(self, x, levels, text, control=None):
         """`x [B, F, H, W, C]`, `levels [B, F]` → velocity as `x`."""
@@ -177,7 +190,7 @@ class Network:
         cos, sin = angles.cos(), angles.sin()
         for i, block in enumerate(self.blocks):
             boxes = None if control is None else control(i, grid[1:])
-            x = self.block(block, x, condition, tokens, mask, cos, sin, heads, boxes)
+            x = block_forward(block, x, condition, tokens, mask, cos, sin, heads, boxes)
         shift, scale = linear(p, "transformer.final_modulation", condition).chunk(2, -1)
         x = linear(p, "transformer.output", layer_norm_modulate(x, shift, scale))
         return x.view(shape).permute(0, 1, 2, 4, 3, 5, 6).flatten(4, 5).flatten(2, 3)
@@ -317,8 +330,6 @@ class Optimizer:
         for group in self.adamw.param_groups:
             group["lr"] = rate
         self.adamw.step()
-        for value in self.p.values():
-            value.grad = None
         torch._foreach_lerp_(self.averages, list(self.p.values()), 1 - min(c["ema"], (1 + self.steps) / (10 + self.steps)))
         self.steps += 1
         return norm
@@ -338,9 +349,12 @@ def orthogonalised(x):
 # Batches.
 
 
-def read_batches(stream, device, ahead=6):
-    """Batches on the device with their kinds, read beside the learning; the end is None."""
+def read_batches(stream, device, tokens_max, ahead=6):
+    """Batches with their kinds, read beside the learning; the end is None."""
     found = queue.Queue(ahead)
+
+    def padded(tokens, length):
+        return functional.pad(tokens, (0, length - tokens.shape[-1]), value=-1.0)
 
     def read():
         while header := stream.read(8):
@@ -349,15 +363,67 @@ def read_batches(stream, device, ahead=6):
             if len(data) < length:
                 break
             batch = load(data)
+            # Few different shapes: each becomes a recorded graph.
+            batch["prompts"] = padded(batch["prompts"], tokens_max)
+            if "phrases" in batch:
+                batch["phrases"] = padded(batch["phrases"], -(-batch["phrases"].shape[-1] // 16) * 16)
             given = bool((batch["learned"] == 0).any())
             kind = "image" if batch["clean"].shape[1] == 1 else "animation" if given else "video"
             if device.type == "cuda":
-                batch = {key: value.pin_memory().to(device, non_blocking=True) for key, value in batch.items()}
+                batch = {key: value.pin_memory() for key, value in batch.items()}
             found.put((kind, batch))
         found.put((None, None))
 
     threading.Thread(target=read, daemon=True).start()
     return found
+
+
+# Steps.
+
+
+class Learner:
+    """Loss and gradients of a batch. On CUDA each shape of batches is recorded once and replayed: thousands of small kernels cost more
+    to launch than to run."""
+
+    def __init__(self, network, adapter, learned, device):
+        self.network, self.adapter, self.device = network, adapter, device
+        for value in learned.values():
+            value.requires_grad_()
+            value.grad = torch.zeros_like(value)
+        self.gradients = [value.grad for value in learned.values()]
+        self.recorded, self.pool = {}, None
+
+    def compute(self, batch):
+        torch._foreach_zero_(self.gradients)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            control = None if self.adapter is None else self.adapter.control(self.network, batch)
+            loss = self.network.flow_loss(batch, control)
+        loss.backward()
+        return loss.detach()
+
+    def loss(self, batch):
+        """Leaves the gradients where the parameters keep them."""
+        if self.device.type != "cuda":
+            return self.compute(batch)
+        key = tuple(tuple(value.shape) for value in batch.values())
+        if key not in self.recorded:
+            given = {name: value.to(self.device) for name, value in batch.items()}
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                self.compute(given)
+            torch.cuda.current_stream().wait_stream(side)
+            graph = torch.cuda.CUDAGraph()
+            # The reader pins memory meanwhile, which a stricter mode would take for a part of the recording.
+            with torch.cuda.graph(graph, pool=self.pool, capture_error_mode="thread_local"):
+                loss = self.compute(given)
+            self.pool = self.pool or graph.pool()
+            self.recorded[key] = graph, given, loss
+        graph, given, loss = self.recorded[key]
+        for name, value in given.items():
+            value.copy_(batch[name], non_blocking=True)
+        graph.replay()
+        return loss.clone()
 
 
 # Runs.
@@ -378,7 +444,7 @@ def train(arguments):
     base = {key: value.float().to(device) for key, value in load_file(base_path).items()}
     denoiser = {key: value for key, value in base.items() if not key.startswith(("vae.", "latent_"))}
     sizes = json.loads(metadata_of(base_path)["denoiser"])
-    network = Network(sizes, denoiser, arguments.compile)
+    network = Network(sizes, denoiser)
     adapter = None
     if kind == "boxes":
         transformer = sizes["transformer"]
@@ -395,8 +461,9 @@ def train(arguments):
         adapter = Adapter(shape, learned)
     else:
         learned = denoiser
-    for value in learned.values():
-        value.requires_grad_()
+    if arguments.compile:
+        fuse()
+    learner = Learner(network, adapter, learned, device)
     optimizer = Optimizer(learned, config["optimizer"])
 
     def write():
@@ -410,18 +477,15 @@ def train(arguments):
         save_file(tensors, aside, metadata)
         aside.rename(arguments.output)
 
-    batches = read_batches(sys.stdin.buffer, device)
+    batches = read_batches(sys.stdin.buffer, device, sizes["text"]["tokens_max"])
     kind_of, batch = batches.get()
     started = shown = kept = time.time()
     seconds = 60 * arguments.minutes
     kinds, waited, counted = {}, 0.0, 0
     while batch is not None and time.time() - started < seconds:
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            control = None if adapter is None else adapter.control(network, batch)
-            loss = network.flow_loss(batch, control)
-        loss.backward()
+        loss = learner.loss(batch)
         norm = optimizer.step((time.time() - started) / seconds)
-        kinds.setdefault(kind_of, []).append(loss.detach())
+        kinds.setdefault(kind_of, []).append(loss)
         counted += 1
         before = time.time()
         kind_of, batch = batches.get()
