@@ -17,10 +17,12 @@ pub mod mini;
 pub mod motion;
 mod report;
 pub mod sora;
+mod suite;
 
 pub use error::EvalError;
 pub use judge::Judge;
 pub use judge_task::train_judge;
 pub use mini::{EvalOptions, EvalProgress, Sighting, evaluate, psnr};
-pub use report::{Chance, LanguageScores, MiniReport, Mistake, Psnr, Scores};
+pub use report::{Chance, LanguageScores, MiniReport, Mistake, Psnr, Scores, Share};
 pub use sora::evaluate_sora;
+pub use suite::{CASES, Make};
