@@ -578,12 +578,14 @@ impl Sampling {
 }
 
 /// What of a `mini` is scored.
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum MiniSuite {
     /// Text to video
     Text,
     /// Pairs of objects, first images, extensions, loops, connections, remixes, sizes
     Sora,
+    /// Objects in boxes: alone, and two whose ways meet
+    Boxes,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -592,7 +594,8 @@ pub struct EvalMini {
     #[arg(long, value_enum, default_value = "text")]
     pub suite: MiniSuite,
 
-    /// At most so many prompts instead of 300, taken from the three languages in turn; or cases of each verb instead of 60
+    /// At most so many prompts instead of 300, taken from the three languages in turn; or cases of each part of another suite
+    /// instead of 60
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
 
@@ -605,6 +608,14 @@ pub struct EvalMini {
 
     #[command(flatten)]
     pub speech: Speech,
+
+    /// Weights of the box adapter that `--suite boxes` scores, which a run of kind `boxes` leaves
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Boxes")]
+    pub box_adapter: Option<PathBuf>,
+
+    /// A second adapter, trained with `self_tracking = false` in every stage, that `--suite boxes` scores beside it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Boxes")]
+    pub without_self_tracking: Option<PathBuf>,
 
     #[command(flatten)]
     pub network: Network,

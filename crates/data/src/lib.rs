@@ -31,6 +31,7 @@ mod story;
 
 pub use caption::{
     Added, Description, Expansion, caption, caption_corpus, describe, expand, language_of, prompt,
+    prompt_with_phrases,
 };
 pub use colour::{Background, Colour, Gradient};
 pub use error::DataError;

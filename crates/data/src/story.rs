@@ -11,7 +11,7 @@ use crate::caption::{Description, describe, transition};
 use crate::motion::Path;
 use crate::render::{Composite, compose, render};
 use crate::sprite::{Placement, SPRITE_FRAMES};
-use crate::{Motion, Pack, Random, Region, Scene};
+use crate::{Language, Motion, Pack, Random, Region, Scene};
 
 /// How a clip is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -138,14 +138,7 @@ impl Story {
         match self {
             Self::Plain => Scene::sample(pack, seed, index, crate::Split::Train),
             Self::Pair => Scene::sample_train(pack, 1.0, &mut random),
-            Self::Crossing => {
-                let mut scene = Scene::sample_train(pack, 1.0, &mut random);
-                for actor in &mut scene.actors {
-                    let faces = pack.objects()[actor.object].faces;
-                    actor.path = Path::sample(actor.motion, Region::FRAME, false, faces, &mut random);
-                }
-                scene
-            }
+            Self::Crossing => Scene::crossing(pack, &mut random),
             Self::Arrival | Self::Continuation | Self::Transition => {
                 Scene::sample_train(pack, 0.0, &mut random)
             }
@@ -187,6 +180,31 @@ impl Scene {
     /// A training scene of two objects, each in a half of the frame; the first named is on the left, or above.
     pub fn sample_pair(pack: &Pack, seed: u64, index: u64) -> Self {
         Self::sample_train(pack, 1.0, &mut Random::new(seed, index))
+    }
+
+    /// A scene as [`Story::Crossing`] tells it, in a language in which at least one of its two combinations is held out, so that
+    /// training never sees it.
+    pub fn sample_crossing_held_out(pack: &Pack, seed: u64, index: u64) -> Self {
+        let mut random = Random::new(seed, index);
+        loop {
+            let mut scene = Self::crossing(pack, &mut random);
+            let first = random.below(Language::ALL.len());
+            let mut languages = Language::ALL.into_iter().cycle().skip(first).take(Language::ALL.len());
+            if let Some(language) = languages.find(|language| scene.is_held_out(pack, *language)) {
+                scene.language = language;
+                return scene;
+            }
+        }
+    }
+
+    /// A training scene of two objects that go anywhere.
+    fn crossing(pack: &Pack, random: &mut Random) -> Self {
+        let mut scene = Self::sample_train(pack, 1.0, random);
+        for actor in &mut scene.actors {
+            let faces = pack.objects()[actor.object].faces;
+            actor.path = Path::sample(actor.motion, Region::FRAME, false, faces, random);
+        }
+        scene
     }
 }
 
@@ -318,5 +336,18 @@ mod tests {
                 assert!(!text.is_empty() && !text.contains(['{', '}', '@', '%', '&']), "{text}");
             }
         }
+    }
+
+    #[test]
+    fn crossings_of_the_other_side_are_held_out_in_all_languages() {
+        let pack = Pack::embedded();
+        let scenes: Vec<_> = (0..90).map(|index| Scene::sample_crossing_held_out(&pack, 7, index)).collect();
+        assert!(
+            scenes.iter().all(|scene| scene.actors.len() == 2 && scene.is_held_out(&pack, scene.language))
+        );
+        for language in Language::ALL {
+            assert!(scenes.iter().filter(|scene| scene.language == language).count() > 15, "{language:?}");
+        }
+        assert_eq!(scenes[5], Scene::sample_crossing_held_out(&pack, 7, 5));
     }
 }

@@ -34,7 +34,7 @@ pub fn nearest(rgb: [f32; 3]) -> Colour {
 const LIGHTNESS_WEIGHT: f32 = 0.5;
 
 /// sRGB levels to Oklab (B. Ottosson, "A perceptual color space for image processing", 2020).
-fn oklab(rgb: [f32; 3]) -> [f32; 3] {
+pub(crate) fn oklab(rgb: [f32; 3]) -> [f32; 3] {
     let [r, g, b] = rgb.map(|level| {
         let value = (level / 255.0).clamp(0.0, 1.0);
         if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }

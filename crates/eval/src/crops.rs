@@ -1,9 +1,10 @@
 //! What the judge sees: square pictures of the object, cut from a frame.
 
 use vidit_data::Random;
+use vidit_motion::UnitBox;
 use vidit_video::PixelShape;
 
-use crate::foreground::{Blob, Plane};
+use crate::foreground::Plane;
 
 /// Height and width of a crop in pixels.
 pub(crate) const SIDE: usize = 48;
@@ -23,14 +24,20 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// The square around an object.
-    pub fn around(blob: &Blob, shape: PixelShape) -> Self {
+    /// The square around an object's box.
+    pub fn around(bounds: &UnitBox, shape: PixelShape) -> Self {
         let (width, height) = (shape.width as f32, shape.height as f32);
-        let bounds = &blob.bounds;
         let (x, y) = bounds.centre();
         let longer = ((bounds.x2 - bounds.x1) * width).max((bounds.y2 - bounds.y1) * height);
         let side = longer * (1.0 + 2.0 * MARGIN);
         Self { left: x * width - side / 2.0, top: y * height - side / 2.0, side }
+    }
+
+    /// Where it lies, in fractions of the frame.
+    pub fn place(self, shape: PixelShape) -> UnitBox {
+        let (width, height) = (shape.width as f32, shape.height as f32);
+        let (right, bottom) = (self.left + self.side, self.top + self.side);
+        UnitBox { x1: self.left / width, y1: self.top / height, x2: right / width, y2: bottom / height }
     }
 
     /// Moved and scaled at random by up to `amount` of its side.

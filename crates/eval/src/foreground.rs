@@ -40,10 +40,36 @@ pub fn track(frames: &Frames) -> Vec<Foreground> {
 
 /// One frame, `rgb [Hp, Wp, 3]`.
 pub fn find(rgb: &[u8], shape: PixelShape) -> Foreground {
+    let (plane, parts) = take_apart(rgb, shape);
+    Foreground { plane, blob: largest(&parts, shape) }
+}
+
+/// One frame of several objects, each looked for around a place of its own: what stands out is of the place whose centre is
+/// nearest. Objects that touch are one, of the nearer place.
+pub fn find_each<const N: usize>(rgb: &[u8], shape: PixelShape, places: &[UnitBox; N]) -> [Foreground; N] {
+    let (plane, parts) = take_apart(rgb, shape);
+    let (width, height) = (shape.width as f32, shape.height as f32);
+    let mut shares: [Vec<Part>; N] = std::array::from_fn(|_| Vec::new());
+    for part in parts {
+        let [left, top, right, bottom] = part.bounds.map(|bound| bound as f32);
+        let distance = |place: &UnitBox| {
+            let (x, y) = place.centre();
+            ((left + right) / 2.0 - x * width).hypot((top + bottom) / 2.0 - y * height)
+        };
+        let nearer = |a: &usize, b: &usize| distance(&places[*a]).total_cmp(&distance(&places[*b]));
+        if let Some(nearest) = (0..N).min_by(nearer) {
+            shares[nearest].push(part);
+        }
+    }
+    shares.map(|parts| Foreground { plane, blob: largest(&parts, shape) })
+}
+
+/// The background, and the parts of what stands out from it.
+fn take_apart(rgb: &[u8], shape: PixelShape) -> (Plane, Vec<Part>) {
     let (plane, noise) = fit(rgb, shape);
     let threshold = (THRESHOLD_BASE + THRESHOLD_PER_NOISE * noise).min(THRESHOLD_MAX);
     let distances: Vec<f32> = pixels(rgb, shape).map(|(u, v, pixel)| plane.distance(u, v, pixel)).collect();
-    Foreground { plane, blob: largest(&components(&distances, threshold, shape), shape) }
+    (plane, components(&distances, threshold, shape))
 }
 
 /// Distance that is object in a frame without noise. Emoji on a background of their own colour stand out by little.
@@ -313,6 +339,32 @@ mod tests {
         let bounds = found.blob.expect("a black box").bounds;
         let expected = UnitBox { x1: 0.0, y1: 10.0 / 64.0, x2: 40.0 / 96.0, y2: 40.0 / 64.0 };
         assert!(bounds.iou(&expected) > 0.99, "{bounds:?}");
+    }
+
+    #[test]
+    fn two_objects_are_found_each_at_its_place() {
+        let shape = PixelShape::new(1, 64, 96);
+        let mut bytes = vec![200; shape.pixels() * 3];
+        let mut black = |x: std::ops::Range<usize>, y: std::ops::Range<usize>| {
+            for row in y {
+                bytes[(row * 96 + x.start) * 3..(row * 96 + x.end) * 3].fill(0);
+            }
+        };
+        black(5..35, 10..40);
+        black(60..80, 30..60);
+        let at = |x: [f32; 2], y: [f32; 2]| UnitBox {
+            x1: x[0] / 96.0,
+            y1: y[0] / 64.0,
+            x2: x[1] / 96.0,
+            y2: y[1] / 64.0,
+        };
+        let truth = [at([60.0, 80.0], [30.0, 60.0]), at([5.0, 35.0], [10.0, 40.0])];
+        // Places need not be exact.
+        let places = [at([50.0, 90.0], [20.0, 50.0]), at([10.0, 40.0], [0.0, 30.0])];
+        let found = find_each(&bytes, shape, &places).map(|found| found.blob.expect("a black box").bounds);
+        assert_eq!(found, truth);
+        let none = find_each(&bytes, shape, &[places[0], truth[0], truth[1]]);
+        assert_eq!(none[0].blob, None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Which object is it? A small network over crops of the tracked object.
 
 use burn::module::Module;
+use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use vidit_data::Pack;
@@ -122,6 +123,11 @@ impl Judge {
 
     /// The object of a clip, as its position in the pack; `None` when nothing stands out in any frame.
     pub fn object(&self, frames: &Frames, track: &[Foreground]) -> Option<usize> {
+        self.probabilities(frames, track).map(|probabilities| most_probable(&probabilities))
+    }
+
+    /// How probable each object of the pack is in a clip; they sum to 1. `None` when nothing stands out in any frame.
+    pub fn probabilities(&self, frames: &Frames, track: &[Foreground]) -> Option<Vec<f32>> {
         let shape = frames.shape();
         let seen: Vec<usize> = (0..track.len()).filter(|index| track[*index].blob.is_some()).collect();
         let count = seen.len().min(CROPS);
@@ -129,18 +135,26 @@ impl Judge {
             .map(|i| seen[i * (seen.len() - 1) / (count - 1).max(1)])
             .flat_map(|index| {
                 let Foreground { plane, blob } = track[index];
-                let window = blob.map(|blob| Window::around(&blob, shape));
+                let window = blob.map(|blob| Window::around(&blob.bounds, shape));
                 window.map_or(vec![], |window| cut(frames.frame(index), shape, &plane, window))
             })
             .collect();
-        if count == 0 {
-            return None;
-        }
+        (count > 0).then(|| self.probabilities_of_crops(crops))
+    }
+
+    /// The same of crops of one object, one at least: `[n, SIDE, SIDE, CHANNELS]`.
+    pub(crate) fn probabilities_of_crops(&self, crops: Vec<f32>) -> Vec<f32> {
+        let count = crops.len() / (SIDE * SIDE * CHANNELS);
         let crops = TensorData::new(crops, [count, 1, SIDE, SIDE, CHANNELS]);
         let scores = self.network.forward(Tensor::from_data(crops, &self.device)).mean_dim(0); // [1, N]
-        let scores: Vec<f32> = scores.into_data().iter::<f32>().collect();
-        (0..scores.len()).max_by(|a, b| scores[*a].total_cmp(&scores[*b]))
+        softmax(scores, 1).into_data().iter::<f32>().collect()
     }
+}
+
+/// Position of the largest.
+pub(crate) fn most_probable(probabilities: &[f32]) -> usize {
+    let by_probability = |a: &usize, b: &usize| probabilities[*a].total_cmp(&probabilities[*b]);
+    (0..probabilities.len()).max_by(by_probability).expect("the judge knows objects")
 }
 
 fn parse<T: serde::de::DeserializeOwned>(store: &TensorStore, key: &str) -> Result<T, WeightsError> {

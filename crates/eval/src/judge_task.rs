@@ -106,7 +106,7 @@ impl JudgeTask {
                 let found = find(frame, shape);
                 // An object of its background's very colour cannot be learned from.
                 let Some(blob) = found.blob else { break };
-                let window = Window::around(&blob, shape).jittered(task.jitter, &mut random);
+                let window = Window::around(&blob.bounds, shape).jittered(task.jitter, &mut random);
                 crops.extend(damage(&cut(frame, shape, &found.plane, window), &mut random));
             }
             if crops.len() == task.crops * SIDE * SIDE * CHANNELS {

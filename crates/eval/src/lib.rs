@@ -3,8 +3,10 @@
 //! `mini` is judged on clips of prompts that training never saw: does the object named appear, does it move as told, is
 //! the background of the colour asked for? [`foreground`], [`motion`] and [`colour`] are written rules; [`Judge`] is a
 //! small network that names the object. [`mini::evaluate`] runs the suite and holds every number against the same
-//! numbers of real clips and of shuffled prompts; [`sora`] does the same for what is done with clips.
+//! numbers of real clips and of shuffled prompts; [`sora`] does the same for what is done with clips, [`boxes`] for objects
+//! that are told where to be.
 
+pub mod boxes;
 pub mod colour;
 mod crops;
 mod error;
@@ -17,10 +19,13 @@ pub mod mini;
 pub mod motion;
 mod report;
 pub mod sora;
+mod suite;
 
+pub use boxes::evaluate_boxes;
 pub use error::EvalError;
 pub use judge::Judge;
 pub use judge_task::train_judge;
 pub use mini::{EvalOptions, EvalProgress, Sighting, evaluate, psnr};
-pub use report::{Chance, LanguageScores, MiniReport, Mistake, Psnr, Scores};
+pub use report::{Chance, LanguageScores, MiniReport, Mistake, Psnr, Scores, Share};
 pub use sora::evaluate_sora;
+pub use suite::{CASES, Make};

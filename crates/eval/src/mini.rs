@@ -110,11 +110,13 @@ pub fn evaluate<E: Into<Box<dyn Error + Send + Sync>>>(
     for (index, target) in targets.iter().enumerate() {
         go_on(stop, index, total)?;
         let mut random = Random::new(options.seed, index as u64);
-        let clip = generate(&target.prompt, random.bits())
+        let clip = generate(&target.prompt, random.bits());
+        // A generation that was told to stop fails, which is no failure to report.
+        go_on(stop, index, total)?;
+        let clip = clip
             .map_err(|error| EvalError::Generate { prompt: target.prompt.clone(), source: error.into() })?;
         generated.push(Sighting::of(judge, &clip));
 
-        go_on(stop, index, total)?;
         let scene = Scene::new_for(pack, target.object, target.motion, target.colour, random.bits());
         let clip = render(pack, &scene, DEFAULT_SHAPE).frames;
         let again = reconstruct(&clip).map_err(|error| EvalError::Reconstruct {
@@ -368,5 +370,11 @@ mod tests {
         assert!(matches!(result, Err(EvalError::Interrupted { done: 0, total: 3 })));
         let result = run(&AtomicBool::new(false), &mut fail, 0);
         assert!(matches!(result, Err(EvalError::NoPrompts)));
+        let stop = AtomicBool::new(false);
+        let mut stopped = |_: &str, _: u64| {
+            stop.store(true, Ordering::Relaxed);
+            Err(Failure::from("cancelled"))
+        };
+        assert!(matches!(run(&stop, &mut stopped, 3), Err(EvalError::Interrupted { done: 0, total: 3 })));
     }
 }

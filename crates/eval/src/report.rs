@@ -39,6 +39,28 @@ impl Scores {
     }
 }
 
+/// How many of some clips show what they should.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Share {
+    /// Clips that were scored.
+    pub clips: usize,
+    /// In 0..=1, higher is better.
+    pub share: f64,
+}
+
+impl Share {
+    pub(crate) fn of(right: &[bool]) -> Self {
+        let share = right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64;
+        Self { clips: right.len(), share }
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&format!("{:.1} %", 100.0 * self.share))
+    }
+}
+
 /// Scores of the prompts in one language.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LanguageScores {

@@ -100,6 +100,11 @@ impl Model {
         Ok(Self { boxes: Some(load_into(adapter, &store)?), ..self })
     }
 
+    /// Whether it has a box adapter, which requests with boxes need.
+    pub fn follows_boxes(&self) -> bool {
+        self.boxes.is_some()
+    }
+
     /// `mini`, or the path that was opened.
     pub fn name(&self) -> &str {
         &self.name

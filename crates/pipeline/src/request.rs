@@ -131,7 +131,7 @@ impl Request {
         if let Some(mask) = &self.mask {
             mask.check(self.shape)?;
         }
-        if !self.guides.is_empty() && model.boxes.is_none() {
+        if !self.guides.is_empty() && !model.follows_boxes() {
             return Err(RequestError::NoBoxAdapter);
         }
         if self.guides.len() > OBJECTS_MAX {

@@ -1,12 +1,15 @@
 //! `vidit eval`
 
 use std::fmt::Display;
+use std::sync::atomic::AtomicBool;
 
+use anyhow::anyhow;
 use serde::Serialize;
 use vidit_data::Pack;
-use vidit_eval::{EvalError, EvalOptions, EvalProgress, Judge, evaluate, evaluate_sora};
+use vidit_eval::{EvalError, EvalOptions, EvalProgress, Judge, evaluate, evaluate_boxes, evaluate_sora};
 use vidit_kernels::on_pool;
-use vidit_pipeline::{Device, Limits, Request, generate, reconstruct};
+use vidit_pipeline::{Device, Error, Limits, Model, Request, RequestError, generate, reconstruct};
+use vidit_video::Frames;
 
 use super::model;
 use crate::args::{EvalMini, MiniSuite};
@@ -16,18 +19,20 @@ use crate::report::{Failure, Outcome};
 use crate::{output, settings};
 
 pub fn mini(args: EvalMini) -> Outcome {
+    check_adapters(&args)?;
     settings::apply(&args.network.compute)?;
     let stop = interrupt::install(Grace::Short)?;
-    let model = model::load(&args.network)?;
+    let load = |adapter| model::load_with_boxes(&args.network, adapter);
+    let model = load(args.box_adapter.as_deref())?;
+    if args.suite == MiniSuite::Boxes && !model.follows_boxes() {
+        return Err(RequestError::NoBoxAdapter.into());
+    }
+    let second = args.without_self_tracking.as_deref().map(|path| load(Some(path))).transpose()?;
     let pack = Pack::embedded();
     let judge = Judge::embedded(&pack, &Device::flex())?;
     let options = EvalOptions { limit: args.limit.map(|limit| limit as usize), seed: args.seed };
     let mut bars = Bars::new(args.speech.json || args.speech.quiet);
     let request = args.sampling.apply(Request::new(""));
-    let make = |request: Request| {
-        let request = request.validate(&model, &Limits::default())?;
-        generate(&model, &request, |_| {}, stop).map(|made| made.frames)
-    };
     let mut on_progress =
         |progress: EvalProgress| bars.show("eval", progress.done as u64, progress.total as u64, "");
     match args.suite {
@@ -37,7 +42,9 @@ pub fn mini(args: EvalMini) -> Outcome {
                     &pack,
                     &judge,
                     &mut |prompt, seed| {
-                        make(Request { prompt: prompt.to_owned(), seed: Some(seed), ..request.clone() })
+                        let asked =
+                            Request { prompt: prompt.to_owned(), seed: Some(seed), ..request.clone() };
+                        make(&model, asked, stop)
                     },
                     &mut |frames| reconstruct(&model, frames),
                     &options,
@@ -50,11 +57,23 @@ pub fn mini(args: EvalMini) -> Outcome {
         }
         MiniSuite::Sora => {
             let report = on_pool(|| {
-                evaluate_sora(
+                let mut make = |request| Ok(make(&model, request, stop)?);
+                evaluate_sora(&pack, &judge, &request, &mut make, &options, stop, &mut on_progress)
+            });
+            bars.finish();
+            tell(report, args.speech.json)
+        }
+        MiniSuite::Boxes => {
+            let report = on_pool(|| {
+                let mut by_first = |request| Ok(make(&model, request, stop)?);
+                let mut by_second =
+                    second.as_ref().map(|model| move |request| Ok(make(model, request, stop)?));
+                evaluate_boxes(
                     &pack,
                     &judge,
                     &request,
-                    &mut |request| Ok(make(request)?),
+                    &mut by_first,
+                    by_second.as_mut().map(|make| make as _),
                     &options,
                     stop,
                     &mut on_progress,
@@ -64,6 +83,23 @@ pub fn mini(args: EvalMini) -> Outcome {
             tell(report, args.speech.json)
         }
     }
+}
+
+/// Adapters are nothing to suites that draw without boxes.
+fn check_adapters(args: &EvalMini) -> Outcome {
+    let named =
+        [("--box-adapter", &args.box_adapter), ("--without-self-tracking", &args.without_self_tracking)];
+    match named.into_iter().find(|(_, path)| path.is_some()) {
+        Some((option, _)) if args.suite != MiniSuite::Boxes => Err(Failure::usage(anyhow!(
+            "`{option}` has no say in this suite\nhint: `--suite boxes` scores box adapters"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn make(model: &Model, request: Request, stop: &AtomicBool) -> Result<Frames, Error> {
+    let request = request.validate(model, &Limits::default())?;
+    Ok(generate(model, &request, |_| {}, stop)?.frames)
 }
 
 fn tell(report: Result<impl Serialize + Display, EvalError>, json: bool) -> Outcome {

@@ -70,10 +70,7 @@ impl<'a> Work<'a> {
         let Self { making, limits, started, target } = self;
         settings::apply(&making.network.compute)?;
         let cancel = interrupt::install(Grace::Short)?;
-        let mut model = model::load(&making.network)?;
-        if let Some(path) = &making.box_adapter {
-            model = model.with_boxes(path)?;
-        }
+        let model = model::load_with_boxes(&making.network, making.box_adapter.as_deref())?;
         let load = started.elapsed();
 
         let speech = making.speech;

@@ -26,6 +26,15 @@ pub fn load(network: &Network) -> Result<Model, Failure> {
     Ok(Model::open(path, &device)?)
 }
 
+/// The same with the box adapter of this file, if one is named.
+pub fn load_with_boxes(network: &Network, adapter: Option<&Path>) -> Result<Model, Failure> {
+    let model = load(network)?;
+    match adapter {
+        None => Ok(model),
+        Some(path) => Ok(model.with_boxes(path)?),
+    }
+}
+
 /// The limits of this machine: what memory it has free, as far as that is known.
 pub fn limits() -> Limits {
     let defaults = Limits::default();

@@ -39,6 +39,18 @@ fn generation_stops_at_once_and_leaves_nothing() {
 }
 
 #[test]
+fn evaluation_stops_within_a_generation() {
+    for suite in ["text", "sora"] {
+        let place = Place::new();
+        let args = ["eval", "mini", "--suite", suite, "--steps", "1000"];
+        let (run, took) = interrupted(&place, &args, Duration::from_millis(2500));
+        assert_eq!(run.code, Some(130), "{}", run.stderr);
+        assert!(run.stderr.starts_with("interrupted") && run.stdout.is_empty(), "{}", run.stderr);
+        assert!(took < REACTION_MAX, "{took:?} of {suite}");
+    }
+}
+
+#[test]
 fn composing_stops_at_once_and_leaves_nothing() {
     let place = Place::new();
     let args = ["data", "compose", "-o", "clips", "--count", "100000"];

@@ -3,6 +3,7 @@
 mod bad_input;
 mod binary;
 mod clips;
+mod evaluation;
 mod generation;
 mod interrupts;
 mod verbs;

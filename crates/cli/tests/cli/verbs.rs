@@ -21,6 +21,7 @@ fn every_verb_explains_itself() {
         &["doctor", "--help"],
         &["data", "compose", "--help"],
         &["train", "--help"],
+        &["eval", "mini", "--help"],
         &["bench", "--help"],
         &["completions", "--help"],
         &["man", "--help"],

@@ -128,7 +128,12 @@ pub fn describe(pack: &Pack, scene: &Scene, language: Language, seed: u64) -> De
 
 /// A caption that names object, motion and background.
 pub fn prompt(pack: &Pack, scene: &Scene, language: Language, seed: u64) -> String {
-    write(pack, scene, language, true, true, &mut Random::new(seed, 0)).text
+    prompt_with_phrases(pack, scene, language, seed).text
+}
+
+/// As [`prompt`], with the words that mean each object.
+pub fn prompt_with_phrases(pack: &Pack, scene: &Scene, language: Language, seed: u64) -> Description {
+    write(pack, scene, language, true, true, &mut Random::new(seed, 0))
 }
 
 /// A caption of one scene that becomes another: mostly both named, sometimes the second alone.

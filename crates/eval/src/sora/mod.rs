@@ -6,22 +6,20 @@
 pub mod measures;
 mod report;
 
-use std::error::Error;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use vidit_data::{Actor, Colour, Language, Motion, Pack, Random, Scene, Split, prompt, render};
+use vidit_data::{Actor, Colour, Language, Motion, Pack, Random, Scene, prompt, render};
 use vidit_models::mini::DEFAULT_SHAPE;
 use vidit_pipeline::{Direction, Request, Wish};
 use vidit_video::{Frames, PixelShape};
 
 use crate::foreground::track;
-use crate::{EvalError, EvalOptions, EvalProgress, Judge, Sighting, psnr};
+use crate::suite::{Suite, held_out, mean, random};
+use crate::{EvalError, EvalOptions, EvalProgress, Judge, Make, Share, Sighting, psnr};
 use measures::{difference, drift, join_error, loop_error, median, track_correlation};
-pub use report::{Animated, Connected, Extended, Looped, Pairs, Remixed, Share, Sized, SoraReport};
+pub use report::{Animated, Connected, Extended, Looped, Pairs, Remixed, Sized, SoraReport};
 
-/// Cases of each part when no limit is asked for.
-pub const CASES: usize = 60;
 /// Frames beside a joint that it is compared with.
 const AROUND: usize = 12;
 /// New frames of an extension and of a connection.
@@ -33,9 +31,6 @@ const STRENGTH: f32 = 0.8;
 /// Sizes beside the default: frames, height, width.
 const SIZES: [[usize; 3]; 6] =
     [[25, 96, 160], [25, 160, 96], [25, 64, 64], [1, 128, 128], [9, 128, 128], [49, 128, 128]];
-
-/// Makes a clip of a request.
-pub type Make<'a> = &'a mut dyn FnMut(Request) -> Result<Frames, Box<dyn Error + Send + Sync>>;
 
 /// Scores a model at all verbs. `request` is what every clip is drawn with, `make` draws it.
 ///
@@ -51,10 +46,7 @@ pub fn evaluate_sora(
     on_progress: &mut dyn FnMut(EvalProgress),
 ) -> Result<SoraReport, EvalError> {
     let started = Instant::now();
-    let cases = options.limit.unwrap_or(CASES);
-    if cases == 0 {
-        return Err(EvalError::NoPrompts);
-    }
+    let cases = options.cases()?;
     let long = cases.div_ceil(6);
     // Generations: pairs, images, extensions and those in a row, two loops of two each, connections, remixes, sizes.
     let total = 3 * cases + long * IN_A_ROW + 2 * 2 * cases + 2 * cases + SIZES.len() * cases + cases;
@@ -74,56 +66,22 @@ pub fn evaluate_sora(
     })
 }
 
-struct Suite<'a> {
-    pack: &'a Pack,
-    judge: &'a Judge,
-    request: &'a Request,
-    make: Make<'a>,
-    seed: u64,
-    stop: &'a AtomicBool,
-    on_progress: &'a mut dyn FnMut(EvalProgress),
-    done: usize,
-    total: usize,
-}
-
 impl Suite<'_> {
-    fn make(&mut self, request: Request) -> Result<Frames, EvalError> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(EvalError::Interrupted { done: self.done, total: self.total });
-        }
-        let prompt = request.prompt.clone();
-        let made = (self.make)(request).map_err(|source| EvalError::Generate { prompt, source })?;
-        self.done += 1;
-        (self.on_progress)(EvalProgress { done: self.done, total: self.total });
-        Ok(made)
-    }
-
     fn fulfil(&mut self, wish: &Wish, only_new: bool) -> Result<Frames, EvalError> {
         Ok(wish.join(&self.make(wish.request.clone())?, only_new))
     }
 
-    /// The request of a case.
-    fn asked(&self, prompt: String, shape: PixelShape, random: &mut Random) -> Request {
-        Request { prompt, shape, seed: Some(random.bits()), ..self.request.clone() }
-    }
-
     /// A held-out scene in its language, and its prompt.
     fn held_out(&self, part: u64, case: usize) -> (Scene, String, Random) {
-        let mut random = Random::new(self.seed ^ part << 32, case as u64);
-        let scene = Scene::sample(self.pack, random.bits(), case as u64, Split::HeldOut);
-        let prompt = prompt(self.pack, &scene, scene.language, random.bits());
-        (scene, prompt, random)
-    }
-
-    fn object(&self, frames: &Frames) -> Option<usize> {
-        self.judge.object(frames, &track(frames))
+        let (scene, said, random) = held_out(self.pack, self.seed, part, case);
+        (scene, said.text, random)
     }
 
     /// Two objects in one prompt: both where they belong, in halves beside or above one another.
     fn pairs(&mut self, cases: usize) -> Result<Pairs, EvalError> {
         let (mut both, mut one, mut real) = (Vec::new(), Vec::new(), Vec::new());
         for case in 0..cases {
-            let mut random = Random::new(self.seed ^ 1 << 32, case as u64);
+            let mut random = random(self.seed, 1, case);
             let mut scene = Scene::sample_pair(self.pack, random.bits(), case as u64);
             // In turn: scenes of two are drawn for training, in whichever language that may see them.
             scene.language = Language::ALL[case % Language::ALL.len()];
@@ -321,10 +279,6 @@ impl Suite<'_> {
         }
         Ok(found)
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
 /// A rectangle of every frame.

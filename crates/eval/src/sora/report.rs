@@ -2,21 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// How many of some clips show what they should.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Share {
-    /// Clips that were scored.
-    pub clips: usize,
-    /// In 0..=1, higher is better.
-    pub share: f64,
-}
-
-impl Share {
-    pub(crate) fn of(right: &[bool]) -> Self {
-        let share = right.iter().filter(|right| **right).count() as f64 / right.len().max(1) as f64;
-        Self { clips: right.len(), share }
-    }
-}
+use crate::Share;
 
 /// Two objects in one prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -134,20 +120,19 @@ pub struct SoraReport {
 
 impl fmt::Display for SoraReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let percent = |share: Share| format!("{:.1} %", 100.0 * share.share);
         writeln!(f, "{} cases of each, seed {}, {:.0} s", self.cases, self.seed, self.seconds)?;
         writeln!(f)?;
         let mut row = |what: &str, found: String, real: Option<Share>| {
-            writeln!(f, "{what:<44}{found:>12}{:>14}", real.map_or(String::new(), percent))
+            writeln!(f, "{what:<44}{found:>12}{:>14}", real.map_or(String::new(), |share| share.to_string()))
         };
         row("", "generated".into(), None)?;
         let Self { pairs, animated, extended, connected, remixed, .. } = self;
-        row("two objects: both right", percent(pairs.both), Some(pairs.real))?;
-        row("  at least one", percent(pairs.one), None)?;
+        row("two objects: both right", pairs.both.to_string(), Some(pairs.real))?;
+        row("  at least one", pairs.one.to_string(), None)?;
         row("first image: PSNR of frame 0", format!("{:.1} dB", animated.first_frame_db), None)?;
-        row("  motion followed", percent(animated.motion), Some(animated.real))?;
+        row("  motion followed", animated.motion.to_string(), Some(animated.real))?;
         row("extend: join error", format!("{:.2}", extended.join_error), None)?;
-        row("  object the same", percent(extended.object), Some(extended.real))?;
+        row("  object the same", extended.object.to_string(), Some(extended.real))?;
         row("  drift of five in a row", format!("{:.1}/255", extended.drift_levels), None)?;
         for found in &self.loops {
             row(
@@ -155,21 +140,21 @@ impl fmt::Display for SoraReport {
                 format!("{:.2}", found.join_error),
                 None,
             )?;
-            row("  object", percent(found.object), None)?;
+            row("  object", found.object.to_string(), None)?;
             row("  change half-way", format!("{:.1}/255", found.half_way_levels), None)?;
         }
         let [from, to] = connected.join_errors;
         row("connect: join errors", format!("{from:.2}, {to:.2}"), None)?;
-        row("  both objects at their ends", percent(connected.both), Some(connected.real))?;
+        row("  both objects at their ends", connected.both.to_string(), Some(connected.real))?;
         row(
             &format!("remix at {}: as asked", remixed.strength),
-            percent(remixed.changed),
+            remixed.changed.to_string(),
             Some(remixed.real),
         )?;
         row("  track correlation", format!("{:.2}", remixed.track_correlation), None)?;
         for size in &self.sizes {
             let what = format!("object at {}x{}, {} frames", size.width, size.height, size.frames);
-            row(&what, format!("{} {:.2}×", percent(size.object), size.relative), Some(size.real))?;
+            row(&what, format!("{} {:.2}×", size.object, size.relative), Some(size.real))?;
         }
         writeln!(f, "\nThe last column: real clips that show what was asked.")
     }

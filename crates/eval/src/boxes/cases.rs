@@ -1,0 +1,121 @@
+//! What is asked for, and real clips that show it.
+
+use vidit_data::{Composite, Description, Pack, Random, Scene, prompt_with_phrases, render};
+use vidit_models::mini::DEFAULT_SHAPE;
+use vidit_motion::{BoxKind, BoxScript, Guide, Keyframe, ObjectScript, Track, UnitBox};
+use vidit_video::{Frames, PixelShape};
+
+use super::measures::Appearance;
+use crate::crops::Window;
+use crate::suite::{held_out, random};
+
+/// Streams of choices.
+const ALONE: u64 = 1;
+const CROSSING: u64 = 2;
+/// The last frame: boxes are asked for there and at frame 0.
+pub(crate) const LAST: usize = DEFAULT_SHAPE.frames - 1;
+
+/// A held-out scene of one object or two, and what is asked of a clip of it.
+pub(crate) struct Case {
+    pub scene: Scene,
+    pub prompt: String,
+    /// Of the noise.
+    pub seed: u64,
+    /// One an object: a hard box on the first and on the last frame, soft ones between.
+    pub guides: Vec<Guide>,
+    pub real: Composite,
+    /// Of two objects, what each looks like; of one, nothing.
+    pub appearances: Vec<Appearance>,
+}
+
+impl Case {
+    /// One object.
+    pub fn alone(pack: &Pack, seed: u64, case: usize) -> Self {
+        let (scene, said, mut random) = held_out(pack, seed, ALONE, case);
+        let real = render(pack, &scene, DEFAULT_SHAPE);
+        Self::new(scene, said, real, &mut random)
+    }
+
+    /// Two objects, apart on the first and on the last frame, that meet in between.
+    pub fn crossing(pack: &Pack, seed: u64, case: usize) -> Self {
+        let mut random = random(seed, CROSSING, case);
+        loop {
+            let scene = Scene::sample_crossing_held_out(pack, random.bits(), case as u64);
+            let real = render(pack, &scene, DEFAULT_SHAPE);
+            if cross(&real.tracks, DEFAULT_SHAPE) {
+                let said = prompt_with_phrases(pack, &scene, scene.language, random.bits());
+                let appearances = (0..2).map(|actor| {
+                    let alone = Scene { actors: vec![scene.actors[actor]], ..scene.clone() };
+                    Appearance::of_clip(&render(pack, &alone, DEFAULT_SHAPE))
+                });
+                let appearances = appearances.collect();
+                return Self { appearances, ..Self::new(scene, said, real, &mut random) };
+            }
+        }
+    }
+
+    fn new(scene: Scene, said: Description, real: Composite, random: &mut Random) -> Self {
+        let object = |(track, phrase): (&Track, String)| {
+            let keyframes = [0, LAST].map(|frame| {
+                let place = track.boxes[frame].expect("composed objects begin and end within the frame");
+                let corners = [place.x1, place.y1, place.x2, place.y2];
+                Keyframe { frame, corners, kind: BoxKind::Hard }
+            });
+            ObjectScript { id: track.id.clone(), phrase, keyframes: keyframes.to_vec(), path: vec![] }
+        };
+        let script = BoxScript { boxes: real.tracks.iter().zip(said.phrases).map(object).collect() };
+        let guides = script.guides(DEFAULT_SHAPE.frames).expect("boxes of a clip make a script");
+        Self { scene, prompt: said.text, seed: random.bits(), guides, real, appearances: vec![] }
+    }
+
+    /// The box that an object is asked to fill: at the ends the hard one, between them what the soft one was before it was relaxed.
+    pub fn asked(&self, object: usize, frame: usize) -> UnitBox {
+        let [first, last] = [0, LAST].map(|frame| self.guides[object].boxes[frame]);
+        let [first, last] = [first, last].map(|end| end.expect("both ends are asked for").place);
+        first.towards(&last, frame as f32 / LAST as f32)
+    }
+
+    /// No boxes.
+    pub fn free(&self) -> Vec<Guide> {
+        Vec::new()
+    }
+
+    /// All boxes.
+    pub fn guided(&self) -> Vec<Guide> {
+        self.guides.clone()
+    }
+
+    /// Hard boxes alone.
+    pub fn guided_at_keyframes(&self) -> Vec<Guide> {
+        let mut guides = self.guides.clone();
+        for found in guides.iter_mut().flat_map(|guide| &mut guide.boxes) {
+            *found = found.filter(|found| found.kind == BoxKind::Hard);
+        }
+        guides
+    }
+
+    /// The composed clip.
+    pub fn frames(&self, _: &Pack) -> Frames {
+        self.real.frames.clone()
+    }
+
+    /// The composed clip in which each of two objects does what the other is asked to do.
+    pub fn frames_exchanged(&self, pack: &Pack) -> Frames {
+        let mut scene = self.scene.clone();
+        let [first, second] = [scene.actors[0].object, scene.actors[1].object];
+        (scene.actors[0].object, scene.actors[1].object) = (second, first);
+        render(pack, &scene, DEFAULT_SHAPE).frames
+    }
+}
+
+/// Whether two objects are seen all the time, meet, and at both ends are as far apart as the judge needs to look at one alone.
+fn cross(tracks: &[Track], shape: PixelShape) -> bool {
+    let both = |frame: usize| Some([tracks[0].boxes[frame]?, tracks[1].boxes[frame]?]);
+    let frames: Option<Vec<[UnitBox; 2]>> = (0..shape.frames).map(both).collect();
+    let Some(frames) = frames else { return false };
+    let apart = |[a, b]: &[UnitBox; 2]| {
+        Window::around(a, shape).place(shape).iou(b) == 0.0
+            && Window::around(b, shape).place(shape).iou(a) == 0.0
+    };
+    apart(&frames[0]) && apart(&frames[LAST]) && frames.iter().any(|[a, b]| a.iou(b) > 0.0)
+}

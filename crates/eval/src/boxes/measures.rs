@@ -1,0 +1,133 @@
+//! What is seen of boxes in one clip.
+
+use vidit_data::Composite;
+use vidit_motion::{GuideBox, UnitBox};
+use vidit_video::Frames;
+
+use super::cases::{Case, LAST};
+use crate::Judge;
+use crate::colour::oklab;
+use crate::crops::{CHANNELS, Window, cut};
+use crate::foreground::{find, find_each, track};
+use crate::judge::most_probable;
+
+/// One object.
+pub(crate) struct Look {
+    /// Overlap with the box that is asked for, a frame; 0 where nothing is seen.
+    pub ious: Vec<f64>,
+    /// The same with the object's box in the composed clip.
+    pub ious_with_real: Vec<f64>,
+    /// Seen in every frame.
+    pub tracked: bool,
+    /// Its centre is within every box, hard and soft.
+    pub inside: bool,
+    /// What the judge names is what the prompt names.
+    pub named: bool,
+    /// The judge's probability of that.
+    pub confidence: f64,
+}
+
+impl Look {
+    pub fn at(judge: &Judge, case: &Case, frames: &Frames) -> Self {
+        let found = track(frames);
+        let wanted = case.scene.actors[0].object;
+        let probabilities = judge.probabilities(frames, &found);
+        let bounds: Vec<Option<UnitBox>> =
+            found.iter().map(|frame| frame.blob.map(|blob| blob.bounds)).collect();
+        let ious = |truth: &dyn Fn(usize) -> Option<UnitBox>| {
+            let iou = |(frame, bounds): (usize, &Option<UnitBox>)| {
+                bounds.zip(truth(frame)).map_or(0.0, |(bounds, truth)| f64::from(bounds.iou(&truth)))
+            };
+            bounds.iter().enumerate().map(iou).collect()
+        };
+        let within = |(bounds, asked): (&Option<UnitBox>, &Option<GuideBox>)| {
+            bounds.zip(*asked).is_some_and(|(bounds, asked)| holds(&asked.place, bounds.centre()))
+        };
+        Self {
+            ious: ious(&|frame| Some(case.asked(0, frame))),
+            ious_with_real: ious(&|frame| case.real.tracks[0].boxes[frame]),
+            tracked: bounds.iter().all(Option::is_some),
+            inside: bounds.iter().zip(&case.guides[0].boxes).all(within),
+            named: probabilities.as_ref().is_some_and(|all| most_probable(all) == wanted),
+            confidence: probabilities.map_or(0.0, |all| f64::from(all[wanted])),
+        }
+    }
+}
+
+fn holds(place: &UnitBox, (x, y): (f32, f32)) -> bool {
+    (place.x1..=place.x2).contains(&x) && (place.y1..=place.y2).contains(&y)
+}
+
+/// Two objects, of which each has a box on the first and on the last frame.
+pub(crate) struct LookAtTwo {
+    /// Overlap with its box of what stands out nearest to it; 0 where nothing does.
+    pub ious: [f64; 4],
+    /// The judge names all four as the prompt does, by crops at the boxes that are asked for.
+    pub named: bool,
+    /// In all four the colours are more like those of the box's own object than of the other.
+    pub coloured: bool,
+}
+
+impl LookAtTwo {
+    pub fn at(judge: &Judge, case: &Case, frames: &Frames) -> Self {
+        let shape = frames.shape();
+        let (mut ious, mut named, mut coloured) = ([0.0; 4], true, true);
+        for (end, frame) in [0, LAST].into_iter().enumerate() {
+            let rgb = frames.frame(frame);
+            let places = [0, 1].map(|object| case.asked(object, frame));
+            for (object, found) in find_each(rgb, shape, &places).into_iter().enumerate() {
+                let place = places[object];
+                ious[2 * end + object] = found.blob.map_or(0.0, |blob| f64::from(blob.bounds.iou(&place)));
+                let crop = cut(rgb, shape, &found.plane, Window::around(&place, shape));
+                coloured &= Appearance::of(&crop).is_some_and(|seen| {
+                    let [own, other] = [object, 1 - object].map(|i| seen.distance(&case.appearances[i]));
+                    own < other
+                });
+                named &=
+                    most_probable(&judge.probabilities_of_crops(crop)) == case.scene.actors[object].object;
+            }
+        }
+        Self { ious, named, coloured }
+    }
+}
+
+/// The colours of an object: mean and deviation of its pixels in Oklab.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Appearance([f32; 6]);
+
+/// A pixel of a crop is the object's where its last channel is larger: far enough from the background to have a colour of its own.
+const STANDS_OUT: f32 = 0.25;
+
+impl Appearance {
+    /// Of crops; `None` where nothing stands out.
+    pub fn of(crops: &[f32]) -> Option<Self> {
+        let pixels = crops.chunks_exact(CHANNELS).filter(|pixel| pixel[3] > STANDS_OUT);
+        let colours: Vec<[f32; 3]> = pixels
+            .map(|pixel| oklab([pixel[0], pixel[1], pixel[2]].map(|level| 127.5 * (level + 1.0))))
+            .collect();
+        let mean =
+            |value: &dyn Fn(&[f32; 3]) -> f32| colours.iter().map(value).sum::<f32>() / colours.len() as f32;
+        let means: [f32; 3] = std::array::from_fn(|c| mean(&|colour| colour[c]));
+        let deviations: [f32; 3] =
+            std::array::from_fn(|c| mean(&|colour| (colour[c] - means[c]).powi(2)).sqrt());
+        let [l, a, b] = means;
+        let [dl, da, db] = deviations;
+        (!colours.is_empty()).then_some(Self([l, a, b, dl, da, db]))
+    }
+
+    /// Of an object in a composed clip of its own, in the middle of it: other pictures of the sprite than those at the ends.
+    pub fn of_clip(clip: &Composite) -> Self {
+        let shape = clip.frames.shape();
+        let crops = [LAST / 4, LAST / 2, LAST * 3 / 4].into_iter().flat_map(|frame| {
+            let rgb = clip.frames.frame(frame);
+            let place = clip.tracks[0].boxes[frame].expect("chosen to be seen all the time");
+            cut(rgb, shape, &find(rgb, shape).plane, Window::around(&place, shape))
+        });
+        // An object of its background's colour has none of its own.
+        Self::of(&crops.collect::<Vec<_>>()).unwrap_or(Self([0.0; 6]))
+    }
+
+    fn distance(&self, other: &Self) -> f32 {
+        self.0.iter().zip(other.0).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt()
+    }
+}

@@ -1,0 +1,129 @@
+//! The suite for boxes: does an object go where it is told to?
+//!
+//! Every case is a held-out scene. Its composed clip says where its objects are on the first and on the last frame; those boxes
+//! are asked for as a person asks for them, by a [`BoxScript`], which interpolates, relaxes and softens what lies between. The
+//! first frame is not given. The same prompts and seeds are drawn without boxes, too, and beside every number stands the same of
+//! the composed clips: the most that the measurement can give.
+//!
+//! Average precision follows the protocol of Boximator (Wang et al. 2024, section 5): what is tracked through all frames is compared
+//! on the first and on the last one with the true boxes, over all clips at once. Where it differs: the tracker is
+//! [`foreground::track`](crate::foreground::track), which knows plain backgrounds, finds one object and looks at each frame for
+//! itself; and confidence is the judge's probability of the object that the prompt names. Theirs is how well a detection fits the
+//! phrase that the detector was given, which asks the same; that something stands out from a plain background is never in doubt.
+
+mod cases;
+mod measures;
+mod precision;
+mod report;
+
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use vidit_data::Pack;
+use vidit_models::mini::DEFAULT_SHAPE;
+use vidit_motion::Guide;
+use vidit_pipeline::Request;
+use vidit_video::Frames;
+
+use crate::suite::Suite;
+use crate::{EvalError, EvalOptions, EvalProgress, Judge, Make};
+use cases::Case;
+use measures::{Look, LookAtTwo};
+pub use precision::{Detection, Precision, average_precision};
+pub use report::{BoxesReport, Compared, Crossed, Followed};
+
+/// Generations of a case of one object and one of two: by text alone, with boxes, and of one without the soft ones.
+const PASSES: usize = 5;
+/// Those by a second adapter: with boxes alone.
+const PASSES_OF_SECOND: usize = 2;
+
+/// Scores a model with a box adapter. `request` is what every clip is drawn with, `make` draws it; `without_self_tracking` does the
+/// same by an adapter that was trained without outlines painted into what it learned, if there is one.
+///
+/// # Errors
+/// The first error of either, and when `stop` is raised: nothing is reported of a part.
+pub fn evaluate_boxes(
+    pack: &Pack,
+    judge: &Judge,
+    request: &Request,
+    make: Make,
+    without_self_tracking: Option<Make>,
+    options: &EvalOptions,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(EvalProgress),
+) -> Result<BoxesReport, EvalError> {
+    let started = Instant::now();
+    let (cases, seed) = (options.cases()?, options.seed);
+    let passes = PASSES + without_self_tracking.as_ref().map_or(0, |_| PASSES_OF_SECOND);
+    let mut suite =
+        Suite { pack, judge, request, make, seed, stop, on_progress, done: 0, total: passes * cases };
+    let of_one = suite.cases(cases, Case::alone)?;
+    let of_two = suite.cases(cases, Case::crossing)?;
+
+    let followed = |looks: Vec<Look>| Followed::of(&looks);
+    let crossed = |looks: Vec<LookAtTwo>| Crossed::of(&looks);
+    let mut alone = Compared {
+        real: followed(suite.looks_at_real(&of_one, Case::frames, Look::at)?),
+        text: followed(suite.looks(&of_one, Case::free, Look::at)?),
+        boxes: followed(suite.looks(&of_one, Case::guided, Look::at)?),
+        without_soft: Some(followed(suite.looks(&of_one, Case::guided_at_keyframes, Look::at)?)),
+        without_self_tracking: None,
+    };
+    let mut crossing = Compared {
+        real: crossed(suite.looks_at_real(&of_two, Case::frames, LookAtTwo::at)?),
+        text: crossed(suite.looks(&of_two, Case::free, LookAtTwo::at)?),
+        boxes: crossed(suite.looks(&of_two, Case::guided, LookAtTwo::at)?),
+        without_soft: None,
+        without_self_tracking: None,
+    };
+    let exchanged = crossed(suite.looks_at_real(&of_two, Case::frames_exchanged, LookAtTwo::at)?).both;
+    if let Some(make) = without_self_tracking {
+        suite.make = make;
+        let looks = suite.looks(&of_one, Case::guided, Look::at)?;
+        alone.without_self_tracking = Some(followed(looks));
+        let looks = suite.looks(&of_two, Case::guided, LookAtTwo::at)?;
+        crossing.without_self_tracking = Some(crossed(looks));
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    Ok(BoxesReport { cases, seed, alone, crossing, exchanged, seconds })
+}
+
+impl Suite<'_> {
+    fn cases(&self, count: usize, case: fn(&Pack, u64, usize) -> Case) -> Result<Vec<Case>, EvalError> {
+        let all = (0..count).map(|index| self.go_on().map(|()| case(self.pack, self.seed, index)));
+        all.collect()
+    }
+
+    /// What is seen in a generation of each case.
+    fn looks<L>(
+        &mut self,
+        cases: &[Case],
+        guides: fn(&Case) -> Vec<Guide>,
+        look: fn(&Judge, &Case, &Frames) -> L,
+    ) -> Result<Vec<L>, EvalError> {
+        let looks = cases.iter().map(|case| {
+            let (prompt, seed) = (case.prompt.clone(), Some(case.seed));
+            let guides = guides(case);
+            let asked = Request { prompt, seed, guides, shape: DEFAULT_SHAPE, ..self.request.clone() };
+            Ok(look(self.judge, case, &self.make(asked)?))
+        });
+        looks.collect()
+    }
+
+    /// What is seen in a composed clip of each case.
+    fn looks_at_real<L>(
+        &self,
+        cases: &[Case],
+        frames: fn(&Case, &Pack) -> Frames,
+        look: fn(&Judge, &Case, &Frames) -> L,
+    ) -> Result<Vec<L>, EvalError> {
+        let looks = cases.iter().map(|case| {
+            self.go_on()?;
+            Ok(look(self.judge, case, &frames(case, self.pack)))
+        });
+        looks.collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
