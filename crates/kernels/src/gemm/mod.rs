@@ -17,6 +17,8 @@ pub(crate) mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
@@ -28,7 +30,7 @@ use rayon::prelude::*;
 pub use epilogue::{Bias, BiasActivate, BiasGate, BiasResidual, Epilogue, Plain};
 pub use int8::{PackedInt8, gemm_int8_new, gemm_int8_serial};
 pub(crate) use operand::interleave;
-pub use operand::{DepthMajor, LaneMajor, Operand};
+pub use operand::{DepthMajor, LaneMajor, Operand, Run};
 pub use weights::{WeightFormat, Weights};
 
 use crate::isa::Precision;
