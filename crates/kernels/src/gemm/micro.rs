@@ -200,6 +200,11 @@ impl Micro {
         if self.is_tiles() { 256 } else { 96 }
     }
 
+    /// Whether B is kept in pairs of bf16, of 32 columns, which only units of that format read.
+    pub fn takes_pairs(&self) -> bool {
+        self.format == Format::Bf16
+    }
+
     /// Whether the kernel is one of AMX.
     fn is_tiles(&self) -> bool {
         self.mr == 32

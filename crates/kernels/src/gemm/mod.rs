@@ -18,7 +18,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
-mod narrow;
+pub(crate) mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
@@ -553,6 +553,11 @@ impl Tiles {
     /// Packs `lanes` of `depth` for the right side, [`Self::right_len`] values.
     pub fn pack_right(self, b: &impl Operand, lanes: usize, depth: usize, out: &mut [f32]) {
         pack_right(&mut out[..self.right_len(lanes, depth)], b, lanes, 0..depth, self.0, 1);
+    }
+
+    /// Whether a panel of the right side is pairs of bf16, `[depth/2, 32, 2]`.
+    pub fn takes_pairs(self) -> bool {
+        self.0.takes_pairs()
     }
 
     /// Rows `[depth, columns]` as one panel of the right side: they themselves where the kernel takes them so, else packed to `out`.

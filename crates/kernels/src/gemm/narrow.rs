@@ -17,7 +17,7 @@ fn alternate(halves: __m512i) -> __m512i {
 /// Sixteen words, each a value of `low` and one of `high`.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 #[inline]
-fn pair(low: __m512, high: __m512) -> __m512i {
+pub(crate) fn pair(low: __m512, high: __m512) -> __m512i {
     // SAFETY: both are 64 bytes without invalid values.
     alternate(unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) })
 }
