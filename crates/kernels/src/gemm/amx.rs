@@ -133,6 +133,93 @@ pub(super) unsafe fn kernel_int8_32x32(call: &Call) {
     }
 }
 
+/// What [`multiply_rows`] multiplies.
+pub(crate) struct Rows<'a> {
+    /// bf16 of the first of 32 rows.
+    pub a: *const u16,
+    /// Between two rows.
+    pub stride_bytes: usize,
+    /// Where segments of depth begin in every row.
+    pub offsets: &'a [usize],
+    /// Depth of each segment, in chunks of 32.
+    pub chunks: usize,
+    /// A panel of all segments.
+    pub b: *const f32,
+    /// What is asked for meanwhile, an eighth of a panel.
+    pub next: *const f32,
+}
+
+/// `C[32, 32] = A · B panel`, or `+=`, rows of A where they lie.
+///
+/// # Safety
+/// Every segment of each row is there to read, `b` holds 2,048 bytes a chunk, there is a segment and a chunk, and
+/// `Isa::Amx` is supported.
+pub(crate) unsafe fn multiply_rows(rows: &Rows, c: &mut [f32; 32 * 32], add: bool) {
+    let &Rows { a, stride_bytes, offsets, chunks, b, next } = rows;
+    // SAFETY: the caller's promise; C is 32 rows of 128 bytes.
+    unsafe {
+        configure();
+        asm!(
+            "test {i:e}, {i:e}",
+            "jz 4f",
+            "tileloadd tmm0, [{c} + {sb}]",
+            "tileloadd tmm1, [{c} + {sb} + 64]",
+            "tileloadd tmm2, [{c} + {sb} + 2048]",
+            "tileloadd tmm3, [{c} + {sb} + 2112]",
+            "jmp 3f",
+            "4:",
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            "3:",
+            "mov {low}, [{offset}]",
+            "add {offset}, 8",
+            "add {low}, {a}",
+            "lea {high}, [{low} + {sa} * 8]",
+            "lea {high}, [{high} + {sa} * 8]",
+            "mov {i}, {chunks}",
+            "2:",
+            "tileloadd tmm4, [{low} + {sa}]",
+            "prefetcht1 [{next}]",
+            "prefetcht1 [{next} + 64]",
+            "tileloadd tmm6, [{b} + {sb}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{b} + {sb} + 64]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "prefetcht1 [{next} + 128]",
+            "prefetcht1 [{next} + 192]",
+            "tileloadd tmm5, [{high} + {sa}]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "add {low}, 64",
+            "add {high}, 64",
+            "add {b}, 2048",
+            "add {next}, 256",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "dec {i}",
+            "jnz 2b",
+            "dec {segments}",
+            "jnz 3b",
+            "tilestored [{c} + {sb}], tmm0",
+            "tilestored [{c} + {sb} + 64], tmm1",
+            "tilestored [{c} + {sb} + 2048], tmm2",
+            "tilestored [{c} + {sb} + 2112], tmm3",
+            a = in(reg) a,
+            low = out(reg) _,
+            high = out(reg) _,
+            sa = in(reg) stride_bytes,
+            offset = inout(reg) offsets.as_ptr() => _,
+            segments = inout(reg) offsets.len() => _,
+            chunks = in(reg) chunks,
+            i = inout(reg) usize::from(add) => _,
+            b = inout(reg) b => _,
+            sb = in(reg) 128usize,
+            next = inout(reg) next => _,
+            c = in(reg) c.as_mut_ptr(),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        );
+    }
+}
+
 /// Tells this thread's tiles their shape; it stays.
 ///
 /// # Safety

@@ -575,6 +575,19 @@ impl Tiles {
         pack_right(&mut out[..self.right_len(lanes, depth)], b, lanes, 0..depth, self.0, 1);
     }
 
+    /// Packs `lanes` of `depth` for the right side on all threads, each panel over all of the depth.
+    pub fn pack_right_whole(self, b: &impl Operand, lanes: usize, depth: usize, out: &mut Vec<f32>) {
+        let micro = self.0;
+        let (panel, len) = (micro.b_panel_len(depth), self.right_len(lanes, depth));
+        if out.len() < len {
+            out.resize(len, 0.0);
+        }
+        each_panel(&mut out[..len], panel, rayon::current_num_threads(), |p, out| {
+            let lane = p * micro.nr;
+            micro.pack_b(b, lane, micro.nr.min(lanes - lane), 0, depth, out);
+        });
+    }
+
     /// Whether a panel of the right side is pairs of bf16, `[depth/2, 32, 2]`.
     pub fn takes_pairs(self) -> bool {
         self.0.takes_pairs()

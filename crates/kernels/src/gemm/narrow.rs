@@ -55,6 +55,17 @@ pub(super) unsafe fn write_run(values: &[f32], factor: f32, depth: usize, chunk:
     }
 }
 
+/// `values` → `out`.
+///
+/// # Panics
+/// If the lengths differ.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+pub(crate) fn round(values: &[f32], out: &mut [u16]) {
+    assert_eq!(values.len(), out.len());
+    // SAFETY: chunks of sixteen words side by side are the values in their order, which `out` has room for.
+    unsafe { write_run(values, 1.0, 0, 16, out.as_mut_ptr().cast()) }
+}
+
 /// `square [32, width]` f32 → `[16, width, 2]` bf16, two to a word; `width` is a multiple of 16.
 #[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
 pub(super) fn pairs(square: &[f32], width: usize, out: &mut [f32]) {
