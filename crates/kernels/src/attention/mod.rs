@@ -264,13 +264,12 @@ impl Block<'_> {
                 let next = &next_k[part(next_k)];
                 tiles.multiply_panel([now, head_dim], k, q, scores, Into::Overwrite, next);
                 let scale = self.add_bias(p * nr, k0, &mut scores[..now * nr]);
-                softmax.step(&mut scores[..now * nr], nr, scale);
+                let probabilities = self.exponentials(softmax, scores, now, scale, probabilities);
                 let into = if k0 == 0 { Into::Overwrite } else { Into::Accumulate };
                 if k0 > 0 {
                     softmax.shrink(sums, nr);
                 }
                 let next = &next_v[part(next_v)];
-                let probabilities = tiles.right_of_rows(scores, now, probabilities);
                 tiles.multiply_panel([head_dim, now], v, probabilities, sums, into, next);
             }
         }
@@ -289,6 +288,28 @@ impl Block<'_> {
                 lse[r] = softmax.log_sum_exp(r - p * nr);
             }
         }
+    }
+
+    /// Scores `[keys, nr]` → exponentials, as the right side of the product with values.
+    fn exponentials<'s>(
+        &self,
+        softmax: &mut Softmax,
+        scores: &'s mut [f32],
+        keys: usize,
+        scale: f32,
+        room: &'s mut Vec<f32>,
+    ) -> &'s [f32] {
+        let nr = self.tiles.columns();
+        #[cfg(target_arch = "x86_64")]
+        if self.tiles.takes_pairs() {
+            room.resize(self.tiles.padded_depth(keys) * nr / 2, 0.0);
+            room[keys.div_ceil(2) * nr..].fill(0.0);
+            // SAFETY: pairs of bf16 are taken where AVX-512 BF16 is.
+            unsafe { softmax.step_to_bf16(&scores[..keys * nr], scale, room) };
+            return room;
+        }
+        softmax.step(&mut scores[..keys * nr], nr, scale);
+        self.tiles.right_of_rows(scores, keys, room)
     }
 
     /// Adds the bias of keys `k0..`, if there is one, to scaled scores `[keys, nr]` of queries `first..` of this block. Returns

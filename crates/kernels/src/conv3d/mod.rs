@@ -4,6 +4,8 @@
 //! Layout: input `[B, F, H, W, C]`, weights `[Kt·Kh·Kw·C, O]` (taps in order t, h, w), output `[B, F', H', W', O]`.
 //! Time is padded in front only (causal); height and width on both sides. All padding is zeros.
 
+#[cfg(target_arch = "x86_64")]
+mod direct;
 mod patches;
 
 use crate::gemm::{DepthMajor, Epilogue, Plain, gemm_new};
@@ -82,6 +84,10 @@ pub fn forward(
     precision: Precision,
 ) -> Vec<f32> {
     shape.check(x, weights);
+    #[cfg(target_arch = "x86_64")]
+    if direct::fits(&shape, precision) {
+        return direct::forward(x, weights, shape, epilogue);
+    }
     let n = shape.channels_out;
     let product = [shape.positions_out(), n, shape.depth()];
     let b = DepthMajor { data: weights, stride: n };

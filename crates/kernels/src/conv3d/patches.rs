@@ -1,8 +1,7 @@
 //! The matrices of a convolution, read in place.
 
 use super::Conv3dShape;
-use crate::gemm::Operand;
-use crate::gemm::interleave;
+use crate::gemm::{Operand, Run, interleave};
 
 /// Where a flat position lies: its sample, and frame, row, column.
 #[derive(Clone, Copy, Default)]
@@ -87,6 +86,28 @@ fn pack_runs<'a>(
     }
 }
 
+/// Hands out the same runs one by one, `source` as in [`pack_runs`].
+fn each_run<'a>(
+    channels: usize,
+    [lanes, depth0, depth]: [usize; 3],
+    source: impl Fn(usize, usize) -> Option<&'a [f32]>,
+    mut take: impl FnMut(Run),
+) {
+    let mut done = 0;
+    while done < depth {
+        let (tap, channel) = ((depth0 + done) / channels, (depth0 + done) % channels);
+        let run = (channels - channel).min(depth - done).min(ZEROS.len());
+        for lane in 0..lanes {
+            let values = match source(lane, tap) {
+                Some(values) => &values[channel..channel + run],
+                None => &ZEROS[..run],
+            };
+            take(Run { lane, depth: done, values, factor: 1.0 });
+        }
+        done += run;
+    }
+}
+
 /// Rows of `A` are output positions, depth is taps × input channels.
 pub struct InputPatches<'a> {
     x: &'a [f32],
@@ -123,6 +144,19 @@ impl Operand for InputPatches<'_> {
         let places = places(lane0, lanes, self.output);
         let geometry = [lanes, width, depth0, depth];
         pack_runs(self.shape.channels_in, geometry, out, |l, tap| self.run(places[l], tap));
+    }
+
+    fn each_run(
+        &self,
+        lane0: usize,
+        lanes: usize,
+        depth0: usize,
+        depth: usize,
+        take: impl FnMut(Run),
+    ) -> bool {
+        let places = places(lane0, lanes, self.output);
+        each_run(self.shape.channels_in, [lanes, depth0, depth], |l, tap| self.run(places[l], tap), take);
+        true
     }
 }
 
@@ -164,6 +198,19 @@ impl Operand for OutputPatches<'_> {
         let places = places(lane0, lanes, self.shape.input);
         let geometry = [lanes, width, depth0, depth];
         pack_runs(self.shape.channels_out, geometry, out, |l, tap| self.run(places[l], tap));
+    }
+
+    fn each_run(
+        &self,
+        lane0: usize,
+        lanes: usize,
+        depth0: usize,
+        depth: usize,
+        take: impl FnMut(Run),
+    ) -> bool {
+        let places = places(lane0, lanes, self.shape.input);
+        each_run(self.shape.channels_out, [lanes, depth0, depth], |l, tap| self.run(places[l], tap), take);
+        true
     }
 }
 

@@ -51,6 +51,44 @@ fn forward_agrees_with_the_definition_at_every_isa() {
     });
 }
 
+/// Shapes whose input tiles are read in place, and such as have other strides or channels beside them.
+#[test]
+fn bf16_agrees_with_the_definition_of_rounded_operands_at_every_isa() {
+    let base = Conv3dShape { channels_in: 32, channels_out: 40, ..shapes()[0] };
+    let cases = [
+        base,
+        Conv3dShape { channels_out: 3, input: [2, 3, 45], ..base },
+        Conv3dShape { channels_out: 64, kernel: [1, 1, 1], padding: [0, 0, 0], ..base },
+        Conv3dShape { channels_in: 64, kernel: [3, 1, 1], padding: [2, 0, 0], batch: 1, ..base },
+        Conv3dShape { channels_in: 16, kernel: [1, 2, 2], padding: [0, 1, 0], input: [3, 9, 40], ..base },
+        Conv3dShape { channels_in: 48, ..base },
+        Conv3dShape { channels_in: 7, ..base },
+        Conv3dShape { stride: [1, 2, 2], padding: [2, 0, 1], ..base },
+    ];
+    let round = |values: Vec<f32>| -> Vec<f32> {
+        values.into_iter().map(|x| half::bf16::from_f32(x).to_f32()).collect()
+    };
+    force_each_isa(|isa| {
+        for shape in cases {
+            let mut random = Lcg::new(shape.channels_in as u64);
+            let x = round(random.normal(shape.positions_in() * shape.channels_in));
+            let weights = round(random.normal(shape.depth() * shape.channels_out));
+            let bias = random.normal(shape.channels_out);
+            let found = forward(&x, &weights, shape, &Bias(&bias), Precision::Bf16);
+            let expected = scalar::forward(&x, &weights, shape);
+            assert_eq!(found.len(), expected.len());
+            for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
+                let e = e + bias[i % shape.channels_out];
+                let tolerance = TOLERANCE * (shape.depth() as f32 / 135.0).max(1.0);
+                assert!((f - e).abs() < tolerance, "{isa} {shape:?}[{i}]: {f} ≠ {e}");
+            }
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+            let again = pool.install(|| forward(&x, &weights, shape, &Bias(&bias), Precision::Bf16));
+            assert!(found == again, "{isa} {shape:?}: threads matter");
+        }
+    });
+}
+
 #[test]
 fn gradients_agree_with_finite_differences() {
     force_each_isa(|_| {

@@ -32,54 +32,81 @@ thread_local! {
 ///
 /// A: 32 rows × 64 bytes a chunk, so rows 16.. begin 1,024 bytes on. B: 16 rows × 128 bytes a chunk, columns 16.. begin 64
 /// bytes on. C: 32 columns of four bytes are two tiles side by side; sums begin with what it held, or zero.
+/// With each chunk four lines of what comes next are asked for, and a row of C.
 ///
 /// # Safety
 /// The panels hold so many chunks of 2,048 bytes each, `c` 32 rows of 128 bytes, `ldc` values apart, and the tiles are
 /// configured.
 macro_rules! multiply {
-    ($dot:literal, $call:expr, $chunks:expr) => {{
-        let &Call { a, b, c, ldc, add, .. } = $call;
+    ($dot:literal, $call:expr, $chunks:expr, [$($begin:literal),*]) => {{
+        let &Call { a, b, c, ldc, next, next_len, .. } = $call;
+        let chunks: usize = $chunks;
+        // Rows of C lie apart, and far: nothing else asks for them.
+        let row = if ldc > 32 { ldc * 4 } else { 0 };
+        let (next, step) = if next_len > 0 { (next, next_len * 4 / chunks) } else { (b, 0) };
         asm!(
-            "test {add:e}, {add:e}",
-            "jz 3f",
-            "tileloadd tmm0, [{c} + {sc}]",
-            "tileloadd tmm1, [{c} + {sc} + 64]",
-            "tileloadd tmm2, [{c2} + {sc}]",
-            "tileloadd tmm3, [{c2} + {sc} + 64]",
-            "jmp 2f",
-            "3:",
-            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            $($begin,)*
             "2:",
             "tileloadd tmm4, [{a} + {sa}]",
+            "prefetcht1 [{next}]",
+            "prefetcht1 [{next} + 64]",
             "tileloadd tmm6, [{b} + {sb}]",
             concat!($dot, " tmm0, tmm4, tmm6"),
+            "prefetchw [{p}]",
+            "prefetchw [{p} + 64]",
             "tileloadd tmm7, [{b} + {sb} + 64]",
             concat!($dot, " tmm1, tmm4, tmm7"),
+            "prefetcht1 [{next} + 128]",
+            "prefetcht1 [{next} + 192]",
             "tileloadd tmm5, [{a} + {sa} + 1024]",
             concat!($dot, " tmm2, tmm5, tmm6"),
+            "add {p}, {row}",
+            "cmp {p}, {end}",
+            "cmovae {p}, {c}",
             concat!($dot, " tmm3, tmm5, tmm7"),
+            "add {next}, {step}",
             "add {a}, 2048",
             "add {b}, 2048",
-            "dec {chunks}",
+            "dec {chunks:e}",
             "jnz 2b",
+            "lea {p}, [{sc} * 8]",
+            "lea {p}, [{c} + {p} * 2]",
             "tilestored [{c} + {sc}], tmm0",
             "tilestored [{c} + {sc} + 64], tmm1",
-            "tilestored [{c2} + {sc}], tmm2",
-            "tilestored [{c2} + {sc} + 64], tmm3",
+            "tilestored [{p} + {sc}], tmm2",
+            "tilestored [{p} + {sc} + 64], tmm3",
             a = inout(reg) a => _,
             b = inout(reg) b => _,
-            add = in(reg) add as u32,
             c = in(reg) c,
-            c2 = in(reg) c.add(16 * ldc),
+            p = inout(reg) c => _,
+            end = in(reg) c.wrapping_byte_add(32 * row),
+            row = in(reg) row,
             sc = in(reg) ldc * 4,
             sa = in(reg) 64usize,
             sb = in(reg) 128usize,
-            chunks = inout(reg) $chunks => _,
+            next = inout(reg) next => _,
+            step = in(reg) step,
+            chunks = inout(reg) chunks => _,
             out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
             out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
             options(nostack),
         );
     }};
+    ($dot:literal, $call:expr, $chunks:expr) => {
+        if $call.add {
+            multiply!($dot, $call, $chunks, [
+                "lea {p}, [{sc} * 8]",
+                "lea {p}, [{c} + {p} * 2]",
+                "tileloadd tmm0, [{c} + {sc}]",
+                "tileloadd tmm1, [{c} + {sc} + 64]",
+                "tileloadd tmm2, [{p} + {sc}]",
+                "tileloadd tmm3, [{p} + {sc} + 64]",
+                "mov {p}, {c}"
+            ]);
+        } else {
+            multiply!($dot, $call, $chunks, ["tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3"]);
+        }
+    };
 }
 
 /// `C[32, 32]`, panels `[depth/32, 32, 32]` and `[depth/2, 32, 2]` of bf16; `depth` is a positive multiple of 32.
@@ -103,6 +130,93 @@ pub(super) unsafe fn kernel_int8_32x32(call: &Call) {
     unsafe {
         configure();
         multiply!("tdpbssd", call, call.depth / 64);
+    }
+}
+
+/// What [`multiply_rows`] multiplies.
+pub(crate) struct Rows<'a> {
+    /// bf16 of the first of 32 rows.
+    pub a: *const u16,
+    /// Between two rows.
+    pub stride_bytes: usize,
+    /// Where segments of depth begin in every row.
+    pub offsets: &'a [usize],
+    /// Depth of each segment, in chunks of 32.
+    pub chunks: usize,
+    /// A panel of all segments.
+    pub b: *const f32,
+    /// What is asked for meanwhile, an eighth of a panel.
+    pub next: *const f32,
+}
+
+/// `C[32, 32] = A · B panel`, or `+=`, rows of A where they lie.
+///
+/// # Safety
+/// Every segment of each row is there to read, `b` holds 2,048 bytes a chunk, there is a segment and a chunk, and
+/// `Isa::Amx` is supported.
+pub(crate) unsafe fn multiply_rows(rows: &Rows, c: &mut [f32; 32 * 32], add: bool) {
+    let &Rows { a, stride_bytes, offsets, chunks, b, next } = rows;
+    // SAFETY: the caller's promise; C is 32 rows of 128 bytes.
+    unsafe {
+        configure();
+        asm!(
+            "test {i:e}, {i:e}",
+            "jz 4f",
+            "tileloadd tmm0, [{c} + {sb}]",
+            "tileloadd tmm1, [{c} + {sb} + 64]",
+            "tileloadd tmm2, [{c} + {sb} + 2048]",
+            "tileloadd tmm3, [{c} + {sb} + 2112]",
+            "jmp 3f",
+            "4:",
+            "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+            "3:",
+            "mov {low}, [{offset}]",
+            "add {offset}, 8",
+            "add {low}, {a}",
+            "lea {high}, [{low} + {sa} * 8]",
+            "lea {high}, [{high} + {sa} * 8]",
+            "mov {i}, {chunks}",
+            "2:",
+            "tileloadd tmm4, [{low} + {sa}]",
+            "prefetcht1 [{next}]",
+            "prefetcht1 [{next} + 64]",
+            "tileloadd tmm6, [{b} + {sb}]",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tileloadd tmm7, [{b} + {sb} + 64]",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "prefetcht1 [{next} + 128]",
+            "prefetcht1 [{next} + 192]",
+            "tileloadd tmm5, [{high} + {sa}]",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "add {low}, 64",
+            "add {high}, 64",
+            "add {b}, 2048",
+            "add {next}, 256",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "dec {i}",
+            "jnz 2b",
+            "dec {segments}",
+            "jnz 3b",
+            "tilestored [{c} + {sb}], tmm0",
+            "tilestored [{c} + {sb} + 64], tmm1",
+            "tilestored [{c} + {sb} + 2048], tmm2",
+            "tilestored [{c} + {sb} + 2112], tmm3",
+            a = in(reg) a,
+            low = out(reg) _,
+            high = out(reg) _,
+            sa = in(reg) stride_bytes,
+            offset = inout(reg) offsets.as_ptr() => _,
+            segments = inout(reg) offsets.len() => _,
+            chunks = in(reg) chunks,
+            i = inout(reg) usize::from(add) => _,
+            b = inout(reg) b => _,
+            sb = in(reg) 128usize,
+            next = inout(reg) next => _,
+            c = in(reg) c.as_mut_ptr(),
+            out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
+            options(nostack),
+        );
     }
 }
 

@@ -17,6 +17,8 @@ pub(crate) mod amx;
 mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) mod narrow;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
@@ -28,7 +30,7 @@ use rayon::prelude::*;
 pub use epilogue::{Bias, BiasActivate, BiasGate, BiasResidual, Epilogue, Plain};
 pub use int8::{PackedInt8, gemm_int8_new, gemm_int8_serial};
 pub(crate) use operand::interleave;
-pub use operand::{DepthMajor, LaneMajor, Operand};
+pub use operand::{DepthMajor, LaneMajor, Operand, Run};
 pub use weights::{WeightFormat, Weights};
 
 use crate::isa::Precision;
@@ -37,7 +39,8 @@ use micro::Micro;
 
 /// Depth of one block for the smallest kernels; see [`Micro::depth_block`].
 const KC: usize = 256;
-/// Columns that a task takes at once: with 96 rows 384 KiB of C, with 256 a MiB, which stay near while depths go by.
+/// Columns that a task takes at once: with 96 rows 384 KiB of C, which stay near while depths go by; see
+/// [`Micro::columns_at_once`].
 const NC: usize = 1024;
 /// Values of B that are packed at once, where they were not before: 4 MiB of f32.
 const B_VALUES: usize = 1 << 20;
@@ -390,13 +393,26 @@ fn rows<A: Operand, E: Epilogue>(
     let column_panels = walk.n.div_ceil(micro.nr);
     let parts = if threads == 1 { 1 } else { (threads * 4).div_ceil(row_blocks).clamp(1, column_panels) };
     // `a` holds these rows over depths `packed`.
+    let wide = micro.columns_at_once() / micro.nr;
+    // The panel of a block of depths for these columns.
+    let panel_of = |block: Range<usize>, panel: usize| {
+        let len = micro.b_panel_len(block.len());
+        &panels[right_len(micro, walk.n, block.start - depths.start) + panel * len..][..len]
+    };
     let multiply = |rows: &Range<usize>, columns: &Range<usize>, a: &[f32], packed: &Range<usize>| {
-        for from in columns.clone().step_by(NC / micro.nr) {
-            let columns = from..columns.end.min(from + NC / micro.nr);
+        for from in columns.clone().step_by(wide) {
+            let columns = from..columns.end.min(from + wide);
             for block in depth_blocks(packed.clone(), micro) {
                 let a = &a[micro.a_panel_len(block.start - packed.start)..];
                 let b = &panels[right_len(micro, walk.n, block.start - depths.start)..];
-                let step = Step { rows: rows.clone(), depths: block, panels: columns.clone() };
+                let after = match depth_blocks(block.end..packed.end, micro).next() {
+                    Some(block) => panel_of(block, columns.start),
+                    None if columns.end < column_panels => depth_blocks(packed.clone(), micro)
+                        .next()
+                        .map_or(&[][..], |first| panel_of(first, columns.end)),
+                    None => &[],
+                };
+                let step = Step { rows: rows.clone(), depths: block, panels: columns.clone(), after };
                 // SAFETY: tasks cover disjoint rows × columns of C, which has room for all of them.
                 unsafe { self::block(walk, &step, a, micro.a_panel_len(packed.len()), b) };
             }
@@ -405,7 +421,8 @@ fn rows<A: Operand, E: Epilogue>(
     let rows_of = |block: usize| block * height..m.min((block + 1) * height);
     if parts == 1 {
         // Rows are packed for one block of depths, unless columns come in several goes and would need them again.
-        let at_once = if walk.n <= NC { micro.depth_block() } else { depths.len() };
+        // With AMX these are as many as the second-level cache takes.
+        let at_once = if walk.n <= NC || micro.is_tiles() { micro.depth_block() } else { depths.len() };
         let task = |block: usize| {
             PACKED_ROWS.with_borrow_mut(|a_panels| {
                 for from in depths.clone().step_by(at_once) {
@@ -433,11 +450,13 @@ fn rows<A: Operand, E: Epilogue>(
 }
 
 /// One A block times some packed B panels.
-struct Step {
+struct Step<'a> {
     rows: Range<usize>,
     depths: Range<usize>,
     /// Those of the panels of B that this step multiplies.
     panels: Range<usize>,
+    /// The panel of B that the step after this one begins with.
+    after: &'a [f32],
 }
 
 /// `a` holds panels of `mr` rows, `stride` apart; `packed_b` begins with all panels of the block of depths.
@@ -457,8 +476,11 @@ unsafe fn block<E: Epilogue>(walk: &Walk<E>, step: &Step, a: &[f32], stride: usi
         let width = nr.min(n - column);
         let b = &packed_b[panel * b_panel..][..b_panel];
         // The panel after this one, a part with each panel of A: else the first call that reads it would wait for all of it.
-        let next_b =
-            if panel + 1 < step.panels.end { &packed_b[(panel + 1) * b_panel..][..b_panel] } else { &[] };
+        let next_b = if panel + 1 < step.panels.end {
+            &packed_b[(panel + 1) * b_panel..][..b_panel]
+        } else {
+            step.after
+        };
         for (p, row) in step.rows.clone().step_by(mr).enumerate() {
             let a = &a[p * stride..][..a_panel];
             let next = &next_b[p * next_b.len() / row_panels..(p + 1) * next_b.len() / row_panels];
@@ -553,6 +575,24 @@ impl Tiles {
         pack_right(&mut out[..self.right_len(lanes, depth)], b, lanes, 0..depth, self.0, 1);
     }
 
+    /// Packs `lanes` of `depth` for the right side on all threads, each panel over all of the depth.
+    pub fn pack_right_whole(self, b: &impl Operand, lanes: usize, depth: usize, out: &mut Vec<f32>) {
+        let micro = self.0;
+        let (panel, len) = (micro.b_panel_len(depth), self.right_len(lanes, depth));
+        if out.len() < len {
+            out.resize(len, 0.0);
+        }
+        each_panel(&mut out[..len], panel, rayon::current_num_threads(), |p, out| {
+            let lane = p * micro.nr;
+            micro.pack_b(b, lane, micro.nr.min(lanes - lane), 0, depth, out);
+        });
+    }
+
+    /// Whether a panel of the right side is pairs of bf16, `[depth/2, 32, 2]`.
+    pub fn takes_pairs(self) -> bool {
+        self.0.takes_pairs()
+    }
+
     /// Rows `[depth, columns]` as one panel of the right side: they themselves where the kernel takes them so, else packed to `out`.
     pub fn right_of_rows<'a>(self, rows: &'a mut [f32], depth: usize, out: &'a mut Vec<f32>) -> &'a [f32] {
         self.0.b_of_rows(rows, depth, out)
@@ -609,7 +649,7 @@ impl Tiles {
         for depths in depth_blocks(0..k, micro) {
             let right = &right[right_len(micro, n, depths.start)..];
             let left = &left[micro.a_panel_len(depths.start)..];
-            let step = Step { rows: 0..m, depths, panels: 0..panels };
+            let step = Step { rows: 0..m, depths, panels: 0..panels, after: &[] };
             // SAFETY: this thread alone holds `c`; its length was checked.
             unsafe { block(&walk, &step, left, micro.a_panel_len(k), right) };
         }

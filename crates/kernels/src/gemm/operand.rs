@@ -6,11 +6,30 @@ pub trait Operand: Sync {
     /// `lanes` to `width`.
     fn pack(&self, lane0: usize, lanes: usize, width: usize, depth0: usize, depth: usize, out: &mut [f32]);
 
-    /// A lane's values from depth 0 on and what they are multiplied by, where they lie one after another: formats that keep
-    /// a lane's depths together then copy them as they are.
-    fn lane(&self, _lane: usize) -> Option<(&[f32], f32)> {
-        None
+    /// Hands `take` these lanes and depths in runs of values that lie one after another: formats that keep a lane's depths
+    /// together copy them as they are. Returns false, and does nothing, where they lie otherwise.
+    fn each_run(
+        &self,
+        _lane0: usize,
+        _lanes: usize,
+        _depth0: usize,
+        _depth: usize,
+        _take: impl FnMut(Run),
+    ) -> bool {
+        false
     }
+}
+
+/// Some depths of one lane.
+pub struct Run<'a> {
+    /// Counted from the first that was asked for.
+    pub lane: usize,
+    /// As the lane.
+    pub depth: usize,
+    /// What lies there.
+    pub values: &'a [f32],
+    /// What each is multiplied by.
+    pub factor: f32,
 }
 
 /// Each lane's depth is contiguous: `A` stored `[M, K]`, or `B` stored transposed, `[N, K]`.
@@ -37,8 +56,19 @@ impl Operand for LaneMajor<'_> {
         }
     }
 
-    fn lane(&self, lane: usize) -> Option<(&[f32], f32)> {
-        Some((&self.data[lane * self.stride..], 1.0))
+    fn each_run(
+        &self,
+        lane0: usize,
+        lanes: usize,
+        depth0: usize,
+        depth: usize,
+        mut take: impl FnMut(Run),
+    ) -> bool {
+        for lane in 0..lanes {
+            let values = &self.data[(lane0 + lane) * self.stride + depth0..][..depth];
+            take(Run { lane, depth: 0, values, factor: 1.0 });
+        }
+        true
     }
 }
 

@@ -25,7 +25,7 @@ fn assert_close(found: &[f32], expected: &[f32], k: usize, what: &str) {
     }
 }
 
-const SHAPES: [[usize; 3]; 8] = [
+const SHAPES: [[usize; 3]; 9] = [
     [1, 1, 1],
     [5, 7, 3],
     [16, 16, 64],
@@ -34,6 +34,7 @@ const SHAPES: [[usize; 3]; 8] = [
     [200, 1040, 40],
     [7, 300, 600],
     [64, 48, 512],
+    [35, 40, 3300],
 ];
 
 #[test]
@@ -72,7 +73,9 @@ fn every_isa_layout_and_odd_size_agrees_with_the_naive_product() {
 #[test]
 fn a_packed_right_hand_side_gives_the_same_bits() {
     force_each_isa(|isa| {
-        for [m, n, k] in [[1, 1, 1], [97, 33, 257], [33, 2100, 300], [7, 1040, 600], [300, 1100, 1100]] {
+        for [m, n, k] in
+            [[1, 1, 1], [97, 33, 257], [33, 2100, 300], [7, 1040, 600], [300, 1100, 1100], [40, 300, 3300]]
+        {
             let mut random = Lcg::new((m + n + k) as u64);
             let (x, y) = (random.normal(m * k), random.normal(k * n));
             let (a, b) = (LaneMajor { data: &x, stride: k }, DepthMajor { data: &y, stride: n });

@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn agrees_with_its_parts_at_every_isa_and_any_number_of_threads() {
         // Hidden columns of more than two blocks, the last one short.
-        let (rows, width, hidden) = (390, 36, 1100);
+        let (rows, width, hidden) = (390, 36, 3300);
         let mut random = Lcg::new(4);
         let (x, residual, gate) =
             (random.normal(rows * width), random.normal(rows * width), random.normal(3 * width));

@@ -15,7 +15,9 @@ pub(super) mod scalar;
 use rayon::prelude::*;
 
 use super::micro::{Micro, NEAREST};
-use super::{DepthMajor, Epilogue, Into, LaneMajor, Operand, Packed, Right, Threads, new_product, product};
+use super::{
+    DepthMajor, Epilogue, Into, LaneMajor, Operand, Packed, Right, Run, Threads, new_product, product,
+};
 
 /// A right-hand matrix `[K, N]` in bytes: weights, rounded and packed once when loaded.
 pub struct PackedInt8 {
@@ -138,8 +140,17 @@ impl<O: Operand> Operand for Scaled<'_, O> {
         scale_lanes(&mut out[..depth * width], width, &self.factors[lane0..lane0 + lanes]);
     }
 
-    fn lane(&self, lane: usize) -> Option<(&[f32], f32)> {
-        self.inner.lane(lane).map(|(values, factor)| (values, factor * self.factors[lane]))
+    fn each_run(
+        &self,
+        lane0: usize,
+        lanes: usize,
+        depth0: usize,
+        depth: usize,
+        mut take: impl FnMut(Run),
+    ) -> bool {
+        self.inner.each_run(lane0, lanes, depth0, depth, |run| {
+            take(Run { factor: run.factor * self.factors[lane0 + run.lane], ..run });
+        })
     }
 }
 

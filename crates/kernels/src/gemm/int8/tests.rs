@@ -21,7 +21,9 @@ fn by_definition([m, n, k]: [usize; 3], a: &[f32], b: &[f32]) -> Vec<f32> {
 #[test]
 fn every_kernel_gives_the_bits_of_the_definition() {
     force_each_isa(|isa| {
-        for [m, n, k] in [[1, 1, 1], [5, 7, 3], [33, 65, 31], [97, 33, 257], [13, 1100, 70], [7, 30, 2500]] {
+        for [m, n, k] in
+            [[1, 1, 1], [5, 7, 3], [33, 65, 31], [97, 33, 257], [13, 1100, 70], [7, 30, 2500], [5, 290, 6300]]
+        {
             let mut random = Lcg::new((m * n * k) as u64);
             let (a, b, bias) = (random.normal(m * k), random.normal(k * n), random.normal(n));
             let expected = by_definition([m, n, k], &a, &b);

@@ -1,0 +1,154 @@
+//! Packing to bf16 and to bytes by AVX-512, sixteen or thirty-two values at a time. Denormals become zeros in bf16, as they are
+//! to the units that multiply.
+
+use std::arch::x86_64::*;
+
+/// Words of the low and the high half of a register in turn.
+#[target_feature(enable = "avx512f,avx512bw")]
+#[inline]
+fn alternate(halves: __m512i) -> __m512i {
+    let order = _mm512_set_epi16(
+        31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18,
+        2, 17, 1, 16, 0,
+    );
+    _mm512_permutexvar_epi16(order, halves)
+}
+
+/// Sixteen words, each a value of `low` and one of `high`.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+#[inline]
+pub(crate) fn pair(low: __m512, high: __m512) -> __m512i {
+    // SAFETY: both are 64 bytes without invalid values.
+    alternate(unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) })
+}
+
+/// Writes `values`, each times `factor`, as depths `depth..` of one lane of a panel whose lanes hold 32 depths a chunk of
+/// `chunk` f32 values; `out` is where the lane's first chunk begins.
+///
+/// # Safety
+/// The panel has room for these depths.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+pub(super) unsafe fn write_run(values: &[f32], factor: f32, depth: usize, chunk: usize, out: *mut f32) {
+    let scale = _mm512_set1_ps(factor);
+    let (mut done, count) = (0, values.len());
+    while done < count {
+        let (from, at) = (values.as_ptr().wrapping_add(done), depth + done);
+        let now = (32 - at % 32).min(count - done);
+        // SAFETY: `now` values are left from `from` on, and as many halves of the line at `to`, the caller promised.
+        unsafe {
+            let to = out.add(at / 32 * chunk).cast::<i16>().add(at % 32);
+            if now == 32 {
+                let low = _mm512_mul_ps(_mm512_loadu_ps(from), scale);
+                let high = _mm512_mul_ps(_mm512_loadu_ps(from.add(16)), scale);
+                let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_storeu_si512(to.cast(), both);
+            } else {
+                let mask = (1u32 << now) - 1;
+                let low = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask as u16, from), scale);
+                let high =
+                    _mm512_mul_ps(_mm512_maskz_loadu_ps((mask >> 16) as u16, from.wrapping_add(16)), scale);
+                let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
+                _mm512_mask_storeu_epi16(to, mask, both);
+            }
+        }
+        done += now;
+    }
+}
+
+/// `values` → `out`.
+///
+/// # Panics
+/// If the lengths differ.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+pub(crate) fn round(values: &[f32], out: &mut [u16]) {
+    assert_eq!(values.len(), out.len());
+    // SAFETY: chunks of sixteen words side by side are the values in their order, which `out` has room for.
+    unsafe { write_run(values, 1.0, 0, 16, out.as_mut_ptr().cast()) }
+}
+
+/// `square [32, width]` f32 → `[16, width, 2]` bf16, two to a word; `width` is a multiple of 16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn pairs(square: &[f32], width: usize, out: &mut [f32]) {
+    assert!(width % 16 == 0);
+    for (rows, out) in square.chunks_exact(2 * width).zip(out.chunks_exact_mut(width)) {
+        for column in (0..width).step_by(16) {
+            // SAFETY: sixteen columns are left in both rows, and in `out`.
+            unsafe {
+                let low = _mm512_loadu_ps(rows.as_ptr().add(column));
+                let high = _mm512_loadu_ps(rows.as_ptr().add(width + column));
+                _mm512_storeu_si512(out.as_mut_ptr().add(column).cast(), pair(low, high));
+            }
+        }
+    }
+}
+
+/// `square [32, width]` f32 → `[width, 32]` bf16, two to a word; `width` is a multiple of 16.
+#[target_feature(enable = "avx512f,avx512bw,avx512bf16")]
+pub(super) fn rows_of_32(square: &[f32], width: usize, out: &mut [f32]) {
+    assert!(width % 16 == 0 && square.len() >= 32 * width && out.len() >= 16 * width);
+    for column in (0..width).step_by(16) {
+        let row = |r: usize| {
+            // SAFETY: sixteen columns are left in each of 32 rows.
+            let load = |r: usize| unsafe { _mm512_loadu_ps(square.as_ptr().add(r * width + column)) };
+            pair(load(2 * r), load(2 * r + 1))
+        };
+        let mut x: [__m512i; 16] = [_mm512_setzero_si512(); 16];
+        for (r, x) in x.iter_mut().enumerate() {
+            *x = row(r);
+        }
+        for (r, line) in transpose(x).into_iter().enumerate() {
+            // SAFETY: lane `column + r` has sixteen words.
+            unsafe { _mm512_storeu_si512(out.as_mut_ptr().add((column + r) * 16).cast(), line) };
+        }
+    }
+}
+
+/// A square of 16 × 16 words.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transpose(x: [__m512i; 16]) -> [__m512i; 16] {
+    let zero = _mm512_setzero_si512();
+    let (mut a, mut b, mut c) = ([zero; 16], [zero; 16], [zero; 16]);
+    for i in 0..8 {
+        a[2 * i] = _mm512_unpacklo_epi32(x[2 * i], x[2 * i + 1]);
+        a[2 * i + 1] = _mm512_unpackhi_epi32(x[2 * i], x[2 * i + 1]);
+    }
+    // b[4g + j] holds, of rows 4g.., the columns 4q + j in its 128-bit lane q.
+    for g in 0..4 {
+        let i = 4 * g;
+        b[i] = _mm512_unpacklo_epi64(a[i], a[i + 2]);
+        b[i + 1] = _mm512_unpackhi_epi64(a[i], a[i + 2]);
+        b[i + 2] = _mm512_unpacklo_epi64(a[i + 1], a[i + 3]);
+        b[i + 3] = _mm512_unpackhi_epi64(a[i + 1], a[i + 3]);
+    }
+    for j in 0..4 {
+        let low = _mm512_shuffle_i32x4::<0x88>(b[j], b[4 + j]); // lanes 0, 2 of groups 0 and 1
+        let odd = _mm512_shuffle_i32x4::<0xdd>(b[j], b[4 + j]);
+        let low2 = _mm512_shuffle_i32x4::<0x88>(b[8 + j], b[12 + j]);
+        let odd2 = _mm512_shuffle_i32x4::<0xdd>(b[8 + j], b[12 + j]);
+        c[j] = _mm512_shuffle_i32x4::<0x88>(low, low2);
+        c[8 + j] = _mm512_shuffle_i32x4::<0xdd>(low, low2);
+        c[4 + j] = _mm512_shuffle_i32x4::<0x88>(odd, odd2);
+        c[12 + j] = _mm512_shuffle_i32x4::<0xdd>(odd, odd2);
+    }
+    c
+}
+
+/// `values`, each times `factor` a number within ±127, rounded, → the same number of bytes with an offset, at `out`.
+///
+/// # Safety
+/// `out` has room for them.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn write_bytes(values: &[f32], factor: f32, offset: u8, out: *mut u8) {
+    let (scale, nearest) = (_mm512_set1_ps(factor), _mm512_set1_ps(super::micro::NEAREST));
+    let offset = _mm512_set1_epi32(offset as i32);
+    for from in (0..values.len()).step_by(16) {
+        let mask = ((1u32 << (values.len() - from).min(16)) - 1) as u16;
+        // SAFETY: the mask leaves what is not there alone.
+        unsafe {
+            let x = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, values.as_ptr().add(from)), scale);
+            let steps = _mm512_castps_si512(_mm512_add_ps(x, nearest));
+            _mm512_mask_cvtepi32_storeu_epi8(out.add(from).cast(), mask, _mm512_xor_si512(steps, offset));
+        }
+    }
+}
