@@ -32,17 +32,21 @@ pub struct Model {
 }
 
 impl Model {
-    /// The model that the binary carries.
+    /// The model that the binary carries, with the box adapter beside it.
     ///
     /// # Errors
     /// If this build carries none.
     pub fn embedded(device: &Device) -> Result<Self, Error> {
         let bytes = Self::embedded_bytes().ok_or(Error::NotEmbedded)?;
-        Self::from_weights(
-            MINI,
-            MiniWeights { store: TensorStore::from_bytes("the embedded model", bytes)? },
-            device,
-        )
+        let weights = MiniWeights { store: TensorStore::from_bytes("the embedded model", bytes)? };
+        let model = Self::from_weights(MINI, weights, device)?;
+        match embedded::BOXES {
+            None => Ok(model),
+            Some(bytes) => {
+                const NAME: &str = "the embedded box adapter";
+                model.with_adapter(Path::new(NAME), &TensorStore::from_bytes(NAME, bytes)?)
+            }
+        }
     }
 
     /// The weights file that the binary carries, if it carries one.
@@ -86,8 +90,11 @@ impl Model {
     /// # Errors
     /// If the file cannot be read, is damaged, or holds an adapter for another model.
     pub fn with_boxes(self, path: &Path) -> Result<Self, Error> {
-        let store = TensorStore::read(path)?;
-        let sizes: BoxAdapterConfig = config(&store, "boxes")?;
+        self.with_adapter(path, &TensorStore::read(path)?)
+    }
+
+    fn with_adapter(self, path: &Path, store: &TensorStore) -> Result<Self, Error> {
+        let sizes: BoxAdapterConfig = config(store, "boxes")?;
         let transformer = &self.denoiser.transformer;
         if sizes.width != transformer.width || sizes.blocks.iter().any(|block| *block >= transformer.blocks) {
             return Err(Error::OtherAdapter {
@@ -97,7 +104,7 @@ impl Model {
             });
         }
         let adapter = BoxAdapter::new(&sizes, self.text_width(), &mut Init::new(0, &self.device));
-        Ok(Self { boxes: Some(load_into(adapter, &store)?), ..self })
+        Ok(Self { boxes: Some(load_into(adapter, store)?), ..self })
     }
 
     /// Whether it has a box adapter, which requests with boxes need.

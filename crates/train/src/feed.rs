@@ -78,7 +78,11 @@ pub fn feed<T: Fed + Sync>(
                     Ok(()) => {}
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(written),
                     Err(source) => {
-                        return Err(TrainError::Io { action: "write to", path: "standard output".into(), source });
+                        return Err(TrainError::Io {
+                            action: "write to",
+                            path: "standard output".into(),
+                            source,
+                        });
                     }
                 }
                 written += 1;

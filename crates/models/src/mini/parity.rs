@@ -161,7 +161,8 @@ fn every_gradient_of_text_and_transformer() {
 /// The golden's boxes as a caller gives them.
 fn box_tokens(golden: &Golden, device: &Device) -> BoxTokens {
     let shape = golden.entry("given.present").shape.clone();
-    let [boxes, present, colours] = ["boxes", "present", "colours"].map(|name| &golden.entry(&format!("given.{name}")).values);
+    let [boxes, present, colours] =
+        ["boxes", "present", "colours"].map(|name| &golden.entry(&format!("given.{name}")).values);
     let asked = |sample: usize, frame: usize, object: usize| {
         let slot = (sample * shape[1] + frame) * OBJECTS_MAX + object;
         let end = |at: usize| {
