@@ -430,7 +430,7 @@ pub enum Boxes {
 
 #[derive(Debug, ClapArgs)]
 pub struct BoxesTrack {
-    /// The clip: one object before a background of one colour, or of a soft run between two, as `mini` makes them
+    /// The clip: up to eight objects before a background of one colour, or of a soft run between two, as `mini` makes them
     #[arg(value_hint = ValueHint::FilePath)]
     pub input: PathBuf,
 

@@ -64,6 +64,20 @@ pub fn find_each<const N: usize>(rgb: &[u8], shape: PixelShape, places: &[UnitBo
     shares.map(|parts| Foreground { plane, blob: largest(&parts, shape) })
 }
 
+/// All objects of one frame, the heaviest first: those that are nearer than a tenth of the frame to one another are one.
+pub fn find_all(rgb: &[u8], shape: PixelShape) -> Vec<Blob> {
+    let (_, mut parts) = take_apart(rgb, shape);
+    let (mut blobs, mut heaviest) = (Vec::new(), 0.0f32);
+    while let Some(whole) = take_heaviest(&mut parts, shape) {
+        heaviest = heaviest.max(whole.weight);
+        if whole.weight < heaviest * OBJECT_WEIGHT_MIN {
+            break;
+        }
+        blobs.extend(blob_of(&whole, shape));
+    }
+    blobs
+}
+
 /// The background, and the parts of what stands out from it.
 fn take_apart(rgb: &[u8], shape: PixelShape) -> (Plane, Vec<Part>) {
     let (plane, noise) = fit(rgb, shape);
@@ -82,6 +96,8 @@ const THRESHOLD_MAX: f32 = 32.0;
 const PART_WEIGHT_MIN: f32 = 0.01;
 /// Parts further away than this fraction of the frame are not the object's.
 const PART_GAP_MAX: f32 = 0.10;
+/// Objects lighter than this fraction of the heaviest are not told from what surrounds it.
+const OBJECT_WEIGHT_MIN: f32 = 0.05;
 /// An object covers at least this fraction of the frame: far less than any that is composed.
 const AREA_MIN: f32 = 0.0015;
 
@@ -249,28 +265,33 @@ fn components(distances: &[f32], threshold: f32, shape: PixelShape) -> Vec<Part>
 
 /// The heaviest part with all that belongs to it.
 fn largest(parts: &[Part], shape: PixelShape) -> Option<Blob> {
+    blob_of(&take_heaviest(&mut parts.to_vec(), shape)?, shape)
+}
+
+/// The same, which is then no longer among the parts. Specks stay there.
+fn take_heaviest(parts: &mut Vec<Part>, shape: PixelShape) -> Option<Part> {
     let by_weight = |a: &usize, b: &usize| parts[*a].weight.total_cmp(&parts[*b].weight);
     let main = (0..parts.len()).max_by(by_weight)?;
-    let mut whole = parts[main];
+    let mut whole = parts.swap_remove(main);
     let weight_min = whole.weight * PART_WEIGHT_MIN;
     let gap_max = (shape.height.min(shape.width) as f32 * PART_GAP_MAX) as usize;
-    let mut others: Vec<&Part> = (0..parts.len())
-        .filter(|index| *index != main && parts[*index].weight >= weight_min)
-        .map(|index| &parts[index])
-        .collect();
     loop {
-        let before = others.len();
-        others.retain(|part| {
-            let near = part.gap(&whole) <= gap_max;
+        let before = parts.len();
+        parts.retain(|part| {
+            let near = part.weight >= weight_min && part.gap(&whole) <= gap_max;
             if near {
                 whole.join(part);
             }
             !near
         });
-        if others.len() == before {
-            break;
+        if parts.len() == before {
+            return Some(whole);
         }
     }
+}
+
+/// `None` if it is too small for an object.
+fn blob_of(whole: &Part, shape: PixelShape) -> Option<Blob> {
     let (width, height) = (shape.width as f32, shape.height as f32);
     let [left, top, right, bottom] = whole.bounds.map(|bound| bound as f32);
     let count = whole.pixels as f32;

@@ -17,6 +17,7 @@ mod judge;
 mod judge_task;
 pub mod mini;
 pub mod motion;
+pub mod objects;
 mod report;
 pub mod sora;
 mod suite;

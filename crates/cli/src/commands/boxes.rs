@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
-use vidit_eval::foreground;
+use vidit_eval::objects::objects;
 use vidit_media::{FrameRate, ReadLimits, WriteOptions, check_target, read_video, write_video};
 use vidit_motion::{BoxKind, BoxScript, COLOURS, Guide, ObjectScript, paint_outline};
 use vidit_weights::write_atomically;
@@ -58,15 +58,20 @@ pub fn track(args: BoxesTrack) -> Outcome {
         check_file_target(path, args.overwrite)?;
     }
     let clip = read_video(&args.input, &ReadLimits::default())?;
-    let found = foreground::track(&clip.frames);
-    let track: Vec<_> = found.iter().map(|frame| frame.blob.map(|blob| blob.bounds)).collect();
-    let object = ObjectScript::from_track("object", &track, args.tolerance).ok_or_else(|| {
-        anyhow!(
+    let tracks = objects(&clip.frames);
+    let id = |index: usize| if tracks.len() == 1 { "object".into() } else { format!("object-{}", index + 1) };
+    let boxes: Vec<ObjectScript> = tracks
+        .iter()
+        .enumerate()
+        .filter_map(|(index, track)| ObjectScript::from_track(&id(index), track, args.tolerance))
+        .collect();
+    if boxes.is_empty() {
+        return Err(Failure::from(anyhow!(
             "nothing stands out from the background of `{}`\nhint: is the background plain?",
             args.input.display()
-        )
-    })?;
-    let json = serde_json::to_string_pretty(&BoxScript { boxes: vec![object] })?;
+        )));
+    }
+    let json = serde_json::to_string_pretty(&BoxScript { boxes })?;
     match &args.output {
         None => output::line(json),
         Some(path) => {

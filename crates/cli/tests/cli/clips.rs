@@ -229,6 +229,18 @@ fn boxes_are_proposed_from_what_moves() {
     let left = |keyframe: &serde_json::Value| keyframe["box"][0].as_f64().unwrap();
     assert!((left(&keyframes[0]) - 8.0 / 64.0).abs() < 0.04, "{found}");
     assert!((left(&keyframes[1]) - 20.0 / 64.0).abs() < 0.04, "{found}");
+    // A second object is a second track.
+    let mut two = read(&place, "in");
+    for frame in 0..13 {
+        for y in 2..10 {
+            two.frame_mut(frame)[(y * 64 + 52) * 3..(y * 64 + 60) * 3].fill(20);
+        }
+    }
+    write_video(&two, 12u32, &place.file("two"), &WriteOptions::default()).unwrap();
+    let both: serde_json::Value =
+        serde_json::from_str(&place.vidit(["boxes", "track", "two"]).done()).unwrap();
+    let ids: Vec<_> = both["boxes"].as_array().unwrap().iter().map(|object| &object["id"]).collect();
+    assert_eq!(ids, ["object-1", "object-2"], "{both}");
     // What was proposed is what is read.
     place.vidit(["boxes", "draw", "in", "found.json", "-o", "drawn"]).done();
     let again = place.vidit(["boxes", "track", "in", "-o", "found.json"]);
