@@ -29,16 +29,27 @@ impl Track {
         self.boxes.iter().enumerate().rev().filter_map(seen)
     }
 
-    /// Where it should be in the next frame, and for how many frames it has not been seen.
-    fn expected(&self) -> (UnitBox, usize) {
+    /// What it should be in the next frame.
+    fn expected(&self) -> Expected {
         let (last, place) = self.seen().next().expect("a track begins with a box");
         let (before, origin) = self.seen().take(SPEED_OVER + 1).last().expect("the last one at least");
         let ahead = (self.boxes.len() - last) as f32 / (last - before).max(1) as f32;
         let ((x, y), (from_x, from_y)) = (place.centre(), origin.centre());
-        let (dx, dy) = ((x - from_x) * ahead, (y - from_y) * ahead);
-        let moved = UnitBox { x1: place.x1 + dx, y1: place.y1 + dy, x2: place.x2 + dx, y2: place.y2 + dy };
-        (moved, self.boxes.len() - 1 - last)
+        Expected {
+            centre: (x + (x - from_x) * ahead, y + (y - from_y) * ahead),
+            area: place.area(),
+            unseen: self.boxes.len() - 1 - last,
+        }
     }
+}
+
+/// An object in a frame that has not been looked at.
+struct Expected {
+    /// Beyond the frame where it leaves.
+    centre: (f32, f32),
+    area: f32,
+    /// Frames since it was seen.
+    unseen: usize,
 }
 
 /// Tracks of what stands out from a plain background, up to [`OBJECTS_MAX`], the longest seen first: of each frame a box, or none where
@@ -83,13 +94,13 @@ enum Owner {
 
 /// Owners of boxes, the likeliest pairs first.
 fn assign(tracks: &[Track], found: &[UnitBox]) -> Vec<Owner> {
-    let expected: Vec<_> = tracks.iter().map(Track::expected).collect();
-    let alive = |track: &usize| expected[*track].1 < UNSEEN_MAX;
+    let expected: Vec<Expected> = tracks.iter().map(Track::expected).collect();
+    let alive = |track: &usize| expected[*track].unseen < UNSEEN_MAX;
     let mut owners = vec![Owner::New; found.len()];
     let mut free: Vec<usize> = (0..tracks.len()).filter(alive).collect();
     for (owner, place) in owners.iter_mut().zip(found) {
-        let inside: Vec<usize> = free.iter().copied().filter(|t| holds(place, &expected[*t].0)).collect();
-        let alone = |t: &usize| found.iter().filter(|other| holds(other, &expected[*t].0)).count() == 1;
+        let inside: Vec<usize> = free.iter().copied().filter(|t| place.holds(expected[*t].centre)).collect();
+        let alone = |t: &usize| found.iter().filter(|other| other.holds(expected[*t].centre)).count() == 1;
         if inside.len() > 1 && inside.iter().all(alone) {
             *owner = Owner::Several;
             free.retain(|track| !inside.contains(track));
@@ -98,11 +109,11 @@ fn assign(tracks: &[Track], found: &[UnitBox]) -> Vec<Owner> {
     let mut pairs: Vec<(f32, usize, usize)> = Vec::new();
     for (index, place) in found.iter().enumerate().filter(|(index, _)| matches!(owners[*index], Owner::New)) {
         for &track in &free {
-            let (there, unseen) = &expected[track];
-            let ((x, y), (u, v)) = (place.centre(), there.centre());
+            let Expected { centre: (u, v), area, unseen } = expected[track];
+            let (x, y) = place.centre();
             let distance = (x - u).hypot(y - v);
-            if distance <= DISTANCE_MAX + DISTANCE_PER_UNSEEN * *unseen as f32 {
-                let change = (place.area() / there.area().max(f32::MIN_POSITIVE)).ln().abs();
+            if distance <= DISTANCE_MAX + DISTANCE_PER_UNSEEN * unseen as f32 {
+                let change = (place.area() / area.max(f32::MIN_POSITIVE)).ln().abs();
                 pairs.push((distance + AREA_COST * change, index, track));
             }
         }
@@ -115,12 +126,6 @@ fn assign(tracks: &[Track], found: &[UnitBox]) -> Vec<Owner> {
         }
     }
     owners
-}
-
-/// Whether the middle of `other` is within `place`.
-fn holds(place: &UnitBox, other: &UnitBox) -> bool {
-    let (x, y) = other.centre();
-    (place.x1..=place.x2).contains(&x) && (place.y1..=place.y2).contains(&y)
 }
 
 #[cfg(test)]

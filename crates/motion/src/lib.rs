@@ -29,6 +29,11 @@ impl UnitBox {
         ((self.x1 + self.x2) / 2.0, (self.y1 + self.y2) / 2.0)
     }
 
+    /// Whether `(x, y)` lies within it or on its border.
+    pub fn holds(&self, (x, y): (f32, f32)) -> bool {
+        (self.x1..=self.x2).contains(&x) && (self.y1..=self.y2).contains(&y)
+    }
+
     /// Area as a fraction of the frame.
     pub fn area(&self) -> f32 {
         (self.x2 - self.x1).max(0.0) * (self.y2 - self.y1).max(0.0)

@@ -77,23 +77,17 @@ pub fn feed<T: Fed + Sync>(
                 match out.write_all(&length).and_then(|()| out.write_all(&bytes)) {
                     Ok(()) => {}
                     Err(error) if error.kind() == ErrorKind::BrokenPipe => return Ok(written),
-                    Err(source) => {
-                        return Err(TrainError::Io {
-                            action: "write to",
-                            path: "standard output".into(),
-                            source,
-                        });
-                    }
+                    Err(error) => return Err(failed_to_write(error)),
                 }
                 written += 1;
                 on_batch(written, total);
             }
         }
-        out.flush().map_err(|source| TrainError::Io {
-            action: "write to",
-            path: "standard output".into(),
-            source,
-        })?;
+        out.flush().map_err(failed_to_write)?;
         Ok(written)
     })
+}
+
+fn failed_to_write(source: std::io::Error) -> TrainError {
+    TrainError::Io { action: "write to", path: "standard output".into(), source }
 }

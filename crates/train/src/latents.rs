@@ -19,6 +19,11 @@ use crate::source::{Clip, Source};
 /// Pixels that the VAE encodes at once: bounds memory.
 const PIXELS_AT_ONCE: usize = 8 * 25 * 128 * 128;
 
+/// The same in clips.
+fn clips_at_once(shape: PixelShape) -> usize {
+    (PIXELS_AT_ONCE / shape.pixels()).max(1)
+}
+
 /// Latents of a source's clips, computed when first asked for.
 ///
 /// A clip's latents depend on the source, shape and number alone, so a lost cache costs time and changes nothing.
@@ -120,9 +125,8 @@ impl LatentCache {
         shape: PixelShape,
         indices: &[u64],
     ) -> Result<(Tensor<5>, Vec<Clip>), TrainError> {
-        let at_once = (PIXELS_AT_ONCE / shape.pixels()).max(1);
         let (mut parts, mut told) = (Vec::new(), Vec::new());
-        for indices in indices.chunks(at_once) {
+        for indices in indices.chunks(clips_at_once(shape)) {
             let mut clips: Vec<Clip> = indices
                 .par_iter()
                 .map(|i| {
@@ -179,8 +183,7 @@ impl LatentCache {
     /// If a clip cannot be read.
     pub fn warm(&self, story: Story, shape: PixelShape, clips: u64) -> Result<(), TrainError> {
         let all: Vec<u64> = (0..clips.min(self.source.len())).collect();
-        let at_once = (PIXELS_AT_ONCE / shape.pixels()).max(1);
-        all.par_chunks(at_once).try_for_each(|some| self.clips(story, shape, some).map(|_| ()))
+        all.par_chunks(clips_at_once(shape)).try_for_each(|some| self.clips(story, shape, some).map(|_| ()))
     }
 
     fn grid(&self, shape: PixelShape) -> LatentShape {

@@ -41,7 +41,7 @@ impl Look {
             bounds.iter().enumerate().map(iou).collect()
         };
         let within = |(bounds, asked): (&Option<UnitBox>, &Option<GuideBox>)| {
-            bounds.zip(*asked).is_some_and(|(bounds, asked)| holds(&asked.place, bounds.centre()))
+            bounds.zip(*asked).is_some_and(|(bounds, asked)| asked.place.holds(bounds.centre()))
         };
         Self {
             ious: ious(&|frame| Some(case.asked(0, frame))),
@@ -52,10 +52,6 @@ impl Look {
             confidence: probabilities.map_or(0.0, |all| f64::from(all[wanted])),
         }
     }
-}
-
-fn holds(place: &UnitBox, (x, y): (f32, f32)) -> bool {
-    (place.x1..=place.x2).contains(&x) && (place.y1..=place.y2).contains(&y)
 }
 
 /// Two objects, of which each has a box on the first and on the last frame.
