@@ -1,6 +1,6 @@
 //! Random operands and forced instruction sets, for the tests of all kernels.
 
-use std::sync::Mutex;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 use crate::Isa;
 
@@ -23,10 +23,17 @@ impl Lcg {
     }
 }
 
-/// Runs a test body under each level this machine has. The switch is global, so such tests take turns.
+/// Who switches levels writes, who needs one to stay reads: the switch is global, and tests run side by side.
+static TURN: RwLock<()> = RwLock::new(());
+
+/// No other test switches the level while this is held: for tests that compare bits of two runs.
+pub fn hold_isa() -> RwLockReadGuard<'static, ()> {
+    TURN.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a test body under each level this machine has. Such tests take turns.
 pub fn force_each_isa(body: impl Fn(Isa)) {
-    static TURN: Mutex<()> = Mutex::new(());
-    let _turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let _turn = TURN.write().unwrap_or_else(PoisonError::into_inner);
     for isa in Isa::ALL.into_iter().filter(|isa| isa.is_supported()) {
         isa.force().unwrap();
         body(isa);

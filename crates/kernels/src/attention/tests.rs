@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{Lcg, check_gradient, force_each_isa};
+use crate::testing::{Lcg, check_gradient, force_each_isa, hold_isa};
 
 /// exp by polynomial (2e-7 relative) and sums in another order.
 const TOLERANCE_F32: f32 = 1e-5;
@@ -100,6 +100,7 @@ fn extreme_scores_stay_finite_and_nan_is_not_hidden() {
 
 #[test]
 fn results_do_not_depend_on_the_number_of_threads_nor_on_how_many_heads_are_packed_at_once() {
+    let _same = hold_isa();
     // 9 M values of keys and values: heads are packed in two goes.
     let shape = AttentionShape { batch: 1, heads: 3, head_dim: 128, queries: 130, keys: 12_000 };
     let [q, k, v, _] = case(shape);
