@@ -6,10 +6,11 @@ use std::path::Path;
 use vidit_xtask::{files, root, text};
 
 /// Crates from the ground up: each may depend on earlier ones alone.
-const ORDER: [&str; 15] = [
+const ORDER: [&str; 17] = [
     "kernels",
     "ops",
     "weights",
+    "backbones",
     "video",
     "motion",
     "media",
@@ -19,6 +20,7 @@ const ORDER: [&str; 15] = [
     "pipeline",
     "train",
     "eval",
+    "vbench",
     "testkit",
     "bench",
     "cli",

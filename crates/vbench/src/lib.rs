@@ -1,0 +1,1 @@
+//! How does a model score on VBench? The sixteen dimensions, the suite, the total, the report.
