@@ -1,3 +1,16 @@
 //! What does a score see? The published networks that VBench measures with, for inference on CPUs: one folder a network.
 //!
-//! Feature maps are channels last, `[B, H, W, C]`; tokens `[B, L, D]`; everything is f32 over `vidit-kernels`.
+//! Feature maps are channels last, `[B, H, W, C]`; tokens `[B, L, D]`; everything is f32 over `vidit-kernels`. Keys of weights are
+//! the published checkpoints' own. Every network is held to its official code by a golden at a tiny configuration.
+
+mod error;
+mod grid;
+pub mod layers;
+mod weights;
+
+pub use error::BackboneError;
+pub use grid::{Grid, Tokens};
+pub use weights::{Checkpoint, Weights};
+
+#[cfg(test)]
+mod golden;

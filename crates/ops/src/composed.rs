@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::activation::{gelu, relu, sigmoid, softmax, tanh};
 use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
@@ -21,6 +21,11 @@ pub fn linear<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Tensor<1>) 
 pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<D> {
     match activation {
         Activation::Silu => x.clone() * sigmoid(x),
+        Activation::Gelu => gelu(x),
+        Activation::QuickGelu => x.clone() * sigmoid(x * 1.702),
+        Activation::Relu => relu(x),
+        Activation::Sigmoid => sigmoid(x),
+        Activation::Tanh => tanh(x),
         Activation::GeluTanh => {
             let u = (x.clone() + x.clone().powi_scalar(3) * 0.044_715) * (2.0 * 0.797_884_6);
             x * sigmoid(u)

@@ -48,7 +48,14 @@ fn linear_and_activations() {
         composed::linear(x.clone(), w.clone(), b.clone()),
         [x, w, b]
     );
-    for activation in [Activation::Silu, Activation::GeluTanh] {
+    for activation in [
+        Activation::Silu,
+        Activation::GeluTanh,
+        Activation::Gelu,
+        Activation::QuickGelu,
+        Activation::Sigmoid,
+        Activation::Tanh,
+    ] {
         compare!(crate::activate(x.clone(), activation), composed::activate(x.clone(), activation), [x]);
     }
     let y = random([2, 5, 7]);

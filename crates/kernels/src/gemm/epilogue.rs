@@ -1,7 +1,7 @@
 //! What happens to rows of a product while they are in the cache: one pass over memory less for each.
 
 use crate::isa::multiversion;
-use crate::pointwise::{Activation, gelu_tanh, sigmoid};
+use crate::pointwise::{Activation, add_and_map};
 
 /// What happens to a finished row segment before it is left in `C`.
 ///
@@ -49,10 +49,7 @@ pub struct BiasActivate<'a> {
 
 impl Epilogue for BiasActivate<'_> {
     fn finish(&self, _: usize, column: usize, segment: &mut [f32]) {
-        match self.activation {
-            Activation::GeluTanh => add_gelu(segment, &self.bias[column..]),
-            Activation::Silu => add_silu(segment, &self.bias[column..]),
-        }
+        add_and_map(segment, &self.bias[column..], self.activation);
     }
 }
 
@@ -103,23 +100,6 @@ multiversion! {
     fn add_two(segment: &mut [f32], bias: &[f32], residual: &[f32]) {
         for ((value, bias), residual) in segment.iter_mut().zip(bias).zip(residual) {
             *value += bias + residual;
-        }
-    }
-}
-
-multiversion! {
-    fn add_gelu(segment: &mut [f32], bias: &[f32]) {
-        for (value, bias) in segment.iter_mut().zip(bias) {
-            *value = gelu_tanh(*value + bias);
-        }
-    }
-}
-
-multiversion! {
-    fn add_silu(segment: &mut [f32], bias: &[f32]) {
-        for (value, bias) in segment.iter_mut().zip(bias) {
-            let x = *value + bias;
-            *value = x * sigmoid(x);
         }
     }
 }

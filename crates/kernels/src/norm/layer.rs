@@ -54,6 +54,36 @@ multiversion! {
     }
 }
 
+/// `y = weight ∘ norm(x) + bias`, `x [R, D]`, `weight, bias [D]` (Ba et al. 2016).
+pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {
+    let width = weight.len();
+    assert!(width > 0 && bias.len() == width && x.len() % width == 0, "x is not [R, {width}]");
+    let out = Fresh::new(x.len());
+    for_ranges(x.len() / width, grain(width), |range| {
+        for row in range {
+            // SAFETY: rows are disjoint.
+            let out = unsafe { out.slice(row * width, width) };
+            affine_row(&x[row * width..][..width], weight, bias, epsilon, out);
+        }
+    });
+    // SAFETY: every row was written.
+    unsafe { out.finish(x.len()) }
+}
+
+multiversion! {
+    fn affine_row(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32, out: &mut [f32]) {
+        let inverse_width = 1.0 / x.len() as f32;
+        let mean = sum(x) * inverse_width;
+        for (out, x) in out.iter_mut().zip(x) {
+            *out = x - mean;
+        }
+        let deviation = 1.0 / (dot(out, out) * inverse_width + epsilon).sqrt();
+        for ((out, weight), bias) in out.iter_mut().zip(weight).zip(bias) {
+            *out = *out * deviation * weight + bias;
+        }
+    }
+}
+
 /// Gradients `(dx [R, D], dshift [G, D], dscale [G, D])` for `d_out [R, D]`.
 pub fn layer_norm_modulate_backward(
     x: &[f32],

@@ -1,10 +1,12 @@
 //! Normalisation with what follows it, in one pass over memory: layer norm + adaLN modulation, RMS norm + rotary
-//! positions, RMS norm + SiLU. Statistics are f32 over one row, whatever the threads.
+//! positions, RMS norm + SiLU. Statistics are f32 over one row, whatever the threads; those of group norm, over a whole map, f64.
 
+mod group;
 mod layer;
 mod rms;
 
-pub use layer::{ModulatedNorm, layer_norm_modulate, layer_norm_modulate_backward};
+pub use group::{Affine, group_norm_in_place};
+pub use layer::{ModulatedNorm, layer_norm, layer_norm_modulate, layer_norm_modulate_backward};
 pub use rms::{RmsTail, rms_norm, rms_norm_backward};
 
 #[cfg(test)]

@@ -97,3 +97,22 @@ fn rms_norm_with_every_tail_and_its_gradients() {
         }
     });
 }
+
+#[test]
+fn layer_norm_with_weights_agrees_with_its_definition() {
+    let [rows, width] = [37, 53];
+    let mut random = Lcg::new(8);
+    let (x, weight, bias) = (random.normal(rows * width), random.normal(width), random.normal(width));
+    force_each_isa(|isa| {
+        let found = layer_norm(&x, &weight, &bias, 1e-6);
+        for (row, found) in x.chunks_exact(width).zip(found.chunks_exact(width)) {
+            let mean = row.iter().map(|x| *x as f64).sum::<f64>() / width as f64;
+            let variance = row.iter().map(|x| (*x as f64 - mean).powi(2)).sum::<f64>() / width as f64;
+            for c in 0..width {
+                let normed = (row[c] as f64 - mean) / (variance + 1e-6).sqrt();
+                let expected = normed * weight[c] as f64 + bias[c] as f64;
+                assert!((found[c] as f64 - expected).abs() < 1e-5, "{isa}: {} ≠ {expected}", found[c]);
+            }
+        }
+    });
+}

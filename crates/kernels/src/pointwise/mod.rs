@@ -3,8 +3,14 @@
 //! The bodies are plain Rust that the compiler vectorises at each instruction set; the oracle is the same formula in f64,
 //! in the tests.
 
+mod activation;
+
+use rayon::prelude::*;
+
 use crate::isa::multiversion;
 use crate::threads::{Fresh, SharedMut, for_ranges};
+pub use activation::{Activation, activate, activate_backward, activate_in_place};
+pub(crate) use activation::{add_and_map, silu_derivative};
 
 /// Elements of a task at least: below this a thread costs more than it gives.
 const GRAIN: usize = 16 * 1024;
@@ -89,96 +95,6 @@ multiversion! {
     }
 }
 
-/// An activation function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Activation {
-    /// `x · Φ(x)` by the tanh formula (Hendrycks & Gimpel 2016).
-    GeluTanh,
-    /// `x · σ(x)`.
-    Silu,
-}
-
-const GELU_SCALE: f32 = 0.797_884_6; // √(2/π)
-const GELU_CUBE: f32 = 0.044_715;
-
-#[inline(always)]
-pub(crate) fn gelu_tanh(x: f32) -> f32 {
-    // x · ½(1 + tanh u) = x · σ(2u)
-    x * sigmoid(2.0 * GELU_SCALE * (x + GELU_CUBE * x * x * x))
-}
-
-#[inline(always)]
-fn gelu_tanh_derivative(x: f32) -> f32 {
-    let s = sigmoid(2.0 * GELU_SCALE * (x + GELU_CUBE * x * x * x));
-    s + x * s * (1.0 - s) * 2.0 * GELU_SCALE * (1.0 + 3.0 * GELU_CUBE * x * x)
-}
-
-#[inline(always)]
-pub(crate) fn silu_derivative(x: f32) -> f32 {
-    let s = sigmoid(x);
-    s * (1.0 + x * (1.0 - s))
-}
-
-multiversion! {
-    fn gelu_slice(x: &[f32], out: &mut [f32]) {
-        for (out, x) in out.iter_mut().zip(x) {
-            *out = gelu_tanh(*x);
-        }
-    }
-}
-multiversion! {
-    fn silu_slice(x: &[f32], out: &mut [f32]) {
-        for (out, x) in out.iter_mut().zip(x) {
-            *out = *x * sigmoid(*x);
-        }
-    }
-}
-multiversion! {
-    fn gelu_backward_slice(x: &[f32], d_out: &[f32], out: &mut [f32]) {
-        for ((out, x), d) in out.iter_mut().zip(x).zip(d_out) {
-            *out = d * gelu_tanh_derivative(*x);
-        }
-    }
-}
-multiversion! {
-    fn silu_backward_slice(x: &[f32], d_out: &[f32], out: &mut [f32]) {
-        for ((out, x), d) in out.iter_mut().zip(x).zip(d_out) {
-            *out = d * silu_derivative(*x);
-        }
-    }
-}
-
-/// `out = activation(x)`.
-pub fn activate(x: &[f32], activation: Activation) -> Vec<f32> {
-    let fresh = Fresh::new(x.len());
-    for_ranges(x.len(), GRAIN, |range| {
-        // SAFETY: ranges are disjoint.
-        let out = unsafe { fresh.slice(range.start, range.len()) };
-        match activation {
-            Activation::GeluTanh => gelu_slice(&x[range], out),
-            Activation::Silu => silu_slice(&x[range], out),
-        }
-    });
-    // SAFETY: ranges cover the whole.
-    unsafe { fresh.finish(x.len()) }
-}
-
-/// `dx = d_out · activation'(x)`.
-pub fn activate_backward(x: &[f32], d_out: &[f32], activation: Activation) -> Vec<f32> {
-    assert_eq!(x.len(), d_out.len());
-    let fresh = Fresh::new(x.len());
-    for_ranges(x.len(), GRAIN, |range| {
-        // SAFETY: ranges are disjoint.
-        let out = unsafe { fresh.slice(range.start, range.len()) };
-        match activation {
-            Activation::GeluTanh => gelu_backward_slice(&x[range.clone()], &d_out[range], out),
-            Activation::Silu => silu_backward_slice(&x[range.clone()], &d_out[range], out),
-        }
-    });
-    // SAFETY: ranges cover the whole.
-    unsafe { fresh.finish(x.len()) }
-}
-
 /// `out = a + b`.
 pub fn add(a: &[f32], b: &[f32]) -> Vec<f32> {
     assert_eq!(a.len(), b.len());
@@ -192,6 +108,20 @@ pub fn add(a: &[f32], b: &[f32]) -> Vec<f32> {
     });
     // SAFETY: ranges cover the whole.
     unsafe { fresh.finish(a.len()) }
+}
+
+/// `a += b`, where it is.
+pub fn add_in_place(a: &mut [f32], b: &[f32]) {
+    assert_eq!(a.len(), b.len());
+    a.par_chunks_mut(GRAIN).zip(b.par_chunks(GRAIN)).for_each(|(a, b)| add_slice(a, b));
+}
+
+multiversion! {
+    fn add_slice(a: &mut [f32], b: &[f32]) {
+        for (a, b) in a.iter_mut().zip(b) {
+            *a += b;
+        }
+    }
 }
 
 /// `out[r] = x[r] + gate[r / rows_per_group] ∘ y[r]`: the gated residual of adaLN. `x, y [R, D]`, `gate [G, D]`.
@@ -284,7 +214,7 @@ pub fn column_sums(x: &[f32], width: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Lcg, check_gradient, force_each_isa};
+    use crate::testing::{Lcg, check_gradient};
 
     #[test]
     fn exp_is_accurate_over_its_range_and_keeps_nan() {
@@ -313,36 +243,6 @@ mod tests {
         for t in [f32::NEG_INFINITY, -127.0, 127.0, f32::INFINITY] {
             assert!(exp2(t).is_normal(), "{t}");
         }
-    }
-
-    #[test]
-    fn activations_agree_with_their_formulas_in_f64() {
-        let x = Lcg::new(1).normal(70_001);
-        let formula = |x: f32, activation| -> f64 {
-            let x = x as f64;
-            match activation {
-                Activation::Silu => x / (1.0 + (-x).exp()),
-                Activation::GeluTanh => {
-                    0.5 * x * (1.0 + (0.7978845608028654 * (x + 0.044715 * x.powi(3))).tanh())
-                }
-            }
-        };
-        force_each_isa(|isa| {
-            for activation in [Activation::GeluTanh, Activation::Silu] {
-                for (x, y) in x.iter().zip(activate(&x, activation)) {
-                    assert!(
-                        (y as f64 - formula(*x, activation)).abs() < 1e-6,
-                        "{isa} {activation:?}({x}) = {y}"
-                    );
-                }
-                let few = &x[..50];
-                let ones = vec![1.0; few.len()];
-                let gradient = activate_backward(few, &ones, activation);
-                check_gradient("activation", few, &gradient, |x| {
-                    x.iter().map(|x| formula(*x, activation)).sum()
-                });
-            }
-        });
     }
 
     #[test]

@@ -1,0 +1,52 @@
+use thiserror::Error;
+
+/// Why a network cannot be made of the weights that were given.
+#[derive(Debug, Error, PartialEq)]
+pub enum BackboneError {
+    /// A tensor is absent.
+    #[error(
+        "weights lack `{key}`, expected a tensor of shape {expected:?}\nhint: is this the checkpoint of {network}?"
+    )]
+    Missing {
+        /// The network's name.
+        network: &'static str,
+        /// Its path.
+        key: String,
+        /// The shape wanted.
+        expected: Vec<usize>,
+    },
+    /// A tensor has another shape.
+    #[error(
+        "weights: `{key}` has shape {found:?}, expected {expected:?}\nhint: is this the checkpoint of {network}, of this size?"
+    )]
+    Shape {
+        /// The network's name.
+        network: &'static str,
+        /// Its path.
+        key: String,
+        /// The shape wanted.
+        expected: Vec<usize>,
+        /// The shape there.
+        found: Vec<usize>,
+    },
+    /// Tensors that no layer asked for.
+    #[error(
+        "weights hold {count} tensors that {network} has no use for, the first is `{first}`\nhint: is this its checkpoint, of this size?"
+    )]
+    Unused {
+        /// The network's name.
+        network: &'static str,
+        /// How many.
+        count: usize,
+        /// The first, by name.
+        first: String,
+    },
+    /// A size cannot be told from the weights, or is none that the network can have.
+    #[error("weights of {network}: {reason}")]
+    Config {
+        /// The network's name.
+        network: &'static str,
+        /// What is wrong, in a sentence.
+        reason: String,
+    },
+}

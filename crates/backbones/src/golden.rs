@@ -1,0 +1,49 @@
+//! Goldens: the official code's weights, inputs and activations, as its exporter wrote them.
+
+use vidit_testkit::difference;
+use vidit_weights::TensorStore;
+
+/// A golden file: `weights.*` is the checkpoint, `input.*` what goes in, and the rest activations by name.
+pub struct Golden(TensorStore);
+
+impl Golden {
+    /// Of the bytes of a safetensors file.
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(TensorStore::from_bytes("golden", bytes).expect("the golden can be read"))
+    }
+
+    /// The checkpoint.
+    pub fn weights(&self) -> TensorStore {
+        self.0.under("weights.")
+    }
+
+    /// An array, by name.
+    pub fn values(&self, name: &str) -> &[f32] {
+        &self.0.tensors[name].values
+    }
+
+    /// Its shape.
+    pub fn shape(&self, name: &str) -> &[usize] {
+        &self.0.tensors[name].shape
+    }
+
+    /// Compares activations in the order of computation.
+    ///
+    /// # Panics
+    /// At the first that differs by more than `tolerance` of its largest value (at least of 1), by name.
+    #[track_caller]
+    pub fn check<'a>(&self, activations: impl IntoIterator<Item = (&'a str, &'a [f32])>, tolerance: f32) {
+        for (name, found) in activations {
+            let expected = self.values(name);
+            let scale = expected.iter().fold(1.0f32, |most, value| most.max(value.abs()));
+            let worst = difference(name, found, expected).unwrap_or_else(|problem| panic!("{problem}"));
+            let (value, wanted) = worst.values;
+            assert!(
+                worst.largest <= tolerance * scale,
+                "first divergence at `{name}`[{}]: {value}, expected {wanted} (tolerance {})",
+                worst.index,
+                tolerance * scale
+            );
+        }
+    }
+}

@@ -1,0 +1,143 @@
+use vidit_kernels::Precision;
+use vidit_kernels::attention::{AttentionShape, KeyBias, Keys, forward};
+use vidit_kernels::pointwise::Activation;
+
+use super::{LayerNorm, Linear};
+use crate::{BackboneError, Tokens, Weights};
+
+/// Attention with projections of queries, keys, values and of the result.
+pub struct MultiHead {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+    heads: usize,
+}
+
+impl MultiHead {
+    /// Of four projections.
+    pub fn new([query, key, value, out]: [Linear; 4], heads: usize) -> Self {
+        Self { query, key, value, out, heads }
+    }
+
+    /// Of projections of queries, keys and values that one matrix holds, `weight [3D, D]`, `bias [3D]`, and of the result.
+    pub fn of_joined(weight: &[f32], bias: &[f32], out: Linear, heads: usize) -> Self {
+        let width = bias.len() / 3;
+        let inputs = weight.len() / 3;
+        let part =
+            |i: usize| Linear::new(&weight[i * inputs..][..inputs], bias[i * width..][..width].to_vec());
+        Self::new([part(0), part(1), part(2), out], heads)
+    }
+
+    /// Queries `x`, keys and values `context`; every key counts, or those that `which` says. Returns `[B, Lq, D]`, with `residual` added
+    /// if there is one.
+    pub fn forward(&self, x: &Tokens, context: &Tokens, which: Keys, residual: Option<&Tokens>) -> Tokens {
+        assert_eq!(x.batch, context.batch, "queries and keys are of one batch");
+        let inner = self.query.output();
+        let shape = AttentionShape {
+            batch: x.batch,
+            heads: self.heads,
+            head_dim: inner / self.heads,
+            queries: x.length,
+            keys: context.length,
+        };
+        let q = self.query.forward(&x.data);
+        let (k, v) = (self.key.forward(&context.data), self.value.forward(&context.data));
+        let attended = forward(&q, &k, &v, shape, which, Precision::F32).out; // [B, Lq, N·Dh]
+        let data = match residual {
+            Some(residual) => self.out.added(&attended, &residual.data),
+            None => self.out.forward(&attended),
+        };
+        Tokens::new(data, [x.batch, x.length, self.out.output()])
+    }
+}
+
+/// A bias that hides later keys from earlier queries, `[L, L]`: of one sample.
+pub fn causal_bias(length: usize) -> Vec<f32> {
+    (0..length * length).map(|i| if i % length > i / length { f32::NEG_INFINITY } else { 0.0 }).collect()
+}
+
+/// Names of the parts of a block in a checkpoint.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockNames {
+    /// The norm before attention.
+    pub norm1: &'static str,
+    /// Attention's joined projection, as keys of weight and bias.
+    pub joined: [&'static str; 2],
+    /// Attention's projection of the result.
+    pub out: &'static str,
+    /// The norm before the feed-forward branch.
+    pub norm2: &'static str,
+    /// The feed-forward branch's first product.
+    pub up: &'static str,
+    /// Its second.
+    pub down: &'static str,
+}
+
+impl BlockNames {
+    /// timm's and DINO's.
+    pub const TIMM: Self = Self {
+        norm1: "norm1",
+        joined: ["attn.qkv.weight", "attn.qkv.bias"],
+        out: "attn.proj",
+        norm2: "norm2",
+        up: "mlp.fc1",
+        down: "mlp.fc2",
+    };
+    /// CLIP's.
+    pub const CLIP: Self = Self {
+        norm1: "ln_1",
+        joined: ["attn.in_proj_weight", "attn.in_proj_bias"],
+        out: "attn.out_proj",
+        norm2: "ln_2",
+        up: "mlp.c_fc",
+        down: "mlp.c_proj",
+    };
+}
+
+/// A block of a transformer that normalises first (Dosovitskiy et al. 2021): attention, then a feed-forward branch.
+pub struct EncoderBlock {
+    norm1: LayerNorm,
+    attention: MultiHead,
+    norm2: LayerNorm,
+    up: Linear,
+    down: Linear,
+    activation: Activation,
+}
+
+impl EncoderBlock {
+    /// Takes a block of width `D` and `hidden` by these names.
+    ///
+    /// # Errors
+    /// If a tensor is absent or has another shape.
+    pub fn load(
+        weights: &Weights,
+        names: BlockNames,
+        [width, hidden, heads]: [usize; 3],
+        epsilon: f32,
+        activation: Activation,
+    ) -> Result<Self, BackboneError> {
+        let joined = weights.take(names.joined[0], &[3 * width, width])?;
+        let bias = weights.take(names.joined[1], &[3 * width])?;
+        let out = Linear::load(&weights.at(names.out), [width, width])?;
+        Ok(Self {
+            norm1: LayerNorm::load(&weights.at(names.norm1), width, epsilon)?,
+            attention: MultiHead::of_joined(&joined, &bias, out, heads),
+            norm2: LayerNorm::load(&weights.at(names.norm2), width, epsilon)?,
+            up: Linear::load(&weights.at(names.up), [width, hidden])?,
+            down: Linear::load(&weights.at(names.down), [hidden, width])?,
+            activation,
+        })
+    }
+
+    /// `[B, L, D]` → the same. `bias [L, L]`, if there is one, is added to scores.
+    pub fn forward(&self, x: Tokens, bias: Option<&[f32]>) -> Tokens {
+        let shape = x.shape();
+        let h = Tokens::new(self.norm1.forward(&x.data), shape);
+        let repeated = bias.map(|bias| bias.repeat(x.batch));
+        let bias = repeated.as_deref().map(|values| KeyBias { values, groups: x.length });
+        let x = self.attention.forward(&h, &h, Keys { lengths: None, bias }, Some(&x));
+        let h = self.up.activated(&self.norm2.forward(&x.data), self.activation); // [B, L, hidden]
+        Tokens::new(self.down.added(&h, &x.data), shape)
+    }
+}

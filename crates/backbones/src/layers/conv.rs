@@ -1,0 +1,205 @@
+use vidit_kernels::Precision;
+use vidit_kernels::conv3d::{self, Conv3dShape};
+use vidit_kernels::gemm::{Bias, BiasActivate, BiasResidual, Epilogue};
+use vidit_kernels::pointwise::Activation;
+
+use crate::{BackboneError, Grid, Weights};
+
+/// A convolution of feature maps, `weight [O, C, Kh, Kw]`, zeros around.
+pub struct Conv2d {
+    /// `[Kh·Kw·C, O]`.
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    channels: [usize; 2],
+    kernel: [usize; 2],
+    stride: [usize; 2],
+    padding: [usize; 2],
+}
+
+impl Conv2d {
+    /// Takes `weight [O, C, K, K]` and `bias [O]`.
+    ///
+    /// # Errors
+    /// If one is absent or has another shape.
+    pub fn load(
+        weights: &Weights,
+        channels: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Self, BackboneError> {
+        Self::load_oblong(weights, channels, [kernel; 2], [stride; 2], [padding; 2])
+    }
+
+    /// The same for kernels that are not square.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_oblong(
+        weights: &Weights,
+        channels: [usize; 2],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+    ) -> Result<Self, BackboneError> {
+        let bias = weights.take("bias", &[channels[1]])?;
+        let weight = weights.take("weight", &[channels[1], channels[0], kernel[0], kernel[1]])?;
+        Ok(Self::new(&weight, bias, channels, kernel, stride, padding))
+    }
+
+    /// Takes `weight [O, C, K, K]` alone.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_without_bias(
+        weights: &Weights,
+        channels: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Self, BackboneError> {
+        let weight = weights.take("weight", &[channels[1], channels[0], kernel, kernel])?;
+        let bias = vec![0.0; channels[1]];
+        Ok(Self::new(&weight, bias, channels, [kernel; 2], [stride; 2], [padding; 2]))
+    }
+
+    /// Of `weight [O, C, Kh, Kw]` and `bias [O]`; `channels` are `C` and `O`.
+    pub fn new(
+        weight: &[f32],
+        bias: Vec<f32>,
+        channels: [usize; 2],
+        kernel: [usize; 2],
+        stride: [usize; 2],
+        padding: [usize; 2],
+    ) -> Self {
+        let ([input, output], taps) = (channels, kernel[0] * kernel[1]);
+        assert_eq!(weight.len(), output * input * taps, "weight is not [{output}, {input}, {kernel:?}]");
+        let mut matrix = vec![0.0; weight.len()];
+        for o in 0..output {
+            for c in 0..input {
+                for tap in 0..taps {
+                    matrix[(tap * input + c) * output + o] = weight[(o * input + c) * taps + tap];
+                }
+            }
+        }
+        Self { weight: matrix, bias, channels, kernel, stride, padding }
+    }
+
+    /// Multiplies each output channel by `scale` and adds `shift`, once and for all: batch norm with running statistics.
+    pub fn fold(mut self, (scale, shift): (Vec<f32>, Vec<f32>)) -> Self {
+        for row in self.weight.chunks_exact_mut(scale.len()) {
+            row.iter_mut().zip(&scale).for_each(|(weight, scale)| *weight *= scale);
+        }
+        for ((bias, scale), shift) in self.bias.iter_mut().zip(&scale).zip(&shift) {
+            *bias = *bias * scale + shift;
+        }
+        self
+    }
+
+    /// Output channels.
+    pub fn output(&self) -> usize {
+        self.channels[1]
+    }
+
+    fn run(&self, x: &Grid, epilogue: &impl Epilogue) -> Grid {
+        assert_eq!(x.channels, self.channels[0], "the convolution reads other channels");
+        let shape = Conv3dShape {
+            batch: x.batch,
+            input: [1, x.height, x.width],
+            channels_in: x.channels,
+            channels_out: self.channels[1],
+            kernel: [1, self.kernel[0], self.kernel[1]],
+            stride: [1, self.stride[0], self.stride[1]],
+            padding: [0, self.padding[0], self.padding[1]],
+        };
+        let [_, height, width] = shape.output();
+        let data = conv3d::forward(&x.data, &self.weight, shape, epilogue, Precision::F32);
+        Grid::new(data, [x.batch, height, width, self.channels[1]])
+    }
+
+    /// `[B, H, W, C]` → `[B, H', W', O]`.
+    pub fn forward(&self, x: &Grid) -> Grid {
+        self.run(x, &Bias(&self.bias))
+    }
+
+    /// The same, and what follows.
+    pub fn activated(&self, x: &Grid, activation: Activation) -> Grid {
+        self.run(x, &BiasActivate { bias: &self.bias, activation })
+    }
+
+    /// The same with `residual [B, H', W', O]` added.
+    pub fn added(&self, x: &Grid, residual: &Grid) -> Grid {
+        self.run(x, &BiasResidual { bias: &self.bias, residual: &residual.data })
+    }
+
+    /// The same with another function of each row of the result, which begins at a column: `(position, column, segment)`; the bias
+    /// was added.
+    pub fn followed_by(&self, x: &Grid, finish: impl Fn(usize, usize, &mut [f32]) + Sync) -> Grid {
+        let bias = Bias(&self.bias);
+        self.run(x, &|position: usize, column: usize, segment: &mut [f32]| {
+            bias.finish(position, column, segment);
+            finish(position, column, segment);
+        })
+    }
+}
+
+/// A transposed convolution, `weight [C, O, K, K]`: each input value spreads a patch of `K × K` over the output.
+pub struct ConvTransposed2d {
+    /// `[K·K·O, C]`: of the convolution that this is the transpose of.
+    weight: Vec<f32>,
+    bias: Vec<f32>,
+    channels: [usize; 2],
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+}
+
+impl ConvTransposed2d {
+    /// Takes `weight [C, O, K, K]` and `bias [O]`.
+    ///
+    /// # Errors
+    /// If one is absent or has another shape.
+    pub fn load(
+        weights: &Weights,
+        channels: [usize; 2],
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Result<Self, BackboneError> {
+        let [input, output] = channels;
+        let weight = weights.take("weight", &[input, output, kernel, kernel])?;
+        let bias = weights.take("bias", &[output])?;
+        let taps = kernel * kernel;
+        let mut matrix = vec![0.0; weight.len()];
+        for c in 0..input {
+            for o in 0..output {
+                for tap in 0..taps {
+                    matrix[(tap * output + o) * input + c] = weight[(c * output + o) * taps + tap];
+                }
+            }
+        }
+        Ok(Self { weight: matrix, bias, channels, kernel, stride, padding })
+    }
+
+    /// `[B, H, W, C]` → `[B, (H−1)·stride − 2·padding + K, …, O]`.
+    pub fn forward(&self, x: &Grid) -> Grid {
+        let [input, output] = self.channels;
+        assert_eq!(x.channels, input, "the convolution reads other channels");
+        let grown = |size: usize| (size - 1) * self.stride + self.kernel - 2 * self.padding;
+        let (height, width) = (grown(x.height), grown(x.width));
+        let shape = Conv3dShape {
+            batch: x.batch,
+            input: [1, height, width],
+            channels_in: output,
+            channels_out: input,
+            kernel: [1, self.kernel, self.kernel],
+            stride: [1, self.stride, self.stride],
+            padding: [0, self.padding, self.padding],
+        };
+        let mut data = conv3d::backward_input(&self.weight, &x.data, shape, Precision::F32);
+        for row in data.chunks_exact_mut(output) {
+            row.iter_mut().zip(&self.bias).for_each(|(value, bias)| *value += bias);
+        }
+        Grid::new(data, [x.batch, height, width, output])
+    }
+}

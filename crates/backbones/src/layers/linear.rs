@@ -1,0 +1,74 @@
+use vidit_kernels::Precision;
+use vidit_kernels::gemm::{Bias, BiasActivate, BiasResidual, LaneMajor, Packed, gemm_packed_new};
+use vidit_kernels::pointwise::Activation;
+
+use crate::{BackboneError, Weights};
+
+/// `y = x Wᵀ + b`, `weight [O, I]`, kept packed.
+pub struct Linear {
+    weight: Packed,
+    bias: Vec<f32>,
+}
+
+impl Linear {
+    /// Takes `weight [O, I]` and `bias [O]`.
+    ///
+    /// # Errors
+    /// If one is absent or has another shape.
+    pub fn load(weights: &Weights, [input, output]: [usize; 2]) -> Result<Self, BackboneError> {
+        let weight = weights.take("weight", &[output, input])?;
+        Ok(Self::new(&weight, weights.take("bias", &[output])?))
+    }
+
+    /// Takes `weight [O, I]` alone.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_without_bias(weights: &Weights, [input, output]: [usize; 2]) -> Result<Self, BackboneError> {
+        Ok(Self::new(&weights.take("weight", &[output, input])?, vec![0.0; output]))
+    }
+
+    /// Of `weight [O, I]` and `bias [O]`.
+    pub fn new(weight: &[f32], bias: Vec<f32>) -> Self {
+        let output = bias.len();
+        let input = weight.len() / output.max(1);
+        assert_eq!(weight.len(), input * output, "weight is not [{output}, I]");
+        let weight = Packed::new(&LaneMajor { data: weight, stride: input }, output, input, Precision::F32);
+        Self { weight, bias }
+    }
+
+    /// `I`.
+    pub fn input(&self) -> usize {
+        self.weight.depth()
+    }
+
+    /// `O`.
+    pub fn output(&self) -> usize {
+        self.weight.columns()
+    }
+
+    fn rows<'a>(&self, x: &'a [f32]) -> (usize, LaneMajor<'a>) {
+        let depth = self.input();
+        assert_eq!(x.len() % depth, 0, "x is not [R, {depth}]");
+        (x.len() / depth, LaneMajor { data: x, stride: depth })
+    }
+
+    /// `x [R, I]` → `[R, O]`.
+    pub fn forward(&self, x: &[f32]) -> Vec<f32> {
+        let (rows, x) = self.rows(x);
+        gemm_packed_new(rows, &x, &self.weight, &Bias(&self.bias))
+    }
+
+    /// `activation(x Wᵀ + b)`.
+    pub fn activated(&self, x: &[f32], activation: Activation) -> Vec<f32> {
+        let (rows, x) = self.rows(x);
+        gemm_packed_new(rows, &x, &self.weight, &BiasActivate { bias: &self.bias, activation })
+    }
+
+    /// `residual + x Wᵀ + b`.
+    pub fn added(&self, x: &[f32], residual: &[f32]) -> Vec<f32> {
+        let (rows, x) = self.rows(x);
+        assert_eq!(residual.len(), rows * self.output(), "residual is not [R, O]");
+        gemm_packed_new(rows, &x, &self.weight, &BiasResidual { bias: &self.bias, residual })
+    }
+}

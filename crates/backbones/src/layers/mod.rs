@@ -1,0 +1,18 @@
+//! What networks are made of. Every layer takes its weights by the names that PyTorch gives its own kind.
+
+mod attention;
+mod conv;
+mod interpolate;
+mod linear;
+mod norm;
+mod pool;
+mod warp;
+
+pub use attention::{BlockNames, EncoderBlock, MultiHead, causal_bias};
+pub use conv::{Conv2d, ConvTransposed2d};
+pub use interpolate::{Filter, interpolate};
+pub use linear::Linear;
+pub use norm::{GroupNorm, LayerNorm, batch_norm_folded, instance_norm};
+pub use pool::{average_pool, max_pool};
+pub use vidit_kernels::pointwise::Activation;
+pub use warp::{Border, sample_bilinear};
