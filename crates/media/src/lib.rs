@@ -28,6 +28,7 @@ pub use error::{MediaError, Result};
 pub use fit::fit;
 pub use limits::ReadLimits;
 pub use names::{file_stem_from_prompt, free_name};
+pub use png::png_bytes;
 pub use rate::FrameRate;
 pub use read::{Clip, UNTIMED_FPS, read_video};
 pub use sheet::{contact_sheet, grid};
