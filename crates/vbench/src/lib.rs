@@ -1,1 +1,37 @@
 //! How does a model score on VBench? The sixteen dimensions, the suite, the total, the report.
+
+mod compare;
+mod dimension;
+mod error;
+mod i2v;
+mod listing;
+mod manifest;
+mod naming;
+mod nearest;
+mod preflight;
+mod published;
+mod report;
+mod results;
+mod source;
+mod submission;
+mod suite;
+mod total;
+
+pub use compare::{Column, Comparison, Row};
+pub use dimension::{Decoder, Dimension, Group, Network, Sampling};
+pub use error::VbenchError;
+pub use i2v::{I2V_MEMBERS, I2vMember, I2vTotals};
+pub use listing::Listing;
+pub use manifest::{Manifest, WeightsOrigin, WeightsUsed};
+pub use naming::{NAME_BYTES_MAX, split_stem, stem_of, video_stem};
+pub use preflight::{
+    Coverage, Extra, Kind, Located, Missing, Preflight, PreflightOptions, SameName, Unusable, VideoFacts,
+    preflight, read_facts,
+};
+pub use published::{Published, published, published_row, published_source};
+pub use report::Report;
+pub use results::{DimensionResult, Problem, Results, ResultsFile, Score, VideoResult, parse_results};
+pub use source::{Loaded, load_results};
+pub use submission::{Submission, submission};
+pub use suite::{Auxiliary, Entry, Relation, SAMPLES, STANDARD_JSON, Suite, SuiteVideo};
+pub use total::{Mode, Totals};

@@ -1,0 +1,127 @@
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::Problem;
+
+/// Why a suite, results or a submission could not be read or made.
+#[derive(Debug, thiserror::Error)]
+pub enum VbenchError {
+    /// The file system said no.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried: `read`, `write`.
+        action: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// A name that is none of the sixteen.
+    #[error("`{found}` is no dimension of VBench\nhint: did you mean `{nearest}`?")]
+    UnknownDimension {
+        /// What was given.
+        found: String,
+        /// The name nearest to it.
+        nearest: String,
+    },
+    /// A name that no published row has.
+    #[error("no published row is called `{found}`\nhint: known are {known}")]
+    UnknownPublished {
+        /// What was given.
+        found: String,
+        /// All names, or those that begin so.
+        known: String,
+    },
+    /// Text that is no JSON.
+    #[error("`{}` is not JSON: {reason}\nhint: is the file whole?", path.display())]
+    Json {
+        /// Which file.
+        path: PathBuf,
+        /// What the parser found.
+        reason: String,
+    },
+    /// A file that holds no results at all.
+    #[error("`{}` holds no results: expected {expected}, found {found}\nhint: results are `{{\"<dimension>\": [score, [one object a video]]}}`, in a file, a folder or a zip", path.display())]
+    NoResults {
+        /// Which file or folder.
+        path: PathBuf,
+        /// What should be there.
+        expected: &'static str,
+        /// What is there.
+        found: String,
+    },
+    /// Scores that cannot be taken for what they claim to be.
+    #[error("`{}` holds scores that cannot be used{}", path.display(), listed(problems))]
+    Scores {
+        /// Which file.
+        path: PathBuf,
+        /// Every one of them.
+        problems: Vec<Problem>,
+    },
+    /// A score that cannot be written.
+    #[error(
+        "the score of `{key}` is not finite, found `{found}`\nhint: one of its videos could not be measured"
+    )]
+    NotFinite {
+        /// Dimension, and the video if it is one video's.
+        key: String,
+        /// The value.
+        found: f64,
+    },
+    /// A prompt suite that breaks a rule.
+    #[error("prompt {index} of the suite {problem}\nhint: {hint}")]
+    Suite {
+        /// Which entry, from 0.
+        index: usize,
+        /// What was expected and found.
+        problem: String,
+        /// What to do.
+        hint: &'static str,
+    },
+    /// A damaged zip, or one that is too large.
+    #[error("cannot read the zip `{}`: {reason}\nhint: it is the contents of a results folder, compressed", path.display())]
+    Zip {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
+    /// Results that the leaderboard would not score as a whole suite.
+    #[error("`{}` is no complete submission{}\nhint: an incomplete suite is never a standard score; measure what is missing first", path.display(), listed(problems))]
+    Incomplete {
+        /// The results folder.
+        path: PathBuf,
+        /// All that is missing or wrong.
+        problems: Vec<Problem>,
+    },
+    /// A thumbnail could not be encoded.
+    #[error(transparent)]
+    Media(#[from] vidit_media::MediaError),
+    /// A file could not be written.
+    #[error(transparent)]
+    Weights(#[from] vidit_weights::WeightsError),
+}
+
+impl VbenchError {
+    pub(crate) fn reading(path: &Path, source: io::Error) -> Self {
+        Self::Io { action: "read", path: path.to_owned(), source }
+    }
+}
+
+/// Problems on lines of their own, then their hints, each once.
+fn listed(problems: &[Problem]) -> String {
+    let mut hints: Vec<&str> = Vec::new();
+    let mut text = String::new();
+    for problem in problems {
+        text += &format!("\n{}", problem.text);
+        if let Some(hint) = problem.hint
+            && !hints.contains(&hint)
+        {
+            hints.push(hint);
+        }
+    }
+    for hint in hints {
+        text += &format!("\nhint: {hint}");
+    }
+    text
+}

@@ -1,0 +1,99 @@
+//! What a score depends on beside the videos: enough to measure it again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Network;
+
+/// Where a network's weights are from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WeightsOrigin {
+    /// The file that VBench uses, by its hash.
+    Published,
+    /// Any other file.
+    Other,
+    /// Drawn at random: scores say nothing of the videos.
+    Random,
+}
+
+/// A network's weights.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WeightsUsed {
+    /// The network.
+    pub network: Network,
+    /// The file's name, if there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// SHA-256 of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Where they are from.
+    pub origin: WeightsOrigin,
+}
+
+/// How scores came about.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Manifest {
+    /// The program and its version: `vidit 0.1.0`.
+    pub program: String,
+    /// `compat` or `fixed`.
+    pub mode: String,
+    /// The reference whose numbers are aimed at: `vbench 0.1.5`.
+    pub reference: String,
+    /// How many processes of the reference are imitated where that changes a score.
+    pub ranks: Option<usize>,
+    /// What was measured: `standard`, or the file of a suite.
+    pub suite: String,
+    /// SHA-256 of the suite's file.
+    pub suite_sha256: Option<String>,
+    /// Whether all of the suite was there.
+    pub complete: bool,
+    /// The networks' weights.
+    pub weights: Vec<WeightsUsed>,
+    /// The decoder, and its version.
+    pub decoder: String,
+    /// How pixels became colours.
+    pub colour_rule: String,
+    /// Device and number format that networks ran with.
+    pub device: String,
+    /// How videos were encoded, where that is known.
+    pub encoder: Option<String>,
+    /// The prompts that videos were made from, where they are not the suite's.
+    pub generation_prompts: Option<String>,
+    /// Seeds of the videos, where they are known.
+    pub seeds: Option<String>,
+    /// SHA-256 of each video by its path.
+    pub videos: BTreeMap<String, String>,
+    /// All else.
+    pub notes: BTreeMap<String, String>,
+}
+
+impl Manifest {
+    /// Weights that are not those that VBench uses.
+    pub fn unpublished_weights(&self) -> impl Iterator<Item = &WeightsUsed> {
+        self.weights.iter().filter(|weights| weights.origin != WeightsOrigin::Published)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn manifests_walk_both_ways() {
+        let weights = |origin| WeightsUsed { network: Network::Dino, file: None, sha256: None, origin };
+        let manifest = Manifest {
+            mode: "compat".to_owned(),
+            ranks: Some(1),
+            weights: vec![weights(WeightsOrigin::Random), weights(WeightsOrigin::Published)],
+            ..Manifest::default()
+        };
+        let text = serde_json::to_string(&manifest).unwrap();
+        assert_eq!(serde_json::from_str::<Manifest>(&text).unwrap(), manifest);
+        assert_eq!(manifest.unpublished_weights().count(), 1);
+        assert_eq!(serde_json::from_str::<Manifest>("{}").unwrap(), Manifest::default());
+    }
+}

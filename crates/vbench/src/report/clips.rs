@@ -1,0 +1,143 @@
+//! A dimension's videos: how they lie, the worst and the best, and all of them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use vidit_video::Frames;
+
+use super::markup::{escape, picture};
+use super::spread::spread;
+use crate::naming::stem_of;
+use crate::{Dimension, DimensionResult, Score, VbenchError, VideoResult};
+
+/// Clips shown as the worst, and as the best.
+const SHOWN_MAX: usize = 5;
+/// Letters of what a dimension says beside its score.
+const EXTRA_LETTERS_MAX: usize = 160;
+
+/// Places of thumbnails, each in the page once.
+pub struct Pictures {
+    places: BTreeMap<String, (usize, usize, usize)>,
+}
+
+impl Pictures {
+    pub fn new(thumbnails: &BTreeMap<String, Frames>) -> Self {
+        let place = |(index, (path, frames)): (usize, (&String, &Frames))| {
+            let shape = frames.shape();
+            (path.clone(), (index, shape.width, shape.height))
+        };
+        Self { places: thumbnails.iter().enumerate().map(place).collect() }
+    }
+
+    /// The pictures as a style of each place.
+    pub fn style(&self, thumbnails: &BTreeMap<String, Frames>) -> Result<String, VbenchError> {
+        let mut css = String::new();
+        for (path, frames) in thumbnails {
+            let (index, width, height) = self.places[path];
+            let _ = writeln!(
+                css,
+                ".t{index} {{ background-image: url({}); aspect-ratio: {width} / {height}; }}",
+                picture(frames)?
+            );
+        }
+        Ok(css)
+    }
+
+    /// The thumbnail of a video, or an empty place.
+    pub fn of(&self, path: &str) -> String {
+        match self.places.get(path) {
+            Some((index, ..)) => {
+                format!(
+                    "<span class=\"thumb t{index}\" role=\"img\" aria-label=\"{}\"></span>",
+                    escape(stem_of(path))
+                )
+            }
+            None => "<span class=\"thumb none\"></span>".to_owned(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+}
+
+/// A score as its dimension tells it.
+pub fn told(score: Score) -> String {
+    match score {
+        Score::Flag(true) => "passed".to_owned(),
+        Score::Flag(false) => "failed".to_owned(),
+        Score::Number(value) => format!("{value:.4}"),
+    }
+}
+
+pub fn dimension(dimension: Dimension, result: &DimensionResult, pictures: &Pictures) -> String {
+    let mut html = format!(
+        "<section class=\"dimension\" id=\"{}\">\n<h3>{} <span class=\"score\">{:.2} %</span></h3>\n",
+        dimension.name(),
+        dimension.title(),
+        100.0 * result.overall
+    );
+    html += &format!(
+        "<p class=\"soft\">normalised {:.2}, weight {}, {} videos</p>\n",
+        100.0 * dimension.normalise(result.overall),
+        dimension.weight(),
+        result.videos.len()
+    );
+    if result.videos.is_empty() {
+        return html + "</section>\n";
+    }
+    html += &spread(dimension, result);
+    let mut sorted: Vec<&VideoResult> = result.videos.iter().collect();
+    sorted.sort_by(|a, b| a.score.value().total_cmp(&b.score.value()).then_with(|| a.path.cmp(&b.path)));
+    // No clip is both.
+    let shown = SHOWN_MAX.min(sorted.len() / 2);
+    if shown > 0 {
+        html += &clips("Worst", sorted.iter().take(shown), pictures);
+        html += &clips("Best", sorted.iter().rev().take(shown), pictures);
+    }
+    html += &format!(
+        "<details><summary>All {} videos, worst first</summary>\n<div class=\"scroll\"><table>\n",
+        sorted.len()
+    );
+    let has_extra = sorted.iter().any(|video| !video.extra.is_empty());
+    html += "<tr>";
+    if !pictures.is_empty() {
+        html += "<th></th>";
+    }
+    html += "<th>video</th><th class=\"number\">score</th>";
+    html += if has_extra { "<th>beside it</th></tr>\n" } else { "</tr>\n" };
+    for video in sorted {
+        html += "<tr>";
+        if !pictures.is_empty() {
+            html += &format!("<td>{}</td>", pictures.of(&video.path));
+        }
+        html += &format!("<td>{}</td><td class=\"number\">{}</td>", escape(&video.path), told(video.score));
+        if has_extra {
+            html += &format!("<td class=\"mono\">{}</td>", escape(&extra(video)));
+        }
+        html += "</tr>\n";
+    }
+    html + "</table></div></details>\n</section>\n"
+}
+
+fn extra(video: &VideoResult) -> String {
+    let parts: Vec<String> = video.extra.iter().map(|(key, value)| format!("{key} {value}")).collect();
+    let text = parts.join(", ");
+    match text.char_indices().nth(EXTRA_LETTERS_MAX) {
+        Some((end, _)) => format!("{} …", &text[..end]),
+        None => text,
+    }
+}
+
+fn clips<'a>(title: &str, videos: impl Iterator<Item = &'a &'a VideoResult>, pictures: &Pictures) -> String {
+    let mut html = format!("<h4>{title}</h4>\n<div class=\"clips\">\n");
+    for video in videos {
+        let thumbnail = if pictures.is_empty() { String::new() } else { pictures.of(&video.path) };
+        html += &format!(
+            "<figure>{thumbnail}<figcaption><b>{}</b>{}</figcaption></figure>\n",
+            told(video.score),
+            escape(stem_of(&video.path))
+        );
+    }
+    html + "</div>\n"
+}

@@ -1,0 +1,402 @@
+//! What is asked of a model: prompts, what each is made for, and what its video should hold.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value};
+
+use crate::naming::{NAME_BYTES_MAX, composed, video_stem};
+use crate::results::parse_json;
+use crate::{Dimension, VbenchError};
+
+/// Videos that VBench takes of each prompt.
+pub const SAMPLES: usize = 5;
+
+/// The file of the standard suite, as VBench gives it out; its licence is in `assets/vbench/NOTICE.md`.
+pub const STANDARD_JSON: &str = include_str!("../../../assets/vbench/VBench_full_info.json");
+
+/// A list of prompts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Suite {
+    /// The prompts in order. The standard suite has two of them twice, for different dimensions.
+    pub entries: Vec<Entry>,
+}
+
+/// A prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// What the model is asked for, and what its videos are called.
+    pub prompt: String,
+    /// What its videos are measured for.
+    pub dimensions: Vec<Dimension>,
+    /// What a dimension looks for in them.
+    pub auxiliary: BTreeMap<Dimension, Auxiliary>,
+}
+
+/// What a video should hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Auxiliary {
+    /// `object_class`: a name of COCO.
+    Object(String),
+    /// `multiple_objects`: two names of COCO.
+    Objects(String, String),
+    /// `color`.
+    Color(String),
+    /// `spatial_relationship`: two names of COCO, and how the first lies to the second.
+    Relation(String, String, Relation),
+    /// `scene`: words.
+    Scene(String),
+    /// `appearance_style`: a phrase.
+    Style(String),
+    /// `human_action`: a label of Kinetics-400. The standard suite leaves it to the prompt.
+    Action(String),
+}
+
+/// How one object lies to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Relation {
+    /// On the left of it.
+    Left,
+    /// On the right of it.
+    Right,
+    /// On the top of it.
+    Top,
+    /// On the bottom of it.
+    Bottom,
+}
+
+/// A video that a suite asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SuiteVideo {
+    /// Its prompt.
+    pub prompt: String,
+    /// Which of the prompt's samples, from 0.
+    pub index: usize,
+    /// What it is measured for.
+    pub dimensions: Vec<Dimension>,
+}
+
+impl SuiteVideo {
+    /// Its file name without the ending.
+    pub fn stem(&self) -> String {
+        video_stem(&self.prompt, self.index)
+    }
+}
+
+impl Suite {
+    /// VBench's own 946 prompts.
+    pub fn standard() -> &'static Self {
+        static STANDARD: LazyLock<Suite> = LazyLock::new(|| {
+            Suite::from_json(Path::new("VBench_full_info.json"), STANDARD_JSON)
+                .expect("VBench's own suite is whole")
+        });
+        &STANDARD
+    }
+
+    /// A suite of one's own, in the layout of `VBench_full_info.json`.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or an entry lacks what its dimensions look for.
+    pub fn read(path: &Path) -> Result<Self, VbenchError> {
+        let text = std::fs::read_to_string(path).map_err(|error| VbenchError::reading(path, error))?;
+        Self::from_json(path, &text)
+    }
+
+    /// [`Self::read`] of a text; `path` is for errors.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_json(path: &Path, text: &str) -> Result<Self, VbenchError> {
+        let Value::Array(list) = parse_json(path, text)? else {
+            return Err(VbenchError::Json {
+                path: path.to_owned(),
+                reason: "a suite is a list of prompts".to_owned(),
+            });
+        };
+        let entries = list.iter().enumerate().map(|(index, value)| {
+            entry(value).map_err(|(problem, hint)| VbenchError::Suite { index, problem, hint })
+        });
+        Ok(Self { entries: entries.collect::<Result<_, _>>()? })
+    }
+
+    /// Whether it is VBench's own.
+    pub fn is_standard(&self) -> bool {
+        self == Self::standard()
+    }
+
+    /// The entries that a dimension measures.
+    pub fn entries_of(&self, dimension: Dimension) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().filter(move |entry| entry.dimensions.contains(&dimension))
+    }
+
+    /// The videos that these dimensions need, each once, in order of the prompts. A prompt that is there twice has one
+    /// set of videos.
+    pub fn videos(&self, dimensions: &[Dimension], samples: usize) -> Vec<SuiteVideo> {
+        let mut videos: Vec<SuiteVideo> = Vec::new();
+        let mut first: HashMap<String, usize> = HashMap::new();
+        for entry in &self.entries {
+            let wanted: Vec<_> =
+                entry.dimensions.iter().copied().filter(|d| dimensions.contains(d)).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            let start = *first.entry(composed(&entry.prompt)).or_insert_with(|| {
+                let prompt = &entry.prompt;
+                let video = |index| SuiteVideo { prompt: prompt.clone(), index, dimensions: Vec::new() };
+                videos.extend((0..samples).map(video));
+                videos.len() - samples
+            });
+            for video in &mut videos[start..start + samples] {
+                let known: HashSet<_> = video.dimensions.iter().copied().collect();
+                video
+                    .dimensions
+                    .extend(wanted.iter().copied().filter(|dimension| !known.contains(dimension)));
+            }
+        }
+        videos
+    }
+}
+
+impl Entry {
+    /// What a person should be seen doing, in small letters: what the entry says, or what follows "person is" in its prompt.
+    pub fn action(&self) -> String {
+        match self.auxiliary.get(&Dimension::HumanAction) {
+            Some(Auxiliary::Action(action)) => action.to_lowercase(),
+            _ => {
+                let prompt = self.prompt.to_lowercase();
+                prompt.rsplit("person is ").next().unwrap_or_default().trim_end_matches('.').to_owned()
+            }
+        }
+    }
+}
+
+type Flaw = (String, &'static str);
+
+const LAYOUT: &str = "an entry is `{\"prompt_en\": \"a red cat\", \"dimension\": [\"color\"], \"auxiliary_info\": {\"color\": {\"color\": \"red\"}}}`";
+
+fn entry(value: &Value) -> Result<Entry, Flaw> {
+    let flaw = |problem: &str| (problem.to_owned(), LAYOUT);
+    let prompt =
+        value.get("prompt_en").and_then(Value::as_str).ok_or_else(|| flaw("has no text `prompt_en`"))?;
+    if prompt.trim().is_empty() {
+        return Err(flaw("is empty"));
+    }
+    let name = format!("{}.mp4", video_stem(prompt, SAMPLES - 1));
+    if name.len() > NAME_BYTES_MAX {
+        let problem =
+            format!("makes file names of `{}` bytes, at most {NAME_BYTES_MAX} are possible", name.len());
+        return Err((problem, "give the videos a shorter prompt to be named by and measured with"));
+    }
+    let list =
+        value.get("dimension").and_then(Value::as_array).ok_or_else(|| flaw("has no list `dimension`"))?;
+    let mut dimensions = Vec::with_capacity(list.len());
+    for name in list {
+        let found = name.as_str().unwrap_or_default();
+        let dimension = Dimension::from_name(found)
+            .ok_or_else(|| (format!("is made for `{found}`, which is no dimension of VBench"), LAYOUT))?;
+        if !dimensions.contains(&dimension) {
+            dimensions.push(dimension);
+        }
+    }
+    let mut auxiliary_info = BTreeMap::new();
+    let all = value.get("auxiliary_info").and_then(Value::as_object);
+    for &dimension in &dimensions {
+        let told = all.and_then(|all| all.get(dimension.name()));
+        match told.and_then(|told| auxiliary(dimension, told)) {
+            Some(found) => {
+                auxiliary_info.insert(dimension, found);
+            }
+            None if dimension.takes_custom_videos() => {}
+            None => {
+                let problem = format!("must say in `auxiliary_info` what `{dimension}` looks for");
+                return Err((
+                    problem,
+                    "see `assets/vbench/VBench_full_info.json` for how each dimension is told",
+                ));
+            }
+        }
+    }
+    Ok(Entry { prompt: prompt.to_owned(), dimensions, auxiliary: auxiliary_info })
+}
+
+/// What a dimension is told. The layout nests a name in itself up to three times; any depth will do.
+fn auxiliary(dimension: Dimension, told: &Value) -> Option<Auxiliary> {
+    let mut innermost = told;
+    while let Some(inner) = innermost.get(dimension.name()) {
+        innermost = inner;
+    }
+    let text = |key: &str| match innermost {
+        Value::String(text) => Some(text.trim().to_owned()),
+        Value::Object(map) => member(map, key),
+        _ => None,
+    };
+    match dimension {
+        Dimension::ObjectClass => text("object").map(Auxiliary::Object),
+        Dimension::MultipleObjects => {
+            let both = text("object")?;
+            let (a, b) = both.split_once(" and ")?;
+            Some(Auxiliary::Objects(a.trim().to_owned(), b.trim().to_owned()))
+        }
+        Dimension::Color => text("color").map(Auxiliary::Color),
+        Dimension::Scene => text("scene").map(Auxiliary::Scene),
+        Dimension::AppearanceStyle => text("appearance_style").map(Auxiliary::Style),
+        Dimension::HumanAction => text("action").map(Auxiliary::Action),
+        Dimension::SpatialRelationship => {
+            let map = innermost.as_object()?;
+            let relation = Relation::from_words(&member(map, "relationship")?)?;
+            Some(Auxiliary::Relation(member(map, "object_a")?, member(map, "object_b")?, relation))
+        }
+        _ => None,
+    }
+}
+
+fn member(map: &Map<String, Value>, key: &str) -> Option<String> {
+    map.get(key).and_then(Value::as_str).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+impl Relation {
+    /// `on the left of` and its like.
+    pub fn from_words(words: &str) -> Option<Self> {
+        let named =
+            [("left", Self::Left), ("right", Self::Right), ("top", Self::Top), ("bottom", Self::Bottom)];
+        named
+            .into_iter()
+            .find(|(word, _)| words.split_whitespace().any(|found| found == *word))
+            .map(|(_, side)| side)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn custom(text: &str) -> Result<Suite, VbenchError> {
+        Suite::from_json(Path::new("mine.json"), text)
+    }
+
+    #[test]
+    fn the_standard_suite_has_what_its_paper_counts() {
+        let suite = Suite::standard();
+        assert_eq!(suite.entries.len(), 946);
+        for dimension in Dimension::ALL {
+            assert_eq!(suite.entries_of(dimension).count(), dimension.prompts(), "{dimension}");
+            let told =
+                suite.entries_of(dimension).filter(|entry| entry.auxiliary.contains_key(&dimension)).count();
+            let needed = if dimension.takes_custom_videos() { 0 } else { dimension.prompts() };
+            assert_eq!(told, needed, "{dimension}");
+        }
+        assert!(suite.is_standard());
+        let videos = suite.videos(&Dimension::ALL, SAMPLES);
+        assert_eq!(videos.len(), 4720);
+        let stems: HashSet<String> = videos.iter().map(SuiteVideo::stem).collect();
+        assert_eq!(stems.len(), 4720);
+        for dimension in Dimension::ALL {
+            assert_eq!(suite.videos(&[dimension], SAMPLES).len(), 5 * dimension.prompts(), "{dimension}");
+        }
+    }
+
+    #[test]
+    fn its_hazards_are_where_they_were_found() {
+        let suite = Suite::standard();
+        let videos = suite.videos(&Dimension::ALL, 1);
+        let shared = videos.iter().find(|video| video.prompt == "The bund Shanghai, oil painting").unwrap();
+        let expected = [
+            Dimension::AppearanceStyle,
+            Dimension::OverallConsistency,
+            Dimension::AestheticQuality,
+            Dimension::ImagingQuality,
+        ];
+        assert_eq!(shared.dimensions, expected);
+        let longest = videos.iter().map(|video| video.stem().len() + ".mp4".len()).max();
+        assert_eq!(longest, Some(216));
+        let mut small: HashMap<String, Vec<&str>> = HashMap::new();
+        for video in &videos {
+            small.entry(video.prompt.to_lowercase()).or_default().push(&video.prompt);
+        }
+        let mut pairs: Vec<_> = small.values().filter(|prompts| prompts.len() > 1).cloned().collect();
+        pairs.iter_mut().for_each(|pair| pair.sort_unstable());
+        assert_eq!(pairs, [["A fantasy landscape", "a fantasy landscape"]]);
+        let foreign: Vec<_> = videos.iter().filter(|video| !video.prompt.is_ascii()).collect();
+        assert!(foreign.len() == 1 && foreign[0].prompt.contains("fa\u{e7}ades"));
+        assert!(
+            videos
+                .iter()
+                .all(|video| !video.prompt.contains(['/', '\\', ':', '?', '"', '*', '<', '>', '|', '\0']))
+        );
+    }
+
+    #[test]
+    fn nests_of_auxiliary_info_are_opened() {
+        let of = |prompt: &str, dimension| {
+            let mut entries = Suite::standard().entries_of(dimension);
+            entries.find(|entry| entry.prompt == prompt).unwrap().auxiliary[&dimension].clone()
+        };
+        assert_eq!(
+            of("a bird and a cat", Dimension::MultipleObjects),
+            Auxiliary::Objects("bird".into(), "cat".into())
+        );
+        assert_eq!(of("a person", Dimension::ObjectClass), Auxiliary::Object("person".into()));
+        assert_eq!(of("a red bicycle", Dimension::Color), Auxiliary::Color("red".into()));
+        assert_eq!(of("alley", Dimension::Scene), Auxiliary::Scene("alley".into()));
+        assert_eq!(
+            of("The bund Shanghai, oil painting", Dimension::AppearanceStyle),
+            Auxiliary::Style("oil painting".into())
+        );
+        let beside = of("a bicycle on the left of a car, front view", Dimension::SpatialRelationship);
+        assert_eq!(beside, Auxiliary::Relation("bicycle".into(), "car".into(), Relation::Left));
+        let mut sides = [0; 4];
+        for entry in Suite::standard().entries_of(Dimension::SpatialRelationship) {
+            let Auxiliary::Relation(_, _, relation) = entry.auxiliary[&Dimension::SpatialRelationship] else {
+                panic!()
+            };
+            sides[relation as usize] += 1;
+        }
+        assert_eq!(sides, [27, 23, 17, 17]);
+    }
+
+    #[test]
+    fn actions_are_told_or_read() {
+        let mut entries = Suite::standard().entries_of(Dimension::HumanAction);
+        assert_eq!(entries.next().unwrap().action(), "riding a bike");
+        assert!(entries.all(|entry| entry.prompt.starts_with("A person is ")));
+        let told = custom(
+            r#"[{"prompt_en": "my aunt on wheels", "dimension": ["human_action"], "auxiliary_info": {"human_action": {"action": "Riding a Bike"}}}]"#,
+        );
+        assert_eq!(told.unwrap().entries[0].action(), "riding a bike");
+    }
+
+    #[test]
+    fn suites_of_one_s_own_are_flat_or_nested() {
+        let suite = custom(r#"[{"prompt_en": "a/b", "dimension": ["scene", "scene", "dynamic degree"], "auxiliary_info": {"scene": "barn"}, "video_list": []}]"#).unwrap();
+        assert_eq!(suite.entries[0].auxiliary[&Dimension::Scene], Auxiliary::Scene("barn".into()));
+        assert_eq!(suite.videos(&Dimension::ALL, 2)[1].stem(), "a_b-1");
+        assert_eq!(
+            suite.videos(&Dimension::ALL, 2)[0].dimensions,
+            [Dimension::Scene, Dimension::DynamicDegree]
+        );
+        assert!(!suite.is_standard());
+        assert!(suite.videos(&[Dimension::Color], 5).is_empty());
+    }
+
+    #[test]
+    fn flaws_are_named() {
+        let long = format!(r#"[{{"prompt_en": "{}", "dimension": []}}]"#, "x".repeat(260));
+        for (text, part) in [
+            ("{}", "a suite is a list of prompts"),
+            ("[{}]", "prompt 0 of the suite has no text `prompt_en`"),
+            (r#"[{"prompt_en": " ", "dimension": []}]"#, "is empty"),
+            (r#"[{"prompt_en": "a"}]"#, "has no list `dimension`"),
+            (r#"[{"prompt_en": "a", "dimension": ["colour"]}]"#, "is made for `colour`"),
+            (r#"[{"prompt_en": "a", "dimension": ["color"]}]"#, "what `color` looks for"),
+            (
+                r#"[{"prompt_en": "a", "dimension": ["multiple_objects"], "auxiliary_info": {"multiple_objects": {"object": "cat"}}}]"#,
+                "what `multiple_objects` looks for",
+            ),
+            (long.as_str(), "makes file names of `266` bytes, at most 255"),
+        ] {
+            let error = custom(text).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("hint:"), "{part:?} is not in {error:?}");
+        }
+    }
+}
