@@ -1,5 +1,7 @@
 //! What can be typed. One definition makes the parser, `--help`, the manual page and the completions.
 
+pub mod vbench;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -542,6 +544,16 @@ pub struct Train {
 pub enum Eval {
     /// Score a `mini` on prompts that its training never saw
     Mini(EvalMini),
+    /// Make VBench's Total, Quality and Semantic of results, in points of 100
+    Aggregate(vbench::Aggregate),
+    /// Put results of VBench side by side, with published ones too
+    Compare(vbench::Compare),
+    /// Look whether all videos of VBench's suite are there and can be read, before hours are spent on them
+    Preflight(vbench::Preflight),
+    /// Make a page of results of VBench: plots, worst and best videos, how they were measured
+    Report(vbench::Report),
+    /// Pack results of VBench for its leaderboard, if they are a whole suite
+    Submission(vbench::Submission),
 }
 
 /// How a clip is drawn.

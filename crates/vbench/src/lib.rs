@@ -3,6 +3,7 @@
 mod compare;
 mod dimension;
 mod error;
+mod full_info;
 mod i2v;
 mod listing;
 mod manifest;
@@ -20,6 +21,7 @@ mod total;
 pub use compare::{Column, Comparison, Row};
 pub use dimension::{Decoder, Dimension, Group, Network, Sampling};
 pub use error::VbenchError;
+pub use full_info::full_info_json;
 pub use i2v::{I2V_MEMBERS, I2vMember, I2vTotals};
 pub use listing::Listing;
 pub use manifest::{Manifest, WeightsOrigin, WeightsUsed};
@@ -29,7 +31,7 @@ pub use preflight::{
     preflight, read_facts,
 };
 pub use published::{Published, published, published_row, published_source};
-pub use report::Report;
+pub use report::{Report, thumbnail};
 pub use results::{DimensionResult, Problem, Results, ResultsFile, Score, VideoResult, parse_results};
 pub use source::{Loaded, load_results};
 pub use submission::{Submission, submission};

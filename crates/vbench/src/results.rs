@@ -411,6 +411,14 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_the_reference_left_comes_back_to_the_byte() {
+        let text = include_str!("golden/reference_eval_results.json");
+        let file = parse(text).unwrap().unwrap();
+        assert_eq!(file.warnings, []);
+        assert_eq!(file.results.results_json().unwrap().replace('ç', "\\u00e7"), text);
+    }
+
+    #[test]
     fn scores_that_are_not_finite_are_not_written() {
         let mut results = Results::default();
         let video = VideoResult::new("a-0.mp4", f64::NAN);

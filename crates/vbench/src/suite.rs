@@ -32,6 +32,8 @@ pub struct Entry {
     pub dimensions: Vec<Dimension>,
     /// What a dimension looks for in them.
     pub auxiliary: BTreeMap<Dimension, Auxiliary>,
+    /// The same, as it stands in the file.
+    pub auxiliary_info: Option<Value>,
 }
 
 /// What a video should hold.
@@ -199,13 +201,14 @@ fn entry(value: &Value) -> Result<Entry, Flaw> {
             dimensions.push(dimension);
         }
     }
-    let mut auxiliary_info = BTreeMap::new();
-    let all = value.get("auxiliary_info").and_then(Value::as_object);
+    let mut auxiliaries = BTreeMap::new();
+    let auxiliary_info = value.get("auxiliary_info").cloned();
+    let all = auxiliary_info.as_ref().and_then(Value::as_object);
     for &dimension in &dimensions {
         let told = all.and_then(|all| all.get(dimension.name()));
         match told.and_then(|told| auxiliary(dimension, told)) {
             Some(found) => {
-                auxiliary_info.insert(dimension, found);
+                auxiliaries.insert(dimension, found);
             }
             None if dimension.takes_custom_videos() => {}
             None => {
@@ -217,7 +220,7 @@ fn entry(value: &Value) -> Result<Entry, Flaw> {
             }
         }
     }
-    Ok(Entry { prompt: prompt.to_owned(), dimensions, auxiliary: auxiliary_info })
+    Ok(Entry { prompt: prompt.to_owned(), dimensions, auxiliary: auxiliaries, auxiliary_info })
 }
 
 /// What a dimension is told. The layout nests a name in itself up to three times; any depth will do.

@@ -14,6 +14,7 @@ mod model;
 mod source;
 mod storyboard;
 mod train;
+mod vbench;
 mod verbs;
 
 use crate::args::{Args, Boxes, Command, Data, Eval};
@@ -37,6 +38,11 @@ pub fn run(args: Args) -> Outcome {
         Command::Data(Data::Compose(args)) => data::compose(args),
         Command::Train(args) => train::run(args),
         Command::Eval(Eval::Mini(args)) => eval::mini(args),
+        Command::Eval(Eval::Aggregate(args)) => vbench::aggregate(args),
+        Command::Eval(Eval::Compare(args)) => vbench::compare(args),
+        Command::Eval(Eval::Preflight(args)) => vbench::preflight(args),
+        Command::Eval(Eval::Report(args)) => vbench::report(args),
+        Command::Eval(Eval::Submission(args)) => vbench::submission(args),
         Command::Bench(args) => bench::run(args),
         Command::Completions(args) => completions::completions(args),
         Command::Man => completions::man(),

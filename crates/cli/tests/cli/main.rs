@@ -6,4 +6,5 @@ mod clips;
 mod evaluation;
 mod generation;
 mod interrupts;
+mod vbench;
 mod verbs;

@@ -42,6 +42,8 @@ pub fn preflight(
     name_extra(options, &missing, &listing, &taken, &mut found);
     let files: Vec<&Path> = listing.videos().iter().map(|listed| listed.path.as_path()).collect();
     found.same_bytes = same_bytes(&files);
+    // One video may lie in the folders of two sets of prompts.
+    found.same_bytes.retain(|paths| paths.iter().any(|path| path.file_stem() != paths[0].file_stem()));
     if options.read {
         read_all(&mut found, read, on_progress);
     }
@@ -230,7 +232,10 @@ fn too_small(facts: &VideoFacts, dimensions: &BTreeSet<Dimension>) -> Option<Str
     for &dimension in dimensions {
         let frames = frames_min(dimension);
         if facts.frames < frames {
-            return Some(format!("it has {} frames, and `{dimension}` needs {frames}", facts.frames));
+            return Some(format!(
+                "it has too few frames: {}, and `{dimension}` needs {frames}",
+                facts.frames
+            ));
         }
         let by_flow = matches!(dimension, Dimension::MotionSmoothness | Dimension::DynamicDegree);
         if by_flow && side < SIDE_MIN {

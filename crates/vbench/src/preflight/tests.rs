@@ -151,8 +151,8 @@ fn videos_that_cannot_be_measured_are_named() {
         reasons,
         [
             "the file is empty",
-            "it has 2 frames, and `motion_smoothness` needs 3",
-            "it has 1 frames, and `temporal_flickering` needs 2",
+            "it has too few frames: 2, and `motion_smoothness` needs 3",
+            "it has too few frames: 1, and `temporal_flickering` needs 2",
         ]
     );
     // Small frames are none of flicker's concern; lengths are mixed, and one is long.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use vidit_media::fit;
 use vidit_video::Frames;
 
 use super::markup::{escape, picture};
@@ -14,6 +15,20 @@ use crate::{Dimension, DimensionResult, Score, VbenchError, VideoResult};
 const SHOWN_MAX: usize = 5;
 /// Letters of what a dimension says beside its score.
 const EXTRA_LETTERS_MAX: usize = 160;
+
+/// Width of a thumbnail in pixels.
+const THUMBNAIL_WIDTH: usize = 200;
+
+/// A small picture of a clip: the frame in its middle.
+pub fn thumbnail(clip: &Frames) -> Frames {
+    let shape = clip.shape();
+    let middle = clip.part(shape.frames / 2..shape.frames / 2 + 1);
+    if shape.width <= THUMBNAIL_WIDTH {
+        return middle;
+    }
+    let height = (shape.height * THUMBNAIL_WIDTH).div_ceil(shape.width);
+    fit(&middle, THUMBNAIL_WIDTH, height)
+}
 
 /// Places of thumbnails, each in the page once.
 pub struct Pictures {

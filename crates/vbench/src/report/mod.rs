@@ -10,6 +10,8 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use clips::thumbnail;
+
 use std::collections::BTreeMap;
 
 use vidit_video::Frames;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::clips::{Pictures, told};
 use super::markup::escape;
-use crate::{Dimension, Group, Published, Results, Score, Totals};
+use crate::{Dimension, Published, Results, Score, Totals};
 
 /// Dimensions, their weights, and how far the published rows are.
 pub fn scores(raw: &BTreeMap<Dimension, f64>, totals: &Totals, beside: &[&Published]) -> String {
@@ -21,7 +21,8 @@ pub fn scores(raw: &BTreeMap<Dimension, f64>, totals: &Totals, beside: &[&Publis
     };
     for dimension in Dimension::ALL {
         let own = raw.get(&dimension).copied();
-        let first = dimension.group() == Group::Semantic && dimension == Dimension::ObjectClass;
+        // The first of semantics.
+        let first = dimension == Dimension::ObjectClass;
         html += if first { "<tr class=\"group\">" } else { "<tr>" };
         html += &format!("<td>{}</td>", dimension.title());
         html += &cell(own.map(|raw| 100.0 * raw));

@@ -114,3 +114,14 @@ fn what_is_not_the_published_way_is_said_first() {
     assert!(unknown.contains("Of unknown origin") && !unknown.contains("<h2>Manifest</h2>"));
     check_nesting(&Report::default().html().unwrap());
 }
+
+#[test]
+fn thumbnails_are_small_frames_of_the_middle() {
+    let mut clip = Frames::black(PixelShape::new(3, 480, 832));
+    clip.frame_mut(1).fill(90);
+    let small = thumbnail(&clip);
+    assert_eq!((small.shape().frames, small.shape().width), (1, 200));
+    assert!(small.shape().height.abs_diff(115) <= 1 && small.rgb().iter().all(|&byte| byte == 90));
+    let tiny = Frames::black(PixelShape::new(1, 8, 8));
+    assert_eq!(thumbnail(&tiny), tiny);
+}

@@ -1,0 +1,144 @@
+//! `vidit eval aggregate|compare|preflight|report|submission`
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, ValueEnum, ValueHint};
+use vidit_vbench::{Dimension, Mode, SAMPLES};
+
+/// Whose rules hold where the reference does what nobody would ask for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ModeName {
+    /// The reference's: a missing dimension counts as raw 0
+    Compat,
+    /// Ours: a sum that lacks a dimension is not given
+    Fixed,
+}
+
+impl ModeName {
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::Compat => Mode::Compat,
+            Self::Fixed => Mode::Fixed,
+        }
+    }
+}
+
+/// How totals are made.
+#[derive(Clone, Copy, Debug, ClapArgs)]
+pub struct Rules {
+    /// Whose rules hold; see docs/vbench.md
+    #[arg(long, value_enum, default_value = "fixed")]
+    pub mode: ModeName,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Aggregate {
+    /// Results in VBench's layout: a file, a folder of them, or a leaderboard's zip. Of several, later ones go over earlier ones
+    #[arg(required = true, value_name = "RESULTS", value_hint = ValueHint::AnyPath)]
+    pub results: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub rules: Rules,
+
+    /// Make the totals of VBench-I2V instead
+    #[arg(long)]
+    pub i2v: bool,
+
+    /// Print one line of JSON instead of text
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Compare {
+    /// Results as for `vidit eval aggregate`, or published ones as `published:NAME`; differences are to the first
+    #[arg(required_unless_present = "published", value_name = "RESULTS", value_hint = ValueHint::AnyPath)]
+    pub results: Vec<PathBuf>,
+
+    /// Published results to put beside them, by name or the beginning of one: sora, wan, …
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub published: Vec<String>,
+
+    #[command(flatten)]
+    pub rules: Rules,
+
+    /// Print one line of JSON instead of text
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Preflight {
+    /// Folder of videos called `{prompt}-{0..4}.mp4`; or of folders of them, one a set of prompts
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub videos: PathBuf,
+
+    /// A suite of your own in the layout of VBench_full_info.json, instead of VBench's
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub suite: Option<PathBuf>,
+
+    /// What is to be measured; all by default
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub dimensions: Vec<Dimension>,
+
+    /// Videos of each prompt
+    #[arg(long, value_name = "N", default_value_t = SAMPLES as u32, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub samples: u32,
+
+    /// Look at names and bytes alone, and read no video: seconds instead of minutes
+    #[arg(long)]
+    pub names_only: bool,
+
+    /// Print one line of JSON instead of text, and no progress
+    #[arg(long, help_heading = "Output")]
+    pub json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Report {
+    /// Results as for `vidit eval aggregate`
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub results: PathBuf,
+
+    /// Where to write the page: one file that fetches nothing
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub output: PathBuf,
+
+    /// Replace a file that exists
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
+
+    /// What was measured; by default the name of the results
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+
+    /// Show a frame of each video, where the results' paths lead from this folder; every video is read
+    #[arg(long)]
+    pub thumbnails: bool,
+
+    /// How it was measured: a manifest
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub manifest: Option<PathBuf>,
+
+    /// Published results to draw beside it
+    #[arg(long, value_name = "NAME", value_delimiter = ',', default_value = "sora,hunyuanvideo")]
+    pub published: Vec<String>,
+
+    #[command(flatten)]
+    pub rules: Rules,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Submission {
+    /// Folder of results
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub results: PathBuf,
+
+    /// Where to write the zip
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub output: PathBuf,
+
+    /// Replace a file that exists
+    #[arg(long, help_heading = "Output")]
+    pub overwrite: bool,
+}

@@ -1,0 +1,307 @@
+//! VBench's plain arithmetic and bookkeeping.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use vidit_media::{WriteOptions, write_video};
+use vidit_vbench::{Dimension, DimensionResult, Results, SAMPLES, Suite, VideoResult, published_row};
+use vidit_video::{Frames, PixelShape};
+
+use crate::binary::Place;
+
+/// A published row in the reference's layout.
+fn row(name: &str, without: &[Dimension]) -> String {
+    let raw = published_row(name).unwrap().raw();
+    let kept = raw.into_iter().filter(|(dimension, _)| !without.contains(dimension));
+    let all: BTreeMap<Dimension, Value> =
+        kept.map(|(dimension, raw)| (dimension, json!([raw, []]))).collect();
+    serde_json::to_string(&all).unwrap()
+}
+
+fn line(text: &str) -> Value {
+    assert_eq!(text.lines().count(), 1, "{text}");
+    serde_json::from_str(text).unwrap()
+}
+
+#[test]
+fn totals_are_made_as_the_leaderboard_does() {
+    let place = Place::new();
+    fs::write(place.file("sora.json"), row("sora", &[])).unwrap();
+    let run = place.vidit(["eval", "aggregate", "sora.json"]);
+    assert_eq!(run.stderr, "");
+    let text = run.done();
+    for part in [
+        "total                        84.28\n",
+        "quality                      85.51\n",
+        "motion smoothness           0.9874",
+    ] {
+        assert!(text.contains(part), "{part:?} is not in {text}");
+    }
+    let told = line(&place.vidit(["eval", "aggregate", "sora.json", "--json"]).done());
+    assert!((told["total"].as_f64().unwrap() - 84.2798).abs() < 1e-3, "{told}");
+    assert_eq!((&told["partial"], &told["mode"]), (&json!(false), &json!("fixed")));
+    assert_eq!(
+        told["dimensions"]["dynamic_degree"],
+        json!({"raw": 0.7991, "normalised": 0.7991, "weight": 0.5})
+    );
+}
+
+#[test]
+fn a_missing_dimension_is_no_zero_unless_the_reference_is_asked_for() {
+    let place = Place::new();
+    fs::write(place.file("part.json"), row("sora", &[Dimension::Scene])).unwrap();
+    let fixed = place.vidit(["eval", "aggregate", "part.json", "--json"]);
+    assert_eq!(fixed.stderr, "warning: the total is not given: missing scene\n");
+    let fixed = line(&fixed.done());
+    assert_eq!(
+        (&fixed["total"], &fixed["semantic"], &fixed["missing"]),
+        (&Value::Null, &Value::Null, &json!(["scene"]))
+    );
+    assert!(fixed["quality"].as_f64().unwrap() > 85.0);
+    let text = place.vidit(["eval", "aggregate", "part.json"]).done();
+    assert!(text.contains("total                   not given: missing scene\n"), "{text}");
+    let compat = place.vidit(["eval", "aggregate", "part.json", "--json", "--mode", "compat"]);
+    assert!(compat.stderr.starts_with("warning: partial: these count as raw 0"), "{}", compat.stderr);
+    let compat = line(&compat.done());
+    assert_eq!(compat["partial"], true);
+    // Scene's share of Sora's semantics: 56.95 / 82.22 of a ninth, of which a fifth is in the total.
+    let expected = 84.2798 - 100.0 * 0.5695 / 0.8222 / 9.0 / 5.0;
+    assert!((compat["total"].as_f64().unwrap() - expected).abs() < 1e-3, "{compat}");
+}
+
+#[test]
+fn scores_that_cannot_be_are_refused_by_name() {
+    let place = Place::new();
+    fs::write(place.file("bad.json"), r#"{"overall_consistency": [323.99, []], "scene": [NaN, []]}"#)
+        .unwrap();
+    place.vidit(["eval", "aggregate", "bad.json"]).refused(
+        1,
+        "error: `bad.json` holds scores that cannot be used\n\
+         \x20 `overall_consistency` must be a share from 0 to 1, found `323.99`\n\
+         \x20 `scene` must begin with its score, a number, found `NaN`\n\
+         hint: scores are shares of 1 here, not percents: divide by 100\n\
+         hint: a video that could not be read, or an empty list of videos, makes such scores; find it with `vidit eval preflight`\n",
+    );
+    let missing = place.vidit(["eval", "aggregate", "none.json"]);
+    assert!(
+        missing.code == Some(1) && missing.stderr.contains("cannot read `none.json`"),
+        "{}",
+        missing.stderr
+    );
+    let i2v = place.vidit(["eval", "aggregate", "bad.json", "--mode", "best"]);
+    assert_eq!(i2v.code, Some(2));
+}
+
+#[test]
+fn pictures_that_become_videos_have_totals_of_their_own() {
+    let place = Place::new();
+    let mut members: BTreeMap<&str, Value> =
+        ["i2v_subject", "i2v_background"].map(|name| (name, json!([1.0, {}, []]))).into();
+    members.insert("camera_motion", json!([0.0, {"pan_left": 0.0}, []]));
+    fs::write(place.file("i2v.json"), json!(members).to_string()).unwrap();
+    let run = place.vidit(["eval", "aggregate", "i2v.json", "--i2v", "--json"]);
+    assert!(run.stderr.starts_with("warning: missing subject_consistency"), "{}", run.stderr);
+    let told = line(&run.done());
+    assert!((told["i2v"].as_f64().unwrap() - 100.0 * 2.0 / 2.1).abs() < 1e-9, "{told}");
+    assert_eq!(told["total"], Value::Null);
+    let without = place.vidit(["eval", "aggregate", "i2v.json"]);
+    assert!(without.stderr.contains("hint: `--i2v` makes"), "{}", without.stderr);
+}
+
+#[test]
+fn models_stand_side_by_side() {
+    let place = Place::new();
+    fs::write(place.file("mine_eval_results.json"), row("luma", &[])).unwrap();
+    let text = place
+        .vidit(["eval", "compare", "published:sora", "mine_eval_results.json", "--published", "wan"])
+        .done();
+    let head: Vec<&str> = text.lines().next().unwrap().split_whitespace().collect();
+    assert_eq!(head, ["sora", "mine", "wan2.1-14b"]);
+    assert!(text.contains("86.22*   +1.94"), "{text}");
+    assert!(text.contains("wan2.1-14b lacks subject_consistency"), "{text}");
+    let told = line(&place.vidit(["eval", "compare", "--json", "--published", "sora,luma"]).done());
+    assert_eq!(told["rows"].as_array().unwrap().len(), 19);
+    let total = &told["rows"][0];
+    assert_eq!(
+        (&total["name"], &total["values"], &total["best"]),
+        (&json!("total"), &json!([84.28, 83.61]), &json!([0]))
+    );
+    place.vidit(["eval", "compare", "published:cogvideox"]).refused(
+        2,
+        "error: no published row is called `cogvideox`\nhint: known are cogvideox-1.5-5b, cogvideox-5b\n",
+    );
+}
+
+const SUITE: &str = r#"[
+    {"prompt_en": "a cat", "dimension": ["subject_consistency", "imaging_quality"]},
+    {"prompt_en": "a red car", "dimension": ["color"], "auxiliary_info": {"color": {"color": "red"}}}
+]"#;
+
+fn clip(folder: &Path, name: &str, shade: u8, frames: usize) {
+    let mut clip = Frames::black(PixelShape::new(frames, 32, 48));
+    clip.rgb_mut().fill(shade);
+    write_video(&clip, 8, &folder.join(name), &WriteOptions::default()).unwrap();
+}
+
+#[test]
+fn a_suite_is_looked_at_before_it_is_measured() {
+    let place = Place::new();
+    fs::write(place.file("suite.json"), SUITE).unwrap();
+    let videos = place.file("videos");
+    fs::create_dir(&videos).unwrap();
+    for (name, shade) in
+        [("a cat-0.mp4", 10), ("a cat-1.mp4", 60), ("a red car-0.mp4", 120), ("a red car-1.mp4", 180)]
+    {
+        clip(&videos, name, shade, 5);
+    }
+    let dimensions = "subject_consistency,imaging_quality,color";
+    let look = |more: &[&str]| {
+        let args = [
+            "eval",
+            "preflight",
+            "videos",
+            "--suite",
+            "suite.json",
+            "--samples",
+            "2",
+            "--dimensions",
+            dimensions,
+        ];
+        place.vidit([&args, more].concat())
+    };
+    let whole = look(&[]);
+    assert_eq!(whole.stderr, "");
+    let text = whole.done();
+    assert!(text.contains("4 of 48x32, 5 frames, 8 fps"), "{text}");
+    assert!(
+        text.ends_with(
+            "3 of 16 dimensions were asked for; 2 samples of each prompt were asked for, and VBench takes 5\n"
+        ),
+        "{text}"
+    );
+    assert_eq!(line(&look(&["--json"]).done())["complete"], true);
+
+    // One of each trouble.
+    let bytes = fs::read(videos.join("a cat-0.mp4")).unwrap();
+    fs::write(videos.join("a cat-0.mp4"), &bytes[..bytes.len() - 40]).unwrap();
+    clip(&videos, "a cat-1.mp4", 60, 1);
+    fs::write(videos.join("a red car-0.mp4"), "").unwrap();
+    fs::rename(videos.join("a red car-1.mp4"), videos.join("a_red_car-1.mp4")).unwrap();
+    fs::copy(videos.join("a_red_car-1.mp4"), videos.join("copy.mp4")).unwrap();
+    let broken = look(&["--json"]);
+    assert_eq!(
+        (broken.code, broken.stderr.as_str()),
+        (
+            Some(1),
+            "error: the suite is not complete: 1 of 4 videos are missing, 3 cannot be measured, 1 are there twice\n"
+        )
+    );
+    let told = line(&broken.stdout);
+    assert_eq!(told["missing"], json!([{"name": "a red car-1.mp4", "dimensions": ["color"]}]));
+    let reasons: Vec<&str> =
+        told["unusable"].as_array().unwrap().iter().map(|entry| entry["reason"].as_str().unwrap()).collect();
+    assert!(!reasons[0].is_empty(), "cut off: {reasons:?}");
+    assert_eq!(
+        reasons[1..],
+        ["it has too few frames: 1, and `subject_consistency` needs 2", "the file is empty"]
+    );
+    assert_eq!(told["extra"][0]["meant"], "a red car-1.mp4");
+    assert_eq!(told["same_bytes"][0].as_array().unwrap().len(), 2);
+    let names = look(&["--names-only"]);
+    assert_eq!(names.code, Some(1));
+    assert!(
+        names.stdout.contains("is it `a red car-1.mp4`?") && !names.stdout.contains("cannot be measured"),
+        "{}",
+        names.stdout
+    );
+
+    place
+        .vidit(["eval", "preflight", "none"])
+        .refused(2, "error: `none` is no folder of videos\nhint: their names are `{prompt}-{0..4}.mp4`\n");
+    let wrong = place.vidit(["eval", "preflight", "videos", "--dimensions", "colour"]);
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("did you mean `color`?"), "{}", wrong.stderr);
+}
+
+/// Scores of every video of the standard suite.
+fn whole() -> Results {
+    let mut results = Results::default();
+    for dimension in Dimension::ALL {
+        let videos = Suite::standard().videos(&[dimension], SAMPLES);
+        let videos = videos.iter().map(|video| match dimension.is_boolean() {
+            true => VideoResult::new(format!("{}.mp4", video.stem()), true),
+            false => VideoResult::new(format!("{}.mp4", video.stem()), 0.5 * dimension.video_scale()),
+        });
+        let overall = if dimension.is_boolean() { 1.0 } else { 0.5 };
+        results.dimensions.insert(dimension, DimensionResult { overall, videos: videos.collect() });
+    }
+    results
+}
+
+#[test]
+fn only_a_whole_suite_is_packed_for_the_leaderboard() {
+    let place = Place::new();
+    let folder = place.file("results");
+    fs::create_dir(&folder).unwrap();
+    fs::write(folder.join("a_eval_results.json"), whole().results_json().unwrap()).unwrap();
+    let packed = place.vidit(["eval", "submission", "results", "-o", "out.zip"]).done();
+    assert_eq!(packed, "out.zip\n");
+    let read = |name: &str| line(&place.vidit(["eval", "aggregate", name, "--json"]).done());
+    assert_eq!(read("out.zip"), read("results"));
+    let again = place.vidit(["eval", "submission", "results", "-o", "out.zip"]);
+    assert!(again.code == Some(2) && again.stderr.contains("it exists already"), "{}", again.stderr);
+
+    fs::write(folder.join("a_eval_results.json"), row("sora", &[Dimension::Scene])).unwrap();
+    let part = place.vidit(["eval", "submission", "results", "-o", "part.zip"]);
+    assert_eq!(part.code, Some(1));
+    for text in [
+        "error: `results` is no complete submission\n",
+        "  `scene` is missing\n",
+        "  `color` lists no videos\n",
+        "hint: an incomplete suite",
+    ] {
+        assert!(part.stderr.contains(text), "{}", part.stderr);
+    }
+    assert_eq!(place.names(), ["out.zip", "results"]);
+}
+
+#[test]
+fn a_page_is_made_of_results() {
+    let place = Place::new();
+    fs::write(place.file("mine_eval_results.json"), row("luma", &[])).unwrap();
+    fs::write(place.file("manifest.json"), r#"{"weights": [{"network": "dino", "origin": "random"}]}"#)
+        .unwrap();
+    let run = place.vidit([
+        "eval",
+        "report",
+        "mine_eval_results.json",
+        "-o",
+        "page.html",
+        "--manifest",
+        "manifest.json",
+        "--published",
+        "kling",
+    ]);
+    assert_eq!(run.done(), "page.html\n");
+    let page = fs::read_to_string(place.file("page.html")).unwrap();
+    for text in ["<h1>mine</h1>", "<strong>Random weights</strong>", "Kling (published)", "<b>83.61</b>"] {
+        assert!(page.contains(text), "{text}");
+    }
+    fs::write(place.file("manifest.json"), r#"{"weights": 3}"#).unwrap();
+    let bad = place.vidit([
+        "eval",
+        "report",
+        "mine_eval_results.json",
+        "-o",
+        "b.html",
+        "--manifest",
+        "manifest.json",
+    ]);
+    assert!(
+        bad.code == Some(2) && bad.stderr.contains("cannot read the manifest `manifest.json`"),
+        "{}",
+        bad.stderr
+    );
+    assert!(!place.file("b.html").exists());
+}
