@@ -18,7 +18,28 @@ pub(crate) struct PlanesRef<'a> {
     pub(crate) chroma_stride: usize,
 }
 
-/// Which matrix and range a stream uses (ITU-T H.273).
+/// What a file says of its colours, in the codes of ITU-T H.273.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColourTags {
+    /// `matrix_coefficients`: 1 is BT.709, 5 and 6 BT.601; [`Self::UNSAID`] if the file is silent.
+    pub matrix_coefficients: u8,
+    /// Luma from 0 to 255 instead of 16 to 235.
+    pub full_range: bool,
+}
+
+impl ColourTags {
+    /// The code for "unspecified".
+    pub const UNSAID: u8 = 2;
+}
+
+impl Default for ColourTags {
+    /// A silent file.
+    fn default() -> Self {
+        Self { matrix_coefficients: Self::UNSAID, full_range: false }
+    }
+}
+
+/// Which matrix and range a stream uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ColourSpace {
     pub(crate) matrix: Matrix,
@@ -33,14 +54,14 @@ pub(crate) enum Matrix {
 }
 
 impl ColourSpace {
-    /// From `matrix_coefficients` of H.273. Streams that do not say get BT.601, as ffmpeg's scaler gives them.
-    pub(crate) fn from_h273(matrix_coefficients: u8, full_range: bool) -> Self {
-        let matrix = match matrix_coefficients {
+    /// Streams that do not say get BT.601, as ffmpeg's scaler gives them.
+    pub(crate) fn from_tags(tags: ColourTags) -> Self {
+        let matrix = match tags.matrix_coefficients {
             1 => Matrix::Bt709,
             9 | 10 => Matrix::Bt2020,
             _ => Matrix::Bt601,
         };
-        Self { matrix, full_range }
+        Self { matrix, full_range: tags.full_range }
     }
 }
 
@@ -269,7 +290,8 @@ mod tests {
 
     #[test]
     fn unnamed_matrices_are_bt601() {
-        assert_eq!(ColourSpace::from_h273(2, false).matrix, Matrix::Bt601);
-        assert_eq!(ColourSpace::from_h273(1, false), BT709);
+        assert_eq!(ColourSpace::from_tags(ColourTags::default()).matrix, Matrix::Bt601);
+        let tags = ColourTags { matrix_coefficients: 1, full_range: false };
+        assert_eq!(ColourSpace::from_tags(tags), BT709);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 
@@ -30,14 +30,9 @@ const COMPLAINT_BYTES_MAX: u64 = 64 << 10;
 /// `Unsupported` if the program is not there, `Ffmpeg` with its last words if it fails, `Limit`.
 pub(crate) fn read(path: &Path, limits: &ReadLimits, program: &str, what: String) -> Result<Clip> {
     let asked = Asked { path, program, what };
-    let header = asked.header()?;
+    let header = asked.header(Scaling::Smooth)?;
     limits.check_clip(path, 1, header.width, header.height)?;
-    let mut run = asked.start(&[
-        // One more than allowed, so that a longer clip is seen to be longer.
-        ["-frames:v".into(), (limits.frames_max as u64 + 1).to_string()],
-        ["-pix_fmt".into(), "rgb24".into()],
-        ["-f".into(), "rawvideo".into()],
-    ])?;
+    let mut run = asked.start_rgb(limits, Scaling::Smooth)?;
     let mut rgb = Vec::new();
     let frame_bytes = header.width * header.height * 3;
     let mut count = 0;
@@ -63,6 +58,125 @@ pub(crate) fn read(path: &Path, limits: &ReadLimits, program: &str, what: String
     Ok(Clip { frames: Frames::from_rgb(shape, rgb), fps: header.fps })
 }
 
+/// How the program turns planes into RGB.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scaling {
+    /// Chroma as our own decoder interpolates it; the defaults round down and repeat it.
+    Smooth,
+    /// As OpenCV and decord call the same library.
+    Default(Rules),
+}
+
+impl Scaling {
+    fn input_options(self) -> &'static [&'static str] {
+        if self == Self::Default(Rules::Ignored) { &["-noautorotate"] } else { &[] }
+    }
+
+    fn output_options(self) -> &'static [&'static str] {
+        // Without `setpts`, a track that starts late would begin with copies of its first frame.
+        match self {
+            Self::Smooth => {
+                &["-sws_flags", "bilinear+accurate_rnd+full_chroma_int", "-vf", "setpts=PTS-STARTPTS"]
+            }
+            Self::Default(Rules::Honoured) => {
+                &["-fps_mode", "passthrough", "-vf", "setpts=PTS-STARTPTS,scale=flags=bicubic"]
+            }
+            Self::Default(Rules::Ignored) => &[
+                "-fps_mode",
+                "passthrough",
+                "-vf",
+                "setpts=PTS-STARTPTS,scale=flags=bicubic:in_color_matrix=bt601",
+            ],
+        }
+    }
+}
+
+/// What `ffmpeg` shall do with what a file says of its matrix and its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rules {
+    /// Follow it; BT.601 if the file names no matrix.
+    Honoured,
+    /// BT.601 and no turn.
+    Ignored,
+}
+
+/// A video that the `ffmpeg` program decodes, one frame after the other.
+pub struct ForeignVideo {
+    path: PathBuf,
+    what: String,
+    limits: ReadLimits,
+    header: Header,
+    run: Option<Run>,
+    frames: usize,
+}
+
+impl ForeignVideo {
+    /// Starts the program that is found on `PATH`. `what` is the container or codec that is not built in.
+    ///
+    /// Of `limits`, `pixels_max` holds for each frame, not for all together.
+    ///
+    /// # Errors
+    /// `Unsupported` if the program is not there, `Ffmpeg` with its last words if it fails, `Limit`.
+    pub fn open(path: &Path, limits: &ReadLimits, what: String, rules: Rules) -> Result<Self> {
+        Self::open_with(path, limits, what, rules, PROGRAM)
+    }
+
+    fn open_with(
+        path: &Path,
+        limits: &ReadLimits,
+        what: String,
+        rules: Rules,
+        program: &str,
+    ) -> Result<Self> {
+        let asked = Asked { path, program, what };
+        let header = asked.header(Scaling::Default(rules))?;
+        limits.check_clip(path, 1, header.width, header.height)?;
+        let limits = ReadLimits { pixels_max: u64::MAX, ..*limits };
+        let run = Some(asked.start_rgb(&limits, Scaling::Default(rules))?);
+        Ok(Self { path: path.to_owned(), what: asked.what, limits, header, run, frames: 0 })
+    }
+
+    /// Width and height after all turns.
+    pub fn size(&self) -> (usize, usize) {
+        (self.header.width, self.header.height)
+    }
+
+    /// Mean frames per second.
+    pub fn fps(&self) -> f64 {
+        self.header.fps
+    }
+
+    /// More than 8 bits a sample: other versions of the library round such frames to other bytes.
+    pub fn is_deep(&self) -> bool {
+        self.header.deep
+    }
+
+    /// Puts the next frame, `[H, W, 3]`, into `rgb`; false at the end.
+    ///
+    /// # Errors
+    /// `Ffmpeg` if the program fails or finds no frames, `Limit`.
+    pub fn read(&mut self, rgb: &mut Vec<u8>) -> Result<bool> {
+        let asked = Asked { path: &self.path, program: PROGRAM, what: self.what.clone() };
+        let Some(run) = &mut self.run else { return Ok(false) };
+        let bytes = self.header.width * self.header.height * 3;
+        rgb.clear();
+        let read = (&mut run.out).take(bytes as u64).read_to_end(rgb);
+        read.map_err(|e| MediaError::reading(&self.path, e))?;
+        if rgb.len() == bytes {
+            self.frames += 1;
+            self.limits.check_clip(&self.path, self.frames, self.header.width, self.header.height)?;
+            return Ok(true);
+        }
+        let complaint = self.run.take().map(Run::finish).transpose();
+        match complaint.map_err(|e| MediaError::reading(&self.path, e))?.flatten() {
+            Some(complaint) => Err(asked.failed(complaint)),
+            None if !rgb.is_empty() => Err(asked.failed("the last frame is cut off".to_owned())),
+            None if self.frames == 0 => Err(asked.failed("it found no frames".to_owned())),
+            None => Ok(false),
+        }
+    }
+}
+
 struct Asked<'a> {
     path: &'a Path,
     program: &'a str,
@@ -75,12 +189,17 @@ impl Asked<'_> {
     }
 
     /// Size and rate after all turns, which raw frames do not tell: one frame as YUV4MPEG2, of which the first line.
-    fn header(&self) -> Result<Header> {
-        let mut run = self.start(&[
+    fn header(&self, scaling: Scaling) -> Result<Header> {
+        let mut output = vec![
             ["-frames:v".into(), "1".into()],
-            ["-pix_fmt".into(), "yuv444p".into()],
             ["-f".into(), "yuv4mpegpipe".into()],
-        ])?;
+            // Formats beyond the first standard.
+            ["-strict".into(), "-1".into()],
+        ];
+        if scaling == Scaling::Smooth {
+            output.push(["-pix_fmt".into(), "yuv444p".into()]);
+        }
+        let mut run = self.start(&output, scaling)?;
         let mut line = Vec::new();
         let mut out = BufReader::new(&mut run.out);
         (&mut out)
@@ -93,19 +212,28 @@ impl Asked<'_> {
             .ok_or_else(|| self.failed(complaint.unwrap_or_else(|| "it found no frames".to_owned())))
     }
 
-    fn start(&self, output: &[[String; 2]]) -> Result<Run> {
+    fn start_rgb(&self, limits: &ReadLimits, scaling: Scaling) -> Result<Run> {
+        let output = [
+            // One more than allowed, so that a longer clip is seen to be longer.
+            ["-frames:v".into(), (limits.frames_max as u64 + 1).to_string()],
+            ["-pix_fmt".into(), "rgb24".into()],
+            ["-f".into(), "rawvideo".into()],
+        ];
+        self.start(&output, scaling)
+    }
+
+    fn start(&self, output: &[[String; 2]], scaling: Scaling) -> Result<Run> {
         // Says that it is a file, or `concat:…` in a name would be a command.
         let mut input = OsString::from("file:");
         input.push(self.path);
         let child = Command::new(self.program)
             .args(["-v", "error", "-nostdin", "-xerror", "-err_detect", "explode"])
             .args(["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS])
+            .args(scaling.input_options())
             .arg("-i")
             .arg(input)
-            // Chroma as our own decoder interpolates it; the defaults round down and repeat it.
-            .args(["-map", "0:v:0", "-sws_flags", "bilinear+accurate_rnd+full_chroma_int"])
-            // Without this, a track that starts late would begin with copies of its first frame.
-            .args(["-vf", "setpts=PTS-STARTPTS"])
+            .args(["-map", "0:v:0"])
+            .args(scaling.output_options())
             .args(output.as_flattened())
             .arg("pipe:1")
             .stdin(Stdio::null())
@@ -165,6 +293,8 @@ struct Header {
     width: usize,
     height: usize,
     fps: f64,
+    /// More than 8 bits a sample.
+    deep: bool,
 }
 
 impl Header {
@@ -175,7 +305,10 @@ impl Header {
         let fps = numerator.parse::<f64>().ok()? / denominator.parse::<f64>().ok()?;
         let width = field('W')?.parse().ok().filter(|&side| side > 0)?;
         let height = field('H')?.parse().ok().filter(|&side| side > 0)?;
-        (fps.is_finite() && fps > 0.0).then_some(Self { width, height, fps })
+        // `C420p10`; but `C420paldv`.
+        let depth = field('C').and_then(|format| format.rsplit_once('p')).map_or("", |(_, depth)| depth);
+        let deep = depth.parse::<u32>().is_ok_and(|bits| bits > 8);
+        (fps.is_finite() && fps > 0.0).then_some(Self { width, height, fps, deep })
     }
 }
 
@@ -187,7 +320,9 @@ mod tests {
     fn headers_are_read_or_refused() {
         let header = Header::parse("YUV4MPEG2 W832 H480 F30000:1001 Ip A1:1 C444 XYSCSS=444\n").unwrap();
         assert_eq!((header.width, header.height), (832, 480));
-        assert_eq!(header.fps, 30000.0 / 1001.0);
+        assert_eq!((header.fps, header.deep), (30000.0 / 1001.0, false));
+        let deep = |format| Header::parse(&format!("YUV4MPEG2 W8 H8 F1:1 C{format}")).unwrap().deep;
+        assert_eq!(["420p10", "420paldv", "420jpeg"].map(deep), [true, false, false]);
         for bad in
             ["", "YUV4MPEG2 W8 H8", "YUV4MPEG2 W0 H8 F1:1", "YUV4MPEG2 W8 H8 F1:0", "YUV4MPEG2 W8 H-8 F1:1"]
         {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use openh264::OpenH264API;
-use openh264::decoder::{Decoder, DecoderConfig, Flush};
+use openh264::decoder::{DecodedYUV, Decoder, DecoderConfig, Flush};
 use openh264::encoder::{
     BitRate, Complexity, Encoder, EncoderConfig, FrameRate as EncoderRate, FrameType, IntraFramePeriod,
     Profile, QpRange, RateControlMode, SpsPpsStrategy, UsageType, VuiConfig,
@@ -11,7 +11,7 @@ use openh264::encoder::{
 use openh264::formats::{YUVSlices, YUVSource};
 use vidit_video::{Frames, PixelShape};
 
-use crate::colour::{ColourSpace, Planes, PlanesRef, rgb_from_planes};
+use crate::colour::{ColourSpace, ColourTags, Planes, PlanesRef, rgb_from_planes};
 use crate::sps::Sps;
 use crate::{FrameRate, MediaError, ReadLimits, Result};
 
@@ -162,48 +162,106 @@ pub(crate) fn decode<'a>(
     parameter_sets: &[Vec<u8>],
     length_bytes: usize,
     samples: impl ExactSizeIterator<Item = &'a [u8]>,
-    container_colour: Option<ColourSpace>,
+    container_colour: Option<ColourTags>,
 ) -> Result<Frames> {
     let expected = samples.len();
-    let mut unit = Vec::new();
-    let mut sps = None;
-    for nal in parameter_sets {
-        push_nal(path, limits, nal, expected, &mut sps, &mut unit)?;
-    }
-    let sps: Sps = sps.ok_or_else(|| MediaError::corrupt(path, "it has no sequence parameter set"))?;
-    let vui = sps.colour.map(|c| ColourSpace::from_h273(c.matrix, c.full_range));
-    let space = vui.or(container_colour).unwrap_or(ColourSpace::from_h273(2, false));
-    let mut collected =
-        Collected { path, space, width: sps.width, height: sps.height, rgb: Vec::new(), frames: 0, expected };
-
-    // Flushing after each unit, the default, leaks the pool of pictures on streams with B-frames.
-    let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush).debug(false);
-    let undecodable = |what: String| MediaError::unsupported(path, what);
-    let mut decoder = Decoder::with_api_config(OpenH264API::from_source(), config)
-        .map_err(|e| undecodable(format!("the H.264 decoder ({e})")))?;
-    for (index, sample) in samples.enumerate() {
-        let mut found = None;
-        for nal in length_prefixed(sample, length_bytes) {
-            let nal = nal.ok_or_else(|| MediaError::corrupt(path, format!("frame `{index}` is cut off")))?;
-            push_nal(path, limits, nal, expected, &mut found, &mut unit)?;
-        }
-        if found.is_some_and(|found| (found.width, found.height) != (sps.width, sps.height)) {
-            return Err(undecodable("H.264 video that changes its size".to_owned()));
-        }
-        let picture = decoder
-            .decode(&unit)
-            .map_err(|e| undecodable(format!("the H.264 stream at frame `{index}` ({e})")))?;
-        if let Some(picture) = picture {
+    let mut units = Units::new(path, limits, parameter_sets, length_bytes, expected)?;
+    let space = ColourSpace::from_tags(units.colour(container_colour));
+    let (width, height) = units.size();
+    let mut collected = Collected { path, space, width, height, rgb: Vec::new(), frames: 0, expected };
+    for sample in samples {
+        if let Some(picture) = units.decode(path, limits, sample)? {
             collected.push(&picture)?;
         }
-        unit.clear();
     }
-    let rest =
-        decoder.flush_remaining().map_err(|e| undecodable(format!("the end of the H.264 stream ({e})")))?;
-    for picture in &rest {
+    for picture in &units.flush(path)? {
         collected.push(picture)?;
     }
     collected.finish()
+}
+
+/// A decoder that takes one access unit after the other.
+pub(crate) struct Units {
+    decoder: Decoder,
+    sps: Sps,
+    length_bytes: usize,
+    /// Access units in all.
+    expected: usize,
+    /// Access units so far.
+    taken: usize,
+    /// What goes to the decoder next: at first the parameter sets.
+    unit: Vec<u8>,
+}
+
+impl Units {
+    /// `parameter_sets` are NAL units without start codes. `expected` is the number of access units.
+    pub(crate) fn new(
+        path: &Path,
+        limits: &ReadLimits,
+        parameter_sets: &[Vec<u8>],
+        length_bytes: usize,
+        expected: usize,
+    ) -> Result<Self> {
+        let mut unit = Vec::new();
+        let mut sps = None;
+        for nal in parameter_sets {
+            push_nal(path, limits, nal, expected, &mut sps, &mut unit)?;
+        }
+        let sps = sps.ok_or_else(|| MediaError::corrupt(path, "it has no sequence parameter set"))?;
+        // Flushing after each unit, the default, leaks the pool of pictures on streams with B-frames.
+        let config = DecoderConfig::new().flush_after_decode(Flush::NoFlush).debug(false);
+        let decoder = Decoder::with_api_config(OpenH264API::from_source(), config)
+            .map_err(|e| MediaError::unsupported(path, format!("the H.264 decoder ({e})")))?;
+        Ok(Self { decoder, sps, length_bytes, expected, taken: 0, unit })
+    }
+
+    /// Width and height that are shown.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        (self.sps.width, self.sps.height)
+    }
+
+    /// What the stream says of its colours, or else the container.
+    pub(crate) fn colour(&self, container: Option<ColourTags>) -> ColourTags {
+        let container = container.unwrap_or_default();
+        match self.sps.colour {
+            None => container,
+            Some(vui) => ColourTags {
+                // A description wins over the container's even where it says "unspecified", as in ffmpeg.
+                matrix_coefficients: vui.description.map_or(container.matrix_coefficients, |d| d[2]),
+                full_range: vui.full_range,
+            },
+        }
+    }
+
+    /// The next picture in display order, if one is ready.
+    pub(crate) fn decode(
+        &mut self,
+        path: &Path,
+        limits: &ReadLimits,
+        sample: &[u8],
+    ) -> Result<Option<DecodedYUV<'_>>> {
+        let index = self.taken;
+        self.taken += 1;
+        let mut found = None;
+        for nal in length_prefixed(sample, self.length_bytes) {
+            let nal = nal.ok_or_else(|| MediaError::corrupt(path, format!("frame `{index}` is cut off")))?;
+            push_nal(path, limits, nal, self.expected, &mut found, &mut self.unit)?;
+        }
+        if found.is_some_and(|found| (found.width, found.height) != self.size()) {
+            return Err(MediaError::unsupported(path, "H.264 video that changes its size"));
+        }
+        let picture = self.decoder.decode(&self.unit);
+        self.unit.clear();
+        picture
+            .map_err(|e| MediaError::unsupported(path, format!("the H.264 stream at frame `{index}` ({e})")))
+    }
+
+    /// The pictures that wait for others at the end.
+    pub(crate) fn flush(&mut self, path: &Path) -> Result<Vec<DecodedYUV<'_>>> {
+        self.decoder
+            .flush_remaining()
+            .map_err(|e| MediaError::unsupported(path, format!("the end of the H.264 stream ({e})")))
+    }
 }
 
 /// Appends a NAL unit in the form that the decoder wants, after checking what it will make the decoder allocate.
@@ -248,6 +306,9 @@ fn check_decodable(path: &Path, sps: &Sps) -> Result<()> {
         0 => return unsupported("monochrome H.264".to_owned()),
         2 => return unsupported("H.264 with 4:2:2 chroma".to_owned()),
         _ => return unsupported("H.264 with 4:4:4 chroma".to_owned()),
+    }
+    if matches!(sps.profile_idc, 44 | 244) {
+        return unsupported("H.264 of the profile High 4:4:4 Predictive".to_owned());
     }
     if !sps.frame_mbs_only {
         return unsupported("interlaced H.264".to_owned());

@@ -13,23 +13,31 @@ mod h264;
 mod limits;
 mod mp4;
 mod names;
+mod pictures;
 mod png;
 mod rate;
 mod read;
 mod sheet;
 mod sps;
+mod stills;
+mod turn;
 mod webp;
 mod write;
 
 #[cfg(test)]
 mod fixtures;
 
+pub use colour::ColourTags;
 pub use error::{MediaError, Result};
+pub use ffmpeg::{ForeignVideo, Rules};
 pub use fit::fit;
 pub use limits::ReadLimits;
 pub use names::{file_stem_from_prompt, free_name};
+pub use pictures::{Picture, Pictures, PicturesInfo};
 pub use png::png_bytes;
 pub use rate::FrameRate;
 pub use read::{Clip, UNTIMED_FPS, read_video};
 pub use sheet::{contact_sheet, grid};
+pub use stills::Stills;
+pub use turn::Turn;
 pub use write::{Format, WriteOptions, Written, check_clip, check_target, write_image, write_video};

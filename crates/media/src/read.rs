@@ -7,7 +7,8 @@ use image::codecs::webp::WebPDecoder;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use vidit_video::{Frames, PixelShape};
 
-use crate::mp4::demux::{self, Turn};
+use crate::mp4::demux;
+use crate::turn::Turn;
 use crate::{MediaError, ReadLimits, Result, ffmpeg, h264};
 
 /// Frames per second of a [`Clip`] from a source that has no time: an image or a folder of frames.
@@ -65,7 +66,7 @@ fn read_built_in(path: &Path, limits: &ReadLimits, file: &[u8]) -> Result<Clip> 
 }
 
 /// All bytes of a file that is not empty.
-fn read_file(path: &Path, limits: &ReadLimits) -> Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path, limits: &ReadLimits) -> Result<Vec<u8>> {
     let failed = |e| MediaError::reading(path, e);
     let file = File::open(path).map_err(failed)?;
     let size = file.metadata().map_err(failed)?.len();
@@ -82,7 +83,7 @@ fn read_file(path: &Path, limits: &ReadLimits) -> Result<Vec<u8>> {
 
 /// What the first bytes of a file say that it is.
 #[derive(Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     Mp4,
     Gif,
     WebP,
@@ -91,7 +92,7 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(file: &[u8]) -> Self {
+    pub(crate) fn of(file: &[u8]) -> Self {
         const BOXES: [&[u8]; 7] = [b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot"];
         if let (Some(kind), Some(brand)) = (file.get(4..8), file.get(8..12).or(Some(&[])))
             && BOXES.contains(&kind)
@@ -154,24 +155,13 @@ fn shown(frames: Frames, marks: &[bool]) -> Frames {
 
 fn turned(frames: Frames, turn: Turn) -> Frames {
     let PixelShape { frames: count, height, width } = frames.shape();
-    let (new_height, new_width) = match turn {
-        Turn::None => return frames,
-        Turn::Half => (height, width),
-        Turn::Quarter | Turn::ThreeQuarters => (width, height),
-    };
+    if turn == Turn::None {
+        return frames;
+    }
+    let (new_width, new_height) = turn.size(width, height);
     let mut to = Frames::black(PixelShape::new(count, new_height, new_width));
     for index in 0..count {
-        let from = frames.frame(index);
-        for (at, pixel) in to.frame_mut(index).chunks_exact_mut(3).enumerate() {
-            let (y, x) = (at / new_width, at % new_width);
-            let (from_y, from_x) = match turn {
-                Turn::Quarter => (height - 1 - x, y),
-                Turn::ThreeQuarters => (x, width - 1 - y),
-                _ => (height - 1 - y, width - 1 - x),
-            };
-            let start = (from_y * width + from_x) * 3;
-            pixel.copy_from_slice(&from[start..start + 3]);
-        }
+        turn.apply(frames.frame(index), width, to.frame_mut(index));
     }
     to
 }
@@ -200,7 +190,11 @@ fn read_webp(path: &Path, limits: &ReadLimits, file: &[u8]) -> Result<Clip> {
 }
 
 /// Width and height, after both sides have passed the limits.
-fn checked_size(path: &Path, limits: &ReadLimits, decoder: &mut impl ImageDecoder) -> Result<(usize, usize)> {
+pub(crate) fn checked_size(
+    path: &Path,
+    limits: &ReadLimits,
+    decoder: &mut impl ImageDecoder,
+) -> Result<(usize, usize)> {
     let (width, height) = decoder.dimensions();
     limits.check_clip(path, 1, width as usize, height as usize)?;
     let _ = decoder.set_limits(decoder_limits(limits));

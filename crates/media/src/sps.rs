@@ -27,9 +27,8 @@ pub(crate) struct Sps {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct VuiColour {
     pub(crate) full_range: bool,
-    pub(crate) primaries: u8,
-    pub(crate) transfer: u8,
-    pub(crate) matrix: u8,
+    /// Primaries, transfer and matrix, if it speaks of them.
+    pub(crate) description: Option<[u8; 3]>,
 }
 
 impl Sps {
@@ -191,14 +190,11 @@ impl Bits<'_> {
         }
         self.u(3)?; // video_format
         let full_range = self.flag()?;
-        let [primaries, transfer, matrix] =
-            if self.flag()? { [self.u(8)?, self.u(8)?, self.u(8)?] } else { [2; 3] };
-        Some(Some(VuiColour {
-            full_range,
-            primaries: primaries as u8,
-            transfer: transfer as u8,
-            matrix: matrix as u8,
-        }))
+        let description = match self.flag()? {
+            true => Some([self.u(8)? as u8, self.u(8)? as u8, self.u(8)? as u8]),
+            false => None,
+        };
+        Some(Some(VuiColour { full_range, description }))
     }
 }
 

@@ -2,13 +2,17 @@
 
 mod compare;
 mod dimension;
+pub mod dimensions;
 mod error;
 mod full_info;
+#[cfg(test)]
+mod golden;
 mod i2v;
 mod listing;
 mod manifest;
 mod naming;
 mod nearest;
+pub mod pixels;
 mod preflight;
 mod published;
 mod report;

@@ -9,7 +9,8 @@ use mp4_atom::{
     StszSamples, Stts, Tkhd, Visual,
 };
 
-use crate::colour::ColourSpace;
+use crate::colour::ColourTags;
+use crate::turn::Turn;
 use crate::{MediaError, ReadLimits, Result};
 
 /// The H.264 track of a file.
@@ -22,21 +23,14 @@ pub(crate) struct Track {
     pub(crate) samples: Vec<Range<usize>>,
     /// For each frame in display order, whether the edit list shows it.
     pub(crate) shown: Vec<bool>,
+    /// Frames are shown in another order than they are decoded: there are B-frames.
+    pub(crate) reorders: bool,
     /// Mean frames per second.
     pub(crate) fps: f64,
     /// Clockwise turn for display.
     pub(crate) turn: Turn,
     /// Colours as the container describes them.
-    pub(crate) colour: Option<ColourSpace>,
-}
-
-/// A clockwise turn by quarters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Turn {
-    None,
-    Quarter,
-    Half,
-    ThreeQuarters,
+    pub(crate) colour: Option<ColourTags>,
 }
 
 /// Finds the first video track of `file`.
@@ -146,7 +140,9 @@ impl Reader<'_> {
         }
         let fps = count as f64 * f64::from(mdhd.timescale) / duration as f64;
         let ctts: Option<Ctts> = self.find(stbl, b"ctts")?.map(|body| self.decode(body)).transpose()?;
-        let times = display_times(&starts[..count], ctts.as_ref());
+        let mut times = display_times(&starts[..count], ctts.as_ref());
+        let reorders = !times.is_sorted();
+        times.sort_unstable();
         let edits: Option<Elst> = match self.find(trak, b"edts")? {
             Some(edts) => self.find(edts, b"elst")?.map(|body| self.decode(body)).transpose()?,
             None => None,
@@ -162,6 +158,7 @@ impl Reader<'_> {
             length_bytes: usize::from(entry.avcc.length_size),
             samples,
             shown,
+            reorders,
             fps,
             turn: turn(&tkhd),
             colour: entry.colour,
@@ -181,11 +178,12 @@ impl Reader<'_> {
         limits.check_clip(self.path, 1, width, height)?;
         let avcc: Avcc = self.decode(self.need(body, b"avcC")?)?;
         let colour = match self.find(body, b"colr")?.map(|colr| self.decode::<Colr>(colr)).transpose()? {
-            Some(Colr::Nclx { matrix_coefficients, full_range_flag, .. }) => {
-                Some(ColourSpace::from_h273(matrix_coefficients as u8, full_range_flag))
-            }
+            Some(Colr::Nclx { matrix_coefficients, full_range_flag, .. }) => Some(ColourTags {
+                matrix_coefficients: matrix_coefficients as u8,
+                full_range: full_range_flag,
+            }),
             Some(Colr::Nclc { matrix_coefficients, .. }) => {
-                Some(ColourSpace::from_h273(matrix_coefficients as u8, false))
+                Some(ColourTags { matrix_coefficients: matrix_coefficients as u8, full_range: false })
             }
             _ => None,
         };
@@ -291,20 +289,17 @@ struct SampleEntry {
     width: usize,
     height: usize,
     avcc: Avcc,
-    colour: Option<ColourSpace>,
+    colour: Option<ColourTags>,
 }
 
-/// When frames are shown, in display order.
+/// When frames are shown, in decoding order.
 fn display_times(starts: &[u64], ctts: Option<&Ctts>) -> Vec<i64> {
     let offsets = ctts
         .iter()
         .flat_map(|ctts| &ctts.entries)
         .flat_map(|e| std::iter::repeat_n(e.sample_offset, e.sample_count as usize))
         .chain(std::iter::repeat(0));
-    let mut times: Vec<i64> =
-        starts.iter().zip(offsets).map(|(&start, offset)| start as i64 + offset).collect();
-    times.sort_unstable();
-    times
+    starts.iter().zip(offsets).map(|(&start, offset)| start as i64 + offset).collect()
 }
 
 /// The turn in a track's matrix; anything but quarter turns is taken for none.

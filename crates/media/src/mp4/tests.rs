@@ -111,7 +111,7 @@ fn players_find_what_they_need() {
     assert_eq!((sps.profile_idc, sps.chroma_format_idc, sps.bit_depth), (100, 1, 8));
     assert_eq!((sps.width, sps.height), (96, 64));
     assert!(sps.level_idc <= 40, "{}", sps.level_idc);
-    assert_eq!(sps.colour, Some(VuiColour { full_range: false, primaries: 1, transfer: 1, matrix: 1 }));
+    assert_eq!(sps.colour, Some(VuiColour { full_range: false, description: Some([1, 1, 1]) }));
 }
 
 #[test]

@@ -1,0 +1,3 @@
+//! One file a dimension.
+
+pub mod temporal_flickering;
