@@ -154,6 +154,20 @@ impl Tokens {
         (0..self.batch).flat_map(|b| self.at(b, l)).copied().collect()
     }
 
+    /// Token `places[b]` of each sequence, `[B, 1, D]`.
+    pub fn pick(&self, places: &[usize]) -> Self {
+        assert_eq!(places.len(), self.batch, "one place a sequence");
+        let data = places.iter().enumerate().flat_map(|(b, l)| self.at(b, *l)).copied().collect();
+        Self::new(data, [self.batch, 1, self.width])
+    }
+
+    /// The first `length` tokens of each sequence.
+    pub fn cut(&self, length: usize) -> Self {
+        let sequences = self.data.chunks_exact((self.length * self.width).max(1));
+        let data = sequences.flat_map(|sequence| &sequence[..length * self.width]).copied().collect();
+        Self::new(data, [self.batch, length, self.width])
+    }
+
     /// The same tokens with `first [D]` before each sequence, `[B, 1 + L, D]`.
     pub fn with_first(&self, first: &[f32]) -> Self {
         assert_eq!(first.len(), self.width);

@@ -106,23 +106,38 @@ pub struct EncoderBlock {
 }
 
 impl EncoderBlock {
-    /// Takes a block of width `D` and `hidden` by these names.
+    /// Takes a block by these names; `sizes` are the width `D`, that of the hidden layer, and heads.
     ///
     /// # Errors
     /// If a tensor is absent or has another shape.
     pub fn load(
         weights: &Weights,
         names: BlockNames,
-        [width, hidden, heads]: [usize; 3],
+        sizes: [usize; 3],
         epsilon: f32,
         activation: Activation,
     ) -> Result<Self, BackboneError> {
+        let bias = weights.take(names.joined[1], &[3 * sizes[0]])?;
+        Self::load_with_bias(weights, names, sizes, epsilon, activation, &bias)
+    }
+
+    /// The same where the joined projection's `bias [3D]` comes from elsewhere: `names.joined[1]` is not read.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_with_bias(
+        weights: &Weights,
+        names: BlockNames,
+        [width, hidden, heads]: [usize; 3],
+        epsilon: f32,
+        activation: Activation,
+        bias: &[f32],
+    ) -> Result<Self, BackboneError> {
         let joined = weights.take(names.joined[0], &[3 * width, width])?;
-        let bias = weights.take(names.joined[1], &[3 * width])?;
         let out = Linear::load(&weights.at(names.out), [width, width])?;
         Ok(Self {
             norm1: LayerNorm::load(&weights.at(names.norm1), width, epsilon)?,
-            attention: MultiHead::of_joined(&joined, &bias, out, heads),
+            attention: MultiHead::of_joined(&joined, bias, out, heads),
             norm2: LayerNorm::load(&weights.at(names.norm2), width, epsilon)?,
             up: Linear::load(&weights.at(names.up), [width, hidden])?,
             down: Linear::load(&weights.at(names.down), [hidden, width])?,
@@ -132,12 +147,24 @@ impl EncoderBlock {
 
     /// `[B, L, D]` → the same. `bias [L, L]`, if there is one, is added to scores.
     pub fn forward(&self, x: Tokens, bias: Option<&[f32]>) -> Tokens {
-        let shape = x.shape();
-        let h = Tokens::new(self.norm1.forward(&x.data), shape);
+        let h = Tokens::new(self.norm1.forward(&x.data), x.shape());
         let repeated = bias.map(|bias| bias.repeat(x.batch));
         let bias = repeated.as_deref().map(|values| KeyBias { values, groups: x.length });
         let x = self.attention.forward(&h, &h, Keys { lengths: None, bias }, Some(&x));
+        drop(h);
+        self.feed_forward(x)
+    }
+
+    /// What the block makes of one token a sequence, `places [B]`, which sees the first `lengths [B]` tokens, or all: `[B, 1, D]`. The
+    /// other tokens are read and not computed.
+    pub fn forward_one(&self, x: &Tokens, places: &[usize], lengths: Option<&[usize]>) -> Tokens {
+        let h = Tokens::new(self.norm1.forward(&x.data), x.shape());
+        let (one, query) = (x.pick(places), h.pick(places)); // [B, 1, D]
+        self.feed_forward(self.attention.forward(&query, &h, Keys { lengths, bias: None }, Some(&one)))
+    }
+
+    fn feed_forward(&self, x: Tokens) -> Tokens {
         let h = self.up.activated(&self.norm2.forward(&x.data), self.activation); // [B, L, hidden]
-        Tokens::new(self.down.added(&h, &x.data), shape)
+        Tokens::new(self.down.added(&h, &x.data), x.shape())
     }
 }

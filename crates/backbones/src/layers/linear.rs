@@ -1,5 +1,5 @@
 use vidit_kernels::Precision;
-use vidit_kernels::gemm::{Bias, BiasActivate, BiasResidual, LaneMajor, Packed, gemm_packed_new};
+use vidit_kernels::gemm::{Bias, BiasActivate, BiasResidual, DepthMajor, LaneMajor, Packed, gemm_packed_new};
 use vidit_kernels::pointwise::Activation;
 
 use crate::{BackboneError, Weights};
@@ -26,6 +26,21 @@ impl Linear {
     /// As [`Self::load`].
     pub fn load_without_bias(weights: &Weights, [input, output]: [usize; 2]) -> Result<Self, BackboneError> {
         Ok(Self::new(&weights.take("weight", &[output, input])?, vec![0.0; output]))
+    }
+
+    /// Takes a matrix that is multiplied from the right, `name [I, O]`, as CLIP keeps its projections.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_transposed(
+        weights: &Weights,
+        name: &str,
+        [input, output]: [usize; 2],
+    ) -> Result<Self, BackboneError> {
+        let weight = weights.take(name, &[input, output])?;
+        let weight =
+            Packed::new(&DepthMajor { data: &weight, stride: output }, output, input, Precision::F32);
+        Ok(Self { weight, bias: vec![0.0; output] })
     }
 
     /// Of `weight [O, I]` and `bias [O]`.

@@ -2,17 +2,21 @@
 
 mod attention;
 mod conv;
+mod encoder;
 mod interpolate;
 mod linear;
 mod norm;
+mod patches;
 mod pool;
 mod warp;
 
 pub use attention::{BlockNames, EncoderBlock, MultiHead, causal_bias};
 pub use conv::{Conv2d, ConvTransposed2d};
+pub use encoder::Encoder;
 pub use interpolate::{Filter, interpolate};
 pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm, batch_norm_folded, instance_norm};
+pub use patches::Patches;
 pub use pool::{average_pool, max_pool};
 pub use vidit_kernels::pointwise::Activation;
 pub use warp::{Border, sample_bilinear};

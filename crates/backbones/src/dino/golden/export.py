@@ -1,0 +1,104 @@
+"""The reference of DINO's features, for parity tests: timm's blocks (they have DINO's weights by the same names) between an embedding
+that does what facebookresearch/dino does about positions. `export.py` writes the tiny golden beside itself;
+`export.py --full DIR` writes the published size with random weights, and prints PyTorch's time."""
+
+import argparse
+import functools
+import pathlib
+import statistics
+import time
+
+import timm
+import torch
+from safetensors.torch import save_file
+from timm.models.vision_transformer import Block
+from torch import nn
+
+SEED = 7
+
+
+class Dino(nn.Module):
+    def __init__(self, patch, grid, width, depth, heads):
+        super().__init__()
+        norm = functools.partial(nn.LayerNorm, eps=1e-6)
+        self.grid = grid
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + grid * grid, width))
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(3, width, patch, patch)})
+        self.blocks = nn.ModuleList(
+            Block(width, heads, mlp_ratio=4, qkv_bias=True, norm_layer=norm) for _ in range(depth)
+        )
+        self.norm = norm(width)
+
+    def positions(self, images, rows, columns):
+        square = images.shape[2] == images.shape[3]
+        if square and rows * columns == self.grid**2:
+            return self.pos_embed
+        table = self.pos_embed[:, 1:].reshape(1, self.grid, self.grid, -1).permute(0, 3, 1, 2)
+        scale = ((rows + 0.1) / self.grid, (columns + 0.1) / self.grid)
+        table = nn.functional.interpolate(table, scale_factor=scale, mode="bicubic")
+        assert table.shape[2:] == (rows, columns)
+        return torch.cat([self.pos_embed[:, :1], table.flatten(2).transpose(1, 2)], dim=1)
+
+    def forward(self, images, seen=None):
+        seen = {} if seen is None else seen
+        maps = self.patch_embed["proj"](images)
+        x = seen["patches"] = maps.flatten(2).transpose(1, 2)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], dim=1)
+        x = seen["embedded"] = x + self.positions(images, *maps.shape[2:])
+        for i, block in enumerate(self.blocks):
+            x = block(x)
+            seen[f"block.{i}"] = x
+        seen[f"block.{len(self.blocks) - 1}"] = x[:, :1]
+        seen["feature"] = self.norm(x)[:, 0]
+        return seen["feature"]
+
+
+def randomise(network):
+    """Weights of a scale that keeps activations apart, and norms that are not the identity."""
+    for name, weight in network.named_parameters():
+        if "norm" in name:
+            weight.normal_(1.0 if name.endswith("weight") else 0.0, 0.2)
+        elif weight.ndim > 1 and "token" not in name and "pos" not in name:
+            weight.normal_(0.0, weight[0].numel() ** -0.5)
+        else:
+            weight.normal_(0.0, 0.3)
+
+
+@torch.no_grad()
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", type=pathlib.Path)
+    full = parser.parse_args().full
+    torch.manual_seed(SEED)
+    if full:
+        torch.set_num_threads(2)
+        network = Dino(16, 14, 768, 12, 12)
+        sizes = {"wide": (1, 3, 224, 398)}
+    else:
+        network = Dino(4, 4, 24, 3, 3)
+        sizes = {"square": (2, 3, 16, 16), "odd": (1, 3, 22, 31), "oblong": (1, 3, 18, 16)}
+    network.eval()
+    randomise(network)
+    out = {f"weights.{name}": weight for name, weight in network.state_dict().items()}
+    for case, size in sizes.items():
+        images = out[f"input.{case}"] = torch.randn(size)
+        seen = {}
+        network(images, seen)
+        out |= {f"{case}.{name}": values for name, values in seen.items()}
+        if full:
+            times = []
+            for _ in range(5):
+                start = time.perf_counter()
+                network(images)
+                times.append(time.perf_counter() - start)
+            print(f"PyTorch, 2 threads, {size}: {statistics.median(times):.3f} s")
+    metadata = {"seed": str(SEED), "torch": torch.__version__, "timm": timm.__version__}
+    path = full / "dino.safetensors" if full else pathlib.Path(__file__).with_name("tiny.safetensors")
+    # Copies: a file holds no views.
+    save_file({key: value.detach().clone().contiguous() for key, value in out.items()}, path, metadata)
+    print(path, path.stat().st_size)
+
+
+if __name__ == "__main__":
+    main()
