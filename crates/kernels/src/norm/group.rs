@@ -36,7 +36,7 @@ pub fn group_norm_in_place(
     if positions == 0 {
         return;
     }
-    for x in x.chunks_exact_mut(positions * channels) {
+    x.par_chunks_exact_mut(positions * channels).for_each(|x| {
         let (scale, shift) = scale_and_shift(x, channels, groups, affine, epsilon);
         x.par_chunks_mut(BLOCK * channels).for_each(|x| match activation {
             Some(activation) => {
@@ -47,7 +47,7 @@ pub fn group_norm_in_place(
             }
             None => x.chunks_exact_mut(channels).for_each(|row| scale_and_shift_row(row, &scale, &shift)),
         });
-    }
+    });
 }
 
 /// What each channel is multiplied by, and what is then added.
