@@ -116,6 +116,35 @@ impl<'a> Keys<'a> {
     }
 }
 
+/// What is added to the scaled score of each query with each key, `-∞` to hide it: positions relative to one another, windows.
+#[derive(Clone, Copy)]
+pub struct ScoreTable<'a> {
+    /// `[B', N', Lk, Lq]`, transposed, as scores are made.
+    pub values: &'a [f32],
+    /// `B'`: sample `b` takes plane `b mod B'`.
+    pub samples: usize,
+    /// `N'`: head `n` takes plane `n mod N'`.
+    pub heads: usize,
+}
+
+impl<'a> ScoreTable<'a> {
+    fn check(&self, shape: &AttentionShape) {
+        let planes = self.samples * self.heads;
+        assert!(planes > 0 || shape.batch * shape.heads == 0, "a table of scores has planes");
+        assert_eq!(
+            self.values.len(),
+            planes * shape.keys * shape.queries,
+            "a table of scores is not [B', N', Lk, Lq]"
+        );
+    }
+
+    /// The plane of one head of one sample, `[Lk, Lq]`.
+    fn plane(&self, shape: &AttentionShape, sample: usize, head: usize) -> &'a [f32] {
+        let plane = sample % self.samples * self.heads + head % self.heads;
+        &self.values[plane * shape.keys * shape.queries..][..shape.keys * shape.queries]
+    }
+}
+
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
@@ -150,6 +179,35 @@ pub fn forward(
     v: &[f32],
     shape: AttentionShape,
     which: Keys,
+    precision: Precision,
+) -> Attended {
+    attend(q, k, v, shape, which, None, precision)
+}
+
+/// [`forward`] with a table that is added to scaled scores; there is no backward pass of it.
+///
+/// # Panics
+/// If lengths or the table do not fit `shape`.
+pub fn forward_with_table(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    shape: AttentionShape,
+    which: Keys,
+    table: ScoreTable,
+    precision: Precision,
+) -> Attended {
+    table.check(&shape);
+    attend(q, k, v, shape, which, Some(table), precision)
+}
+
+fn attend(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    shape: AttentionShape,
+    which: Keys,
+    table: Option<ScoreTable>,
     precision: Precision,
 ) -> Attended {
     shape.check(q, k, v);
@@ -191,6 +249,7 @@ pub fn forward(
             let block = Block {
                 shape,
                 which,
+                plane: table.map(|table| table.plane(&shape, b, n)),
                 tiles,
                 sample: b,
                 queries: q0..queries.min(q0 + height),
@@ -218,6 +277,8 @@ fn keys_of_tile(keys: usize, panel: usize) -> usize {
 struct Block<'a> {
     shape: AttentionShape,
     which: Keys<'a>,
+    /// What is added to scaled scores of this head, `[Lk, Lq]`.
+    plane: Option<&'a [f32]>,
     tiles: Tiles,
     sample: usize,
     queries: Range<usize>,
@@ -312,18 +373,24 @@ impl Block<'_> {
         self.tiles.right_of_rows(scores, keys, room)
     }
 
-    /// Adds the bias of keys `k0..`, if there is one, to scaled scores `[keys, nr]` of queries `first..` of this block. Returns
-    /// what is left to scale by.
+    /// Adds the table and the bias of keys `k0..`, if there are such, to scaled scores `[keys, nr]` of queries `first..` of this
+    /// block. Returns what is left to scale by.
     fn add_bias(&self, first: usize, k0: usize, scores: &mut [f32]) -> f32 {
-        let Some(KeyBias { groups, .. }) = self.which.bias else { return self.shape.scale() };
         let nr = self.tiles.columns();
-        let group = self.shape.queries / groups;
         let (from, to) = (self.queries.start + first, self.queries.end.min(self.queries.start + first + nr));
+        let mut scale = self.shape.scale();
+        if let Some(plane) = self.plane {
+            let table = &plane[k0 * self.shape.queries + from..];
+            scale_and_add_rows(scores, nr, to - from, scale, table, self.shape.queries);
+            scale = 1.0;
+        }
+        let Some(KeyBias { groups, .. }) = self.which.bias else { return scale };
+        let group = self.shape.queries / groups;
         let mut query = from;
         while query < to {
             let end = to.min((query / group + 1) * group);
             let bias = self.which.bias_of(&self.shape, self.sample, query, k0).unwrap_or_default();
-            scale_and_add_down(scores, nr, query - from..end - from, self.shape.scale(), bias);
+            scale_and_add_down(scores, nr, query - from..end - from, scale, bias);
             query = end;
         }
         1.0
@@ -336,6 +403,25 @@ multiversion! {
         for (row, bias) in scores.chunks_exact_mut(width).zip(bias) {
             for score in &mut row[columns.clone()] {
                 *score = *score * scale + bias;
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// `scores[k, j] = scale · scores[k, j] + table[k, j]` for the first `count` of the `width` columns; rows of the table are `stride`
+    /// apart.
+    fn scale_and_add_rows(
+        scores: &mut [f32],
+        width: usize,
+        count: usize,
+        scale: f32,
+        table: &[f32],
+        stride: usize,
+    ) {
+        for (row, table) in scores.chunks_exact_mut(width).zip(table.chunks(stride)) {
+            for (score, table) in row[..count].iter_mut().zip(&table[..count]) {
+                *score = *score * scale + table;
             }
         }
     }

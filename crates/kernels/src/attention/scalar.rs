@@ -1,9 +1,21 @@
 //! The oracle: whole rows of scores, one query at a time, sums in f64.
 
-use super::{AttentionShape, Keys};
+use super::{AttentionShape, Keys, ScoreTable};
 
 /// `softmax(scale · Q Kᵀ) V`, layouts as in [`super::forward`].
 pub fn forward(q: &[f32], k: &[f32], v: &[f32], shape: AttentionShape, which: Keys) -> Vec<f32> {
+    forward_with_table(q, k, v, shape, which, None)
+}
+
+/// The same with a table that is added to scaled scores.
+pub fn forward_with_table(
+    q: &[f32],
+    k: &[f32],
+    v: &[f32],
+    shape: AttentionShape,
+    which: Keys,
+    table: Option<ScoreTable>,
+) -> Vec<f32> {
     let AttentionShape { batch, heads, head_dim, queries, keys } = shape;
     let width = heads * head_dim;
     let mut out = vec![0.0; q.len()];
@@ -14,10 +26,13 @@ pub fn forward(q: &[f32], k: &[f32], v: &[f32], shape: AttentionShape, which: Ke
                 let at = (b * queries + i) * width + n * head_dim;
                 let key = |j: usize| (b * keys + j) * width + n * head_dim;
                 let bias = which.bias_of(&shape, b, i, 0);
+                let plane = table.map(|table| table.plane(&shape, b, n));
                 let scores: Vec<f64> = (0..length)
                     .map(|j| {
                         let dot: f64 = (0..head_dim).map(|d| q[at + d] as f64 * k[key(j) + d] as f64).sum();
-                        dot * shape.scale() as f64 + bias.map_or(0.0, |bias| bias[j] as f64)
+                        dot * shape.scale() as f64
+                            + bias.map_or(0.0, |bias| bias[j] as f64)
+                            + plane.map_or(0.0, |plane| plane[j * queries + i] as f64)
                     })
                     .collect();
                 let maximum = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);

@@ -53,6 +53,32 @@ fn forward_agrees_with_the_oracle_at_every_isa() {
 }
 
 #[test]
+fn tables_of_scores_are_added_at_every_isa() {
+    force_each_isa(|isa| {
+        for shape in SHAPES {
+            let [q, k, v, _] = case(shape);
+            let (values, groups) = bias(&shape);
+            let bias = Some(KeyBias { values: &values, groups });
+            for (samples, heads) in [(1, 1), (1, shape.heads), (shape.batch, 1), (shape.batch, shape.heads)] {
+                let mut values = Lcg::new(9).normal(samples * heads * shape.keys * shape.queries);
+                // Whole rows of keys stay visible to every query.
+                for row in values.chunks_exact_mut(shape.queries).skip(1).step_by(2) {
+                    row.iter_mut().step_by(3).for_each(|value| *value = f32::NEG_INFINITY);
+                }
+                let table = ScoreTable { values: &values, samples, heads };
+                for which in [Keys::default(), Keys { lengths: None, bias }] {
+                    let expected = scalar::forward_with_table(&q, &k, &v, shape, which, Some(table));
+                    let found = forward_with_table(&q, &k, &v, shape, which, table, Precision::F32).out;
+                    for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
+                        assert!((f - e).abs() < TOLERANCE_F32, "{isa} {shape:?}[{i}]: {f} ≠ {e}");
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
 fn gradients_agree_with_finite_differences() {
     force_each_isa(|_| {
         for shape in &SHAPES[1..] {
