@@ -7,6 +7,7 @@ pub mod dino;
 mod error;
 mod grid;
 pub mod layers;
+pub mod musiq;
 mod weights;
 
 pub use error::BackboneError;

@@ -26,6 +26,13 @@ impl Checkpoint {
         Self { network, left: RefCell::new(store.tensors) }
     }
 
+    /// Drops a prefix of keys where they have it, such as the `module.` of networks that were trained on several devices.
+    pub fn without_prefix(self, prefix: &str) -> Self {
+        let strip = |key: String| key.strip_prefix(prefix).map_or_else(|| key.clone(), str::to_owned);
+        let left = self.left.into_inner().into_iter().map(|(key, entry)| (strip(key), entry)).collect();
+        Self { left: RefCell::new(left), ..self }
+    }
+
     /// The place that all keys begin at.
     pub fn root(&self) -> Weights<'_> {
         Weights { checkpoint: self, prefix: String::new() }

@@ -1,5 +1,5 @@
 use vidit_kernels::Precision;
-use vidit_kernels::attention::{AttentionShape, KeyBias, Keys, forward};
+use vidit_kernels::attention::{AttentionShape, KeyBias, Keys, ScoreTable, forward, forward_with_table};
 use vidit_kernels::pointwise::Activation;
 
 use super::{LayerNorm, Linear};
@@ -32,6 +32,22 @@ impl MultiHead {
     /// Queries `x`, keys and values `context`; every key counts, or those that `which` says. Returns `[B, Lq, D]`, with `residual` added
     /// if there is one.
     pub fn forward(&self, x: &Tokens, context: &Tokens, which: Keys, residual: Option<&Tokens>) -> Tokens {
+        self.attend(x, context, which, None, residual)
+    }
+
+    /// `x` attends to itself, with a table added to scaled scores.
+    pub fn forward_with_table(&self, x: &Tokens, table: ScoreTable, residual: Option<&Tokens>) -> Tokens {
+        self.attend(x, x, Keys::default(), Some(table), residual)
+    }
+
+    fn attend(
+        &self,
+        x: &Tokens,
+        context: &Tokens,
+        which: Keys,
+        table: Option<ScoreTable>,
+        residual: Option<&Tokens>,
+    ) -> Tokens {
         assert_eq!(x.batch, context.batch, "queries and keys are of one batch");
         let inner = self.query.output();
         let shape = AttentionShape {
@@ -43,7 +59,11 @@ impl MultiHead {
         };
         let q = self.query.forward(&x.data);
         let (k, v) = (self.key.forward(&context.data), self.value.forward(&context.data));
-        let attended = forward(&q, &k, &v, shape, which, Precision::F32).out; // [B, Lq, N·Dh]
+        let attended = match table {
+            Some(table) => forward_with_table(&q, &k, &v, shape, which, table, Precision::F32),
+            None => forward(&q, &k, &v, shape, which, Precision::F32),
+        };
+        let attended = attended.out; // [B, Lq, N·Dh]
         let data = match residual {
             Some(residual) => self.out.added(&attended, &residual.data),
             None => self.out.forward(&attended),
@@ -106,6 +126,16 @@ pub struct EncoderBlock {
 }
 
 impl EncoderBlock {
+    /// Of its parts: the norms before attention and before the feed-forward branch, and that branch's two products.
+    pub fn new(
+        [norm1, norm2]: [LayerNorm; 2],
+        attention: MultiHead,
+        [up, down]: [Linear; 2],
+        activation: Activation,
+    ) -> Self {
+        Self { norm1, attention, norm2, up, down, activation }
+    }
+
     /// Takes a block by these names; `sizes` are the width `D`, that of the hidden layer, and heads.
     ///
     /// # Errors
