@@ -8,6 +8,7 @@ mod error;
 mod grid;
 pub mod layers;
 pub mod musiq;
+pub mod swin;
 mod weights;
 
 pub use error::BackboneError;
