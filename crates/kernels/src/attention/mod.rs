@@ -4,6 +4,8 @@
 //! Online softmax (Milakov & Gimelshein 2018), tiles and backward as in FlashAttention-2 (Dao 2023): the forward keeps the
 //! log-sum-exp of each row, the backward recomputes the probabilities of a tile from it.
 
+mod cached;
+mod grid;
 mod softmax;
 
 use std::cell::RefCell;
@@ -15,6 +17,8 @@ use crate::gemm::{DepthMajor, Into, LaneMajor, Plain, Tiles, gemm_serial, interl
 use crate::isa::{Precision, multiversion};
 use crate::pointwise::{exp_shifted_sum, scale_and_add};
 use crate::threads::{Fresh, SharedMut};
+pub use cached::{CachedKeys, one_query};
+pub use grid::{GridBias, forward_on_grid};
 use softmax::Softmax;
 
 /// Queries of one tile of the backward pass.
@@ -181,7 +185,7 @@ pub fn forward(
     which: Keys,
     precision: Precision,
 ) -> Attended {
-    attend(q, k, v, shape, which, None, precision)
+    attend(q, k, v, shape, which, Added::Nothing, precision)
 }
 
 /// [`forward`] with a table that is added to scaled scores; there is no backward pass of it.
@@ -198,7 +202,33 @@ pub fn forward_with_table(
     precision: Precision,
 ) -> Attended {
     table.check(&shape);
-    attend(q, k, v, shape, which, Some(table), precision)
+    attend(q, k, v, shape, which, Added::Table(table), precision)
+}
+
+/// What is added to scaled scores beside the bias of keys.
+#[derive(Clone, Copy)]
+enum Added<'a> {
+    Nothing,
+    Table(ScoreTable<'a>),
+    Grid(GridBias<'a>),
+}
+
+impl<'a> Added<'a> {
+    /// Of a table, the plane of one head.
+    fn plane(self, shape: &AttentionShape, sample: usize, head: usize) -> Option<&'a [f32]> {
+        match self {
+            Self::Table(table) => Some(table.plane(shape, sample, head)),
+            _ => None,
+        }
+    }
+
+    /// Of values by row and column, those of one head.
+    fn grid(self, shape: &AttentionShape, pair: usize) -> Option<GridBias<'a>> {
+        match self {
+            Self::Grid(grid) => Some(grid.of(shape, pair)),
+            _ => None,
+        }
+    }
 }
 
 fn attend(
@@ -207,7 +237,7 @@ fn attend(
     v: &[f32],
     shape: AttentionShape,
     which: Keys,
-    table: Option<ScoreTable>,
+    added: Added,
     precision: Precision,
 ) -> Attended {
     shape.check(q, k, v);
@@ -249,7 +279,8 @@ fn attend(
             let block = Block {
                 shape,
                 which,
-                plane: table.map(|table| table.plane(&shape, b, n)),
+                plane: added.plane(&shape, b, n),
+                grid: added.grid(&shape, pair),
                 tiles,
                 sample: b,
                 queries: q0..queries.min(q0 + height),
@@ -279,6 +310,8 @@ struct Block<'a> {
     which: Keys<'a>,
     /// What is added to scaled scores of this head, `[Lk, Lq]`.
     plane: Option<&'a [f32]>,
+    /// Of this head, `[1, 1, H + W, Lq]`.
+    grid: Option<GridBias<'a>>,
     tiles: Tiles,
     sample: usize,
     queries: Range<usize>,
@@ -376,6 +409,12 @@ impl Block<'_> {
     /// Adds the table and the bias of keys `k0..`, if there are such, to scaled scores `[keys, nr]` of queries `first..` of this
     /// block. Returns what is left to scale by.
     fn add_bias(&self, first: usize, k0: usize, scores: &mut [f32]) -> f32 {
+        if let Some(grid) = self.grid {
+            let (nr, from) = (self.tiles.columns(), self.queries.start + first);
+            let count = nr.min(self.queries.end - from);
+            grid.scale_and_add(scores, nr, self.shape.scale(), from..from + count, k0);
+            return 1.0;
+        }
         let nr = self.tiles.columns();
         let (from, to) = (self.queries.start + first, self.queries.end.min(self.queries.start + first + nr));
         let mut scale = self.shape.scale();
