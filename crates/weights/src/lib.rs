@@ -1,9 +1,11 @@
 //! Where do parameters come from? Safetensors files whose keys are the paths of the modules' fields.
 
 mod error;
+#[cfg(feature = "modules")]
 mod module;
 mod store;
 
 pub use error::WeightsError;
+#[cfg(feature = "modules")]
 pub use module::{collect, load_into, parameter_count};
 pub use store::{Entry, StoredType, TensorStore, write_atomically};
