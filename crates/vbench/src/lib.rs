@@ -17,10 +17,12 @@ mod preflight;
 mod published;
 mod report;
 mod results;
+pub mod samplers;
 mod source;
 mod submission;
 mod suite;
 mod total;
+pub mod transforms;
 
 pub use compare::{Column, Comparison, Row};
 pub use dimension::{Decoder, Dimension, Group, Network, Sampling};
