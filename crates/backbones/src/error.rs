@@ -49,4 +49,16 @@ pub enum BackboneError {
         /// What is wrong, in a sentence.
         reason: String,
     },
+    /// A vocabulary of another size.
+    #[error(
+        "the vocabulary has `{found}` tokens, expected {expected}\nhint: {network} reads the `vocab.txt` of its own tokenizer"
+    )]
+    Vocabulary {
+        /// The network's name.
+        network: &'static str,
+        /// Tokens wanted.
+        expected: usize,
+        /// Tokens there.
+        found: usize,
+    },
 }

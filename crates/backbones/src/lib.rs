@@ -6,6 +6,7 @@
 pub mod dino;
 mod error;
 mod grid;
+pub mod grit;
 pub mod layers;
 pub mod musiq;
 pub mod swin;
