@@ -544,6 +544,8 @@ pub struct Train {
 pub enum Eval {
     /// Score a `mini` on prompts that its training never saw
     Mini(EvalMini),
+    /// Measure videos by VBench: sixteen dimensions, a report, a manifest of all that scores depend on
+    Run(vbench::Run),
     /// Make VBench's Total, Quality and Semantic of results, in points of 100
     Aggregate(vbench::Aggregate),
     /// Put results of VBench side by side, with published ones too

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::Problem;
+use crate::{Dimension, Network, Problem};
 
 /// Why a suite, results or a submission could not be read or made.
 #[derive(Debug, thiserror::Error)]
@@ -94,6 +94,55 @@ pub enum VbenchError {
         /// All that is missing or wrong.
         problems: Vec<Problem>,
     },
+    /// A dimension that has to be told what to look for.
+    #[error(
+        "`{dimension}` has to be told what each video should hold, which videos of one's own do not say\nhint: put them into a suite, `--suite FILE.json`, with `auxiliary_info`"
+    )]
+    NotForCustom {
+        /// The dimension.
+        dimension: Dimension,
+    },
+    /// A folder without videos.
+    #[error("`{}` holds no videos\nhint: expected are files that end in `.mp4`, `.gif` or `.png`", path.display())]
+    NoVideos {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A video whose prompt nobody told.
+    #[error("the file of prompts has none for `{}`\nhint: it is `{{\"file name\": \"prompt\", …}}` for every video", path.display())]
+    NoPrompt {
+        /// The video.
+        path: PathBuf,
+    },
+    /// Networks whose weights are not there.
+    #[error("{} lacks the weights of {}\nhint: `vidit eval weights list` names files and licences, `--dimensions` leaves out what needs them", shown_folder(folder), missing.iter().map(|network| format!("`{}`", network.name())).collect::<Vec<_>>().join(", "))]
+    NoWeights {
+        /// Where they were looked for; `None` if no folder was named.
+        folder: Option<PathBuf>,
+        /// The networks.
+        missing: Vec<Network>,
+    },
+    /// A vocabulary that is not there.
+    #[error("{} lacks `{name}`, the words that a network's texts are made of", shown_folder(folder))]
+    NoVocabulary {
+        /// Where it was looked for.
+        folder: Option<PathBuf>,
+        /// What it is called.
+        name: &'static str,
+    },
+    /// A journal of an earlier run that cannot be read.
+    #[error("`{}`: line {line} is none of a journal: {reason}\nhint: measure into another folder, or remove the file to measure all again", path.display())]
+    Journal {
+        /// The file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What the parser found.
+        reason: String,
+    },
+    /// Weights that are not of their network.
+    #[error(transparent)]
+    Backbone(#[from] vidit_backbones::BackboneError),
     /// A thumbnail could not be encoded.
     #[error(transparent)]
     Media(#[from] vidit_media::MediaError),
@@ -106,6 +155,12 @@ impl VbenchError {
     pub(crate) fn reading(path: &Path, source: io::Error) -> Self {
         Self::Io { action: "read", path: path.to_owned(), source }
     }
+}
+
+fn shown_folder(folder: &Option<PathBuf>) -> String {
+    folder.as_ref().map_or("no folder was named with `--weights`, which".to_owned(), |path| {
+        format!("`{}`", path.display())
+    })
 }
 
 /// Problems on lines of their own, then their hints, each once.

@@ -17,6 +17,7 @@ mod preflight;
 mod published;
 mod report;
 mod results;
+pub mod run;
 pub mod samplers;
 mod source;
 mod submission;

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::ser::PrettyFormatter;
 use serde_json::{Map, Value};
 
@@ -13,7 +13,8 @@ use crate::nearest::nearest;
 use crate::{Dimension, VbenchError};
 
 /// What one video scored.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
 pub enum Score {
     /// A number, on the scale of [`Dimension::video_scale`].
     Number(f64),

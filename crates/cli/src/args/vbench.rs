@@ -1,4 +1,4 @@
-//! `vidit eval aggregate|compare|preflight|report|submission`
+//! `vidit eval run|aggregate|compare|preflight|report|submission`
 
 use std::path::PathBuf;
 
@@ -29,6 +29,77 @@ pub struct Rules {
     /// Whose rules hold; see docs/vbench.md
     #[arg(long, value_enum, default_value = "fixed")]
     pub mode: ModeName,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Run {
+    /// Folder of videos called `{prompt}-{0..4}.mp4`; with `--custom` any videos, or one
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub videos: PathBuf,
+
+    /// A suite of your own in the layout of VBench_full_info.json, instead of VBench's
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "custom")]
+    pub suite: Option<PathBuf>,
+
+    /// Measure videos that are of no suite, for what does not depend on its prompts
+    #[arg(long)]
+    pub custom: bool,
+
+    /// What to measure; by default all, and the seven of quality with `--custom`
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub dimensions: Vec<Dimension>,
+
+    /// Folder of the networks' weights; see `vidit eval weights list`
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub weights: Option<PathBuf>,
+
+    /// Whose rules hold: the reference's, with which scores compare with published ones, or ours; see docs/vbench.md
+    #[arg(long, value_enum, default_value = "compat")]
+    pub mode: ModeName,
+
+    /// Videos of each prompt
+    #[arg(long, value_name = "N", default_value_t = SAMPLES as u32, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub samples: u32,
+
+    /// Measure what is there although videos of the suite are missing
+    #[arg(long, conflicts_with = "custom")]
+    pub partial: bool,
+
+    /// The prompt of all videos, instead of their names
+    #[arg(long, value_name = "TEXT", requires = "custom")]
+    pub prompt: Option<String>,
+
+    /// Prompts by file name, as JSON
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "custom", conflicts_with = "prompt")]
+    pub prompt_file: Option<PathBuf>,
+
+    /// Folder for results, manifest, report, and the journal that a stopped run goes on from
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Output")]
+    pub output: PathBuf,
+
+    /// What result files begin with
+    #[arg(long, value_name = "NAME", default_value = "vidit", help_heading = "Output")]
+    pub name: String,
+
+    /// What was measured: the report's title; by default the name of results
+    #[arg(long, value_name = "TEXT", help_heading = "Output")]
+    pub title: Option<String>,
+
+    /// Published results to draw beside it
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = "sora,hunyuanvideo",
+        help_heading = "Output"
+    )]
+    pub published: Vec<String>,
+
+    #[command(flatten)]
+    pub speech: super::Speech,
+
+    #[command(flatten)]
+    pub compute: super::Compute,
 }
 
 #[derive(Debug, ClapArgs)]

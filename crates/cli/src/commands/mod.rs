@@ -7,6 +7,7 @@ mod data;
 mod decode;
 mod doctor;
 mod eval;
+mod eval_run;
 mod expand;
 mod generate;
 mod making;
@@ -38,6 +39,7 @@ pub fn run(args: Args) -> Outcome {
         Command::Data(Data::Compose(args)) => data::compose(args),
         Command::Train(args) => train::run(args),
         Command::Eval(Eval::Mini(args)) => eval::mini(args),
+        Command::Eval(Eval::Run(args)) => eval_run::run(args),
         Command::Eval(Eval::Aggregate(args)) => vbench::aggregate(args),
         Command::Eval(Eval::Compare(args)) => vbench::compare(args),
         Command::Eval(Eval::Preflight(args)) => vbench::preflight(args),

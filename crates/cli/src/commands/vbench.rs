@@ -253,7 +253,7 @@ pub fn report(args: args::Report) -> Outcome {
 }
 
 /// A frame of every video that can be read.
-fn thumbnails(results: &Results) -> BTreeMap<String, Frames> {
+pub(super) fn thumbnails(results: &Results) -> BTreeMap<String, Frames> {
     let videos = results.dimensions.values().flat_map(|result| &result.videos);
     let paths: BTreeSet<&str> = videos.map(|video| video.path.as_str()).collect();
     let mut bars = Bars::new(false);

@@ -1,10 +1,58 @@
-//! One file a dimension.
+//! One file a dimension; what several share stands beside them.
 
+mod batch;
 pub mod color;
+mod consistency;
+mod detections;
+mod imaging_quality;
 pub mod multiple_objects;
 pub mod object_class;
 pub mod spatial_relationship;
+mod subject_consistency;
 mod successes;
 pub mod temporal_flickering;
 
+pub(crate) use detections::Detections;
+pub(crate) use imaging_quality::ImagingQuality;
+pub(crate) use subject_consistency::SubjectConsistency;
 pub use successes::Successes;
+pub(crate) use temporal_flickering::TemporalFlickering;
+
+use vidit_backbones::Grid;
+
+use crate::Dimension;
+use crate::pixels::RgbFrame;
+use crate::run::{ClipFacts, Refusal};
+use crate::transforms::FloatFrame;
+
+fn at_least(frames: usize, least: usize) -> Result<(), Refusal> {
+    match frames >= least {
+        true => Ok(()),
+        false => Err(format!("it needs at least {least} frames, found `{frames}`")),
+    }
+}
+
+fn at_least_pixels(clip: &ClipFacts, least: usize) -> Result<(), Refusal> {
+    match clip.height.min(clip.width) >= least {
+        true => Ok(()),
+        false => Err(format!(
+            "its frames must have at least {least} pixels a side, found `{}x{}`",
+            clip.width, clip.height
+        )),
+    }
+}
+
+fn untold(dimension: Dimension) -> Refusal {
+    format!("nothing says what `{dimension}` shall look for in it")
+}
+
+/// A prepared frame as a batch of one, `[1, H, W, 3]`.
+fn grid(frame: FloatFrame) -> Grid {
+    Grid::new(frame.values, [1, frame.height, frame.width, 3])
+}
+
+/// A frame as it is, times `scale`, `[1, H, W, 3]`.
+fn raw(frame: &RgbFrame, scale: f32) -> Grid {
+    let data = frame.rgb.iter().map(|value| f32::from(*value) * scale).collect();
+    Grid::new(data, [1, frame.height, frame.width, 3])
+}

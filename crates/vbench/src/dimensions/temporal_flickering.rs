@@ -5,8 +5,9 @@ use std::path::Path;
 use rayon::join;
 use vidit_media::{MediaError, ReadLimits};
 
-use crate::Mode;
 use crate::pixels::{FrameStream, Reader, RgbFrame};
+use crate::run::{ClipFacts, Measure, Measured, Refusal};
+use crate::{Dimension, Mode};
 
 /// Why a clip has no score.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +71,36 @@ impl Flicker {
             (0, _) | (1, Mode::Fixed) => Err(FlickerError::TooShort { found: self.frames }),
             _ => Ok((255.0 - f64::from(mean(&self.differences))) / 255.0),
         }
+    }
+}
+
+/// The score within a run.
+#[derive(Default)]
+pub(crate) struct TemporalFlickering {
+    flicker: Flicker,
+    mode: Mode,
+    frame: RgbFrame,
+}
+
+impl Measure for TemporalFlickering {
+    fn dimensions(&self) -> &'static [Dimension] {
+        &[Dimension::TemporalFlickering]
+    }
+
+    fn begin(&mut self, clip: &ClipFacts, _: &[Dimension]) -> Result<(), Refusal> {
+        (self.flicker, self.mode) = (Flicker::default(), clip.mode);
+        Ok(())
+    }
+
+    fn frame(&mut self, _: usize, frame: &RgbFrame) -> Result<(), Refusal> {
+        self.frame.clone_from(frame);
+        self.flicker.push(&mut self.frame);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
+        let score = self.flicker.score(self.mode).map_err(|error| error.to_string());
+        vec![(Dimension::TemporalFlickering, score.map(Measured::new))]
     }
 }
 

@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Runs quality dimensions of the VBench reference (vbench 0.1.5) on a CPU with random weights, to hold `vidit eval run` to.
+
+    vbench_reference.py weights DIR [--seed 7]      random checkpoints at full size, under the published names
+    vbench_reference.py run DIM VIDEO... --weights DIR -o OUT.json [--threads 2]
+
+`run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
+process' peak memory. Nothing here downloads anything. Needs torch, torchvision, vbench 0.1.5, openai-clip, pyiqa, opencv, decord, timm,
+omegaconf and their dependencies; see requirements in bench/peers/vbench_compare.py.
+"""
+
+import argparse
+import importlib
+import json
+import os
+import resource
+import sys
+import time
+import types
+
+FILES = {
+    "dino": "dino_vitbase16_pretrain.pth",
+    "clip_b": "ViT-B-32.pt",
+    "clip_l": "ViT-L-14.pt",
+    "aesthetic": "sa_0_4_vit_l_14_linear.pth",
+    "musiq": "musiq_spaq_ckpt-358bb6af.pth",
+    "amt": "amt-s.pth",
+    "raft": "raft-things.pth",
+}
+NETWORKS = {
+    "subject_consistency": ["dino"],
+    "background_consistency": ["clip_b"],
+    "temporal_flickering": [],
+    "motion_smoothness": ["amt"],
+    "dynamic_degree": ["raft"],
+    "aesthetic_quality": ["clip_l", "aesthetic"],
+    "imaging_quality": ["musiq"],
+}
+
+
+def dino():
+    """DINO's ViT-B/16 on timm's blocks: its own code only differs in how positions are interpolated."""
+    import torch
+    from timm.models.vision_transformer import VisionTransformer
+
+    class Dino(VisionTransformer):
+        def forward(self, x):
+            _, _, h, w = x.shape
+            x = torch.nn.functional.conv2d(x, self.patch_embed.proj.weight, self.patch_embed.proj.bias, stride=16)
+            x = x.flatten(2).transpose(1, 2)
+            x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
+            x = x + self.positions(h // 16, w // 16)
+            for block in self.blocks:
+                x = block(x)
+            return self.norm(x)[:, 0]
+
+        def positions(self, rows, columns):
+            side = 14
+            if (rows, columns) == (side, side):
+                return self.pos_embed
+            grid = self.pos_embed[:, 1:].reshape(1, side, side, -1).permute(0, 3, 1, 2)
+            scale = ((rows + 0.1) / side, (columns + 0.1) / side)
+            grid = torch.nn.functional.interpolate(grid, scale_factor=scale, mode="bicubic")
+            return torch.cat([self.pos_embed[:, :1], grid.permute(0, 2, 3, 1).flatten(1, 2)], 1)
+
+    return Dino(patch_size=16, embed_dim=768, depth=12, num_heads=12, num_classes=0, qkv_bias=True)
+
+
+def clip(size):
+    from clip.model import CLIP
+
+    if size == "b":
+        return CLIP(512, 224, 12, 768, 32, 77, 49408, 512, 8, 12)
+    return CLIP(768, 224, 24, 1024, 14, 77, 49408, 768, 12, 12)
+
+
+def without_pyiqa_imports():
+    """Registers empty packages so that pyiqa.archs.musiq_arch can be imported alone."""
+    import site
+
+    for folder in site.getsitepackages():
+        root = os.path.join(folder, "pyiqa")
+        if os.path.isdir(root):
+            break
+    for name in ["pyiqa", "pyiqa.archs", "pyiqa.utils", "pyiqa.data"]:
+        module = types.ModuleType(name)
+        module.__path__ = [os.path.join(root, *name.split(".")[1:])]
+        sys.modules.setdefault(name, module)
+
+
+def amt():
+    from omegaconf import OmegaConf
+    import vbench
+    from vbench.third_party.amt.utils.build_utils import build_from_cfg
+
+    config = os.path.join(os.path.dirname(vbench.__file__), "third_party/amt/cfgs/AMT-S.yaml")
+    return build_from_cfg(OmegaConf.load(config).network)
+
+
+def raft_arguments(path):
+    from easydict import EasyDict
+
+    return EasyDict({"model": path, "small": False, "mixed_precision": False, "alternate_corr": False})
+
+
+def write_weights(folder, seed):
+    import torch
+
+    os.makedirs(folder, exist_ok=True)
+    without_pyiqa_imports()
+    from pyiqa.archs.musiq_arch import MUSIQ
+    from vbench.third_party.RAFT.core.raft import RAFT
+
+    def keep(name, make, wrap=lambda state: state):
+        torch.manual_seed(seed)
+        state = make().state_dict()
+        torch.save(wrap(state), os.path.join(folder, FILES[name]))
+        print(FILES[name], sum(t.numel() for t in state.values()), flush=True)
+
+    def spread_dino():
+        network = dino()
+        # timm starts with small weights: blocks would hardly change what comes in.
+        for name, p in network.named_parameters():
+            if p.dim() > 1:
+                torch.nn.init.normal_(p, std=0.5 * p[0].numel() ** -0.5 if "pos" not in name else 0.3)
+        return network
+
+    keep("dino", spread_dino)
+    keep("clip_b", lambda: clip("b").float())
+    keep("clip_l", lambda: clip("l").float())
+    keep("aesthetic", lambda: torch.nn.Linear(768, 1))
+    keep("musiq", lambda: MUSIQ(pretrained=False))
+    keep("amt", amt, lambda state: {"state_dict": state})
+    keep("raft", lambda: RAFT(raft_arguments("")), lambda state: {f"module.{k}": v for k, v in state.items()})
+
+
+def run(dimension, videos, weights, out, threads):
+    import torch
+
+    torch.set_num_threads(threads)
+    import cv2
+
+    cv2.setNumThreads(threads)
+    without_pyiqa_imports()
+    path = {name: os.path.join(weights, FILES[name]) for name in NETWORKS[dimension]}
+    device = torch.device("cpu")
+    module = importlib.import_module(f"vbench.{dimension}")
+    began = time.monotonic()
+    if dimension == "subject_consistency":
+        network = dino()
+        network.load_state_dict(torch.load(path["dino"]))
+        network.eval()
+        work = lambda: module.subject_consistency(network, videos, device, False)
+    elif dimension == "background_consistency":
+        from clip.model import build_model
+
+        network = build_model(torch.load(path["clip_b"])).float().eval()
+        work = lambda: module.background_consistency(network, None, videos, device, False)
+    elif dimension == "aesthetic_quality":
+        from clip.model import build_model
+
+        network = build_model(torch.load(path["clip_l"])).float().eval()
+        head = torch.nn.Linear(768, 1)
+        head.load_state_dict(torch.load(path["aesthetic"]))
+        work = lambda: module.laion_aesthetic(head, network, videos, device)
+    elif dimension == "imaging_quality":
+        network = module.MUSIQ(pretrained=False)
+        network.load_state_dict(torch.load(path["musiq"]))
+        network.training = False
+        work = lambda: module.technical_quality(network, videos, device)
+    elif dimension == "motion_smoothness":
+        import vbench
+
+        config = os.path.join(os.path.dirname(vbench.__file__), "third_party/amt/cfgs/AMT-S.yaml")
+        network = module.MotionSmoothness(config, path["amt"], device)
+        work = lambda: module.motion_smoothness(network, videos)
+    elif dimension == "dynamic_degree":
+        network = module.DynamicDegree(raft_arguments(path["raft"]), device)
+        work = lambda: module.dynamic_degree(network, videos)
+    else:
+        work = lambda: module.temporal_flickering(videos)
+    loaded = time.monotonic()
+    overall, per_video = work()
+    done = time.monotonic()
+    told = {
+        "dimension": dimension,
+        "result": [float(overall), per_video],
+        "load_secs": loaded - began,
+        "secs": done - loaded,
+        "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    with open(out, "w") as file:
+        json.dump(told, file, default=float, indent=1)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    verb = verbs.add_parser("weights")
+    verb.add_argument("folder")
+    verb.add_argument("--seed", type=int, default=7)
+    verb = verbs.add_parser("run")
+    verb.add_argument("dimension", choices=NETWORKS)
+    verb.add_argument("videos", nargs="+")
+    verb.add_argument("--weights", required=True)
+    verb.add_argument("-o", "--out", required=True)
+    verb.add_argument("--threads", type=int, default=2)
+    arguments = parser.parse_args()
+    if arguments.verb == "weights":
+        write_weights(arguments.folder, arguments.seed)
+    else:
+        run(arguments.dimension, arguments.videos, arguments.weights, arguments.out, arguments.threads)
+
+
+if __name__ == "__main__":
+    main()

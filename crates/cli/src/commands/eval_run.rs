@@ -1,0 +1,275 @@
+//! `vidit eval run`
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::SystemTime;
+
+use anyhow::{Context, anyhow};
+use serde_json::json;
+use vidit_kernels::{Isa, on_pool, thread_count};
+use vidit_media::ReadLimits;
+use vidit_vbench::run::{
+    MeasureOptions, Outcome as Measured, Plan, Progress, WeightsFolder, measure, sha256_of_file,
+};
+use vidit_vbench::{
+    Dimension, Group, Manifest, Mode, PreflightOptions, Report, Suite, Totals, preflight, published_row,
+    read_facts,
+};
+use vidit_weights::write_atomically;
+
+use super::vbench::thumbnails;
+use crate::args::vbench::Run;
+use crate::interrupt::{self, Grace};
+use crate::progress::Bars;
+use crate::report::{Failure, Outcome};
+use crate::{output, settings};
+
+/// Bars go by thousandths of a video.
+const STEPS: usize = 1000;
+
+pub fn run(args: Run) -> Outcome {
+    settings::apply(&args.compute)?;
+    let stop = interrupt::install(Grace::Unlimited)?;
+    let mode = args.mode.mode();
+    let own = args.suite.as_deref().map(Suite::read).transpose().map_err(Failure::usage)?;
+    let (plan, complete, mut warnings) = match args.custom {
+        true => (custom(&args)?, false, Vec::new()),
+        false => of_suite(&args, own.as_ref().unwrap_or_else(|| Suite::standard()))?,
+    };
+    let mut beside = Vec::new();
+    for name in args.published.iter().filter(|name| !name.is_empty()) {
+        beside.push(published_row(name).map_err(Failure::usage)?);
+    }
+    let weights = WeightsFolder::open(args.weights.as_deref(), &plan.dimensions()).map_err(Failure::usage)?;
+    std::fs::create_dir_all(&args.output)
+        .with_context(|| format!("cannot make the folder `{}`", args.output.display()))
+        .map_err(Failure::usage)?;
+    let options =
+        MeasureOptions { mode, weights: &weights, folder: &args.output, limits: ReadLimits::default() };
+    let mut bars = Bars::new(args.speech.json || args.speech.quiet);
+    let mut on_progress = |Progress { done, total, share, path }: Progress| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let short: String = name.chars().take(24).collect();
+        let at = done * STEPS + (share * STEPS as f64) as usize;
+        bars.show("measure", at as u64, (total * STEPS) as u64, &short);
+    };
+    let began = SystemTime::now();
+    let outcome = on_pool(|| measure(&plan, &options, stop, &mut on_progress));
+    bars.finish();
+    let Some(outcome) = outcome? else {
+        return Err(Failure::Interrupted(
+            "what was measured is kept; the same command goes on from there".to_owned(),
+        ));
+    };
+    warnings.extend(doubts(&outcome, complete, args.custom));
+    let manifest = manifest(&args, &outcome, &weights, complete, began)?;
+    write(&args, mode, &plan, &outcome, manifest, &beside, &warnings)?;
+    tell(&args, mode, &outcome, &warnings)?;
+    match outcome.failed.len() {
+        0 => Ok(()),
+        count => Err(Failure::from(anyhow!(
+            "{count} measurements failed, as `{}` says\nhint: mend or remake these videos and run the same command: the others are not measured again",
+            args.output.join("failed.json").display()
+        ))),
+    }
+}
+
+fn wanted(args: &Run, all: &[Dimension]) -> Vec<Dimension> {
+    if args.dimensions.is_empty() { all.to_vec() } else { args.dimensions.clone() }
+}
+
+fn custom(args: &Run) -> Result<Plan, Failure> {
+    let quality: Vec<_> = Dimension::ALL.into_iter().filter(|d| d.group() == Group::Quality).collect();
+    let prompts: BTreeMap<String, String> = match &args.prompt_file {
+        None => BTreeMap::new(),
+        Some(path) => {
+            let asked = || format!("cannot read the prompts `{}`", path.display());
+            let text = std::fs::read_to_string(path).with_context(asked).map_err(Failure::usage)?;
+            let hint = "expected `{\"file name\": \"prompt\", …}`";
+            serde_json::from_str(&text).context(hint).with_context(asked).map_err(Failure::usage)?
+        }
+    };
+    Plan::custom(&args.videos, &wanted(args, &quality), args.prompt.as_deref(), &prompts)
+        .map_err(Failure::usage)
+}
+
+/// The plan of a suite, whether it is VBench's whole standard suite, and what a reader should know.
+fn of_suite(args: &Run, suite: &Suite) -> Result<(Plan, bool, Vec<String>), Failure> {
+    let dimensions = wanted(args, &Dimension::ALL);
+    let options = PreflightOptions {
+        suite,
+        dimensions: dimensions.clone(),
+        samples: args.samples as usize,
+        read: false,
+    };
+    let found = preflight(&args.videos, &options, &read_facts, &|_, _| {})?;
+    let mut warnings = Vec::new();
+    if !found.complete {
+        if !args.partial {
+            eprint!("{found}");
+            return Err(Failure::usage(anyhow!(
+                "the suite is not complete: {} of {} videos are missing\nhint: `--partial` measures what is there, and calls it partial",
+                found.missing.len(),
+                found.expected
+            )));
+        }
+        warnings.push(format!(
+            "partial: {} of {} videos of the suite are there; this is no standard score",
+            found.found, found.expected
+        ));
+    }
+    let plan = Plan::of_suite(suite, &dimensions, &found.located);
+    if plan.tasks.is_empty() {
+        return Err(Failure::usage(anyhow!("no video of the suite is in `{}`", args.videos.display())));
+    }
+    let whole = suite.is_standard() && args.dimensions.is_empty() && args.samples >= 5;
+    Ok((plan, found.complete && whole, warnings))
+}
+
+/// What a reader of the scores should know.
+fn doubts(outcome: &Measured, complete: bool, custom: bool) -> Vec<String> {
+    let mut doubts = Vec::new();
+    if !outcome.failed.is_empty() {
+        doubts.push(format!("{} measurements failed: scores leave them out", outcome.failed.len()));
+    }
+    if !complete {
+        let what = if custom { "videos of one's own" } else { "a part of the suite, or another one" };
+        doubts.push(format!("these are scores of {what}, not a standard score of VBench"));
+    }
+    match outcome.left_out(Dimension::Color) {
+        0 => {}
+        count => doubts.push(format!(
+            "color: {count} videos without an object of the asked name are left out of the mean"
+        )),
+    }
+    if !outcome.inexact.is_empty() {
+        doubts.push(format!(
+            "{} videos may differ from the reference's reader in some bytes, the first is `{}`",
+            outcome.inexact.len(),
+            outcome.inexact[0]
+        ));
+    }
+    doubts
+}
+
+fn manifest(
+    args: &Run,
+    outcome: &Measured,
+    weights: &WeightsFolder,
+    complete: bool,
+    began: SystemTime,
+) -> Result<Manifest, Failure> {
+    let mode = args.mode.mode();
+    let colour = match mode {
+        Mode::Compat => {
+            "BT.601 where the reference reads through OpenCV, the file's matrix where through decord"
+        }
+        Mode::Fixed => "the file's matrix",
+    };
+    let seconds = |time: SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let mut notes = BTreeMap::from([
+        ("began, seconds since 1970".to_owned(), seconds(began).to_string()),
+        ("took, seconds".to_owned(), began.elapsed().map_or(0, |d| d.as_secs()).to_string()),
+        ("videos measured before".to_owned(), outcome.reused.to_string()),
+    ]);
+    if !outcome.failed.is_empty() {
+        notes.insert("failed".to_owned(), outcome.failed.len().to_string());
+    }
+    let suite_sha256 = args.suite.as_deref().map(sha256_of_file).transpose()?;
+    let decoders: Vec<String> =
+        outcome.decoders.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+    Ok(Manifest {
+        program: format!("vidit {}", env!("CARGO_PKG_VERSION")),
+        mode: mode.name().to_owned(),
+        reference: "vbench 0.1.5".to_owned(),
+        ranks: Some(1),
+        suite: match (&args.suite, args.custom) {
+            (_, true) => "custom".to_owned(),
+            (Some(path), _) => path.display().to_string(),
+            (None, false) => "standard".to_owned(),
+        },
+        suite_sha256,
+        complete,
+        weights: weights.used(),
+        decoder: decoders.join(", "),
+        colour_rule: colour.to_owned(),
+        device: format!("cpu, {}, {} threads, f32", Isa::current(), thread_count()),
+        videos: outcome.videos.clone(),
+        notes,
+        ..Manifest::default()
+    })
+}
+
+fn write(
+    args: &Run,
+    mode: Mode,
+    plan: &Plan,
+    outcome: &Measured,
+    manifest: Manifest,
+    beside: &[&'static vidit_vbench::Published],
+    warnings: &[String],
+) -> Outcome {
+    let results = outcome.results(mode);
+    let to = |name: &str| args.output.join(name);
+    let put = |path: &Path, text: &str| write_atomically(path, text.as_bytes());
+    put(&to(&format!("{}_eval_results.json", args.name)), &results.results_json()?)?;
+    put(&to(&format!("{}_full_info.json", args.name)), &plan.full_info)?;
+    put(&to("manifest.json"), &serde_json::to_string_pretty(&manifest)?)?;
+    let failed = to("failed.json");
+    match outcome.failed.is_empty() {
+        false => put(&failed, &serde_json::to_string_pretty(&outcome.failed)?)?,
+        true if failed.exists() => std::fs::remove_file(&failed)?,
+        true => {}
+    }
+    let report = Report {
+        title: args.title.clone().unwrap_or_else(|| args.name.clone()),
+        mode,
+        manifest: Some(manifest),
+        beside: beside.to_vec(),
+        thumbnails: thumbnails(&results),
+        warnings: warnings.to_vec(),
+        results,
+    };
+    put(&to("report.html"), &report.html()?)?;
+    Ok(())
+}
+
+fn tell(args: &Run, mode: Mode, outcome: &Measured, warnings: &[String]) -> Outcome {
+    let results = outcome.results(mode);
+    let totals = Totals::new(&results.raw(), Mode::Fixed);
+    if args.speech.json {
+        let line = json!({
+            "output": args.output,
+            "videos": outcome.videos.len(),
+            "measured_before": outcome.reused,
+            "dimensions": results.raw(),
+            "total": totals.total,
+            "quality": totals.quality,
+            "semantic": totals.semantic,
+            "failed": outcome.failed,
+            "warnings": warnings,
+        });
+        return output::line(line.to_string());
+    }
+    for failed in &outcome.failed {
+        let dimension = failed.dimension.map_or(String::new(), |dimension| format!(", {dimension}"));
+        eprintln!("failed: `{}`{dimension}: {}", failed.path.display(), failed.reason);
+    }
+    warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
+    if args.speech.quiet {
+        return Ok(());
+    }
+    let mut text = String::new();
+    for (dimension, raw) in results.raw() {
+        text += &format!("{:24}{raw:>10.6}\n", dimension.title());
+    }
+    for (name, points) in
+        [("quality", totals.quality), ("semantic", totals.semantic), ("total", totals.total)]
+    {
+        if let Some(points) = points {
+            text += &format!("{name:24}{points:>10.2}\n");
+        }
+    }
+    text += &format!("{}\n", args.output.join("report.html").display());
+    output::print(text)
+}

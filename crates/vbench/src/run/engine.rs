@@ -1,0 +1,261 @@
+//! The walk over videos.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+use vidit_media::ReadLimits;
+
+use super::hash::{sha256, sha256_of_file};
+use super::journal::{Journal, Line};
+use super::networks::{self, WeightsFolder};
+use super::{ClipFacts, Failed, Measure, Measured, Outcome, Plan, Refusal, Task};
+use crate::pixels::{FrameStream, Reader, RgbFrame, StreamInfo};
+use crate::{Decoder, Dimension, Mode, VbenchError, stem_of};
+
+/// How to measure.
+pub struct MeasureOptions<'a> {
+    /// Whose rules.
+    pub mode: Mode,
+    /// The networks.
+    pub weights: &'a WeightsFolder,
+    /// Where the journal is kept.
+    pub folder: &'a Path,
+    /// Of videos.
+    pub limits: ReadLimits,
+}
+
+/// How far a run is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Progress<'a> {
+    /// Videos done.
+    pub done: usize,
+    /// Videos in all.
+    pub total: usize,
+    /// Share of the one that is measured now, from 0 to 1.
+    pub share: f64,
+    /// The one that is measured now.
+    pub path: &'a Path,
+}
+
+/// Measures what `plan` asks for and the journal in `options.folder` does not know. A video that cannot be measured is named in the
+/// outcome and the others go on; with `stop` set, everything measured so far is kept and `None` returned.
+///
+/// # Errors
+/// If weights are missing or not those of their network, or the journal cannot be written.
+pub fn measure(
+    plan: &Plan,
+    options: &MeasureOptions,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<Option<Outcome>, VbenchError> {
+    let mut journal = Journal::open(options.folder)?;
+    let mut outcome = Outcome::default();
+    let total = plan.tasks.len();
+    let mut measures: Option<Vec<Box<dyn Measure>>> = None;
+    let weights = options.weights.hashes(&plan.dimensions())?;
+    for (done, task) in plan.tasks.iter().enumerate() {
+        let mut tell = |share: f64| on_progress(Progress { done, total, share, path: &task.path });
+        tell(0.0);
+        let name = task.path.display().to_string();
+        let video = match sha256_of_file(&task.path) {
+            Ok(video) => video,
+            Err(error) => {
+                outcome.fail(&task.path, None, format!("cannot read it: {error}"));
+                continue;
+            }
+        };
+        outcome.videos.insert(name.clone(), video.clone());
+        let circumstances = |dimension| circumstances(task, dimension, options.mode, &weights);
+        let mut found: BTreeMap<Dimension, Measured> = BTreeMap::new();
+        for &dimension in &task.dimensions {
+            let known = journal.find(&video, dimension, &circumstances(dimension));
+            found.extend(known.map(|measured| (dimension, measured.clone())));
+        }
+        let left: Vec<Dimension> =
+            task.dimensions.iter().copied().filter(|dimension| !found.contains_key(dimension)).collect();
+        if left.is_empty() {
+            outcome.reused += 1;
+        } else {
+            if measures.is_none() {
+                measures = Some(networks::measures(&plan.dimensions(), options)?);
+            }
+            let measures = measures.as_mut().expect("just loaded");
+            let Some(scores) = video_scores(task, &left, measures, options, &mut outcome, stop, &mut tell)
+            else {
+                return Ok(None);
+            };
+            let mut lines = Vec::new();
+            for (dimension, score) in scores {
+                match score {
+                    Ok(measured) if measured.is_finite() => {
+                        let (video, circumstances) = (video.clone(), circumstances(dimension));
+                        lines.push(Line { video, dimension, circumstances, measured: measured.clone() });
+                        found.insert(dimension, measured);
+                    }
+                    Ok(measured) => outcome.fail(
+                        &task.path,
+                        Some(dimension),
+                        format!(
+                            "its score is `{}`, expected a number: a network gave values that are not finite",
+                            measured.score.value()
+                        ),
+                    ),
+                    Err(reason) => outcome.fail(&task.path, Some(dimension), reason),
+                }
+            }
+            journal.add(lines)?;
+        }
+        for (dimension, measured) in found {
+            outcome.measured.entry(dimension).or_default().push((name.clone(), measured));
+        }
+    }
+    Ok(Some(outcome))
+}
+
+impl Outcome {
+    fn fail(&mut self, path: &Path, dimension: Option<Dimension>, reason: String) {
+        self.failed.push(Failed { path: path.to_owned(), dimension, reason });
+    }
+}
+
+/// All but the video that a result depends on.
+fn circumstances(task: &Task, dimension: Dimension, mode: Mode, weights: &networks::Hashes) -> String {
+    let told = task.auxiliary.get(&dimension).map(|told| format!("{told:?}"));
+    let name = task.path.file_name().map(|name| name.to_string_lossy().into_owned());
+    // Bumped whenever a dimension's arithmetic changes.
+    const VERSION: u32 = 1;
+    let of = weights.of(dimension);
+    sha256(json!([VERSION, mode.name(), task.prompt, told, name, of]).to_string().as_bytes())
+}
+
+type Scores = Vec<(Dimension, Result<Measured, Refusal>)>;
+
+/// The scores of one video, from one decode; from two if readers disagree on its colours. `None` if it was to stop.
+fn video_scores(
+    task: &Task,
+    wanted: &[Dimension],
+    measures: &mut [Box<dyn Measure>],
+    options: &MeasureOptions,
+    outcome: &mut Outcome,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(f64),
+) -> Option<Scores> {
+    let readers = [(Reader::Decord, Decoder::Decord), (Reader::OpenCv, Decoder::OpenCv)];
+    let of = |decoder| -> Vec<Dimension> {
+        wanted.iter().copied().filter(|dimension| dimension.decoder() == decoder).collect()
+    };
+    let open = |reader| FrameStream::open(&task.path, &options.limits, reader, options.mode);
+    let mut scores = Scores::new();
+    let passes: Vec<(Reader, Vec<Dimension>)> = match open(Reader::Decord) {
+        Err(error) => {
+            outcome.fail(&task.path, None, error.to_string());
+            return Some(scores);
+        }
+        Ok(stream) if stream.info().readers_agree => vec![(Reader::Decord, wanted.to_vec())],
+        Ok(_) => readers.map(|(reader, decoder)| (reader, of(decoder))).into(),
+    };
+    let passes: Vec<_> = passes.into_iter().filter(|(_, wanted)| !wanted.is_empty()).collect();
+    for (pass, (reader, wanted)) in passes.iter().enumerate() {
+        let mut tell = |share: f64| tell((pass as f64 + share) / passes.len() as f64);
+        match one_pass(task, *reader, wanted, measures, options, outcome, stop, &mut tell) {
+            Ok(Some(found)) => scores.extend(found),
+            Ok(None) => return None,
+            Err(reason) => {
+                outcome.fail(&task.path, None, reason);
+                return Some(Scores::new());
+            }
+        }
+    }
+    Some(scores)
+}
+
+/// Frames of a file whose container does not tell.
+fn counted(task: &Task, reader: Reader, options: &MeasureOptions) -> Result<usize, Refusal> {
+    let mut stream =
+        FrameStream::open(&task.path, &options.limits, reader, options.mode).map_err(|e| e.to_string())?;
+    let (mut frame, mut count) = (RgbFrame::default(), 0);
+    while stream.read(&mut frame).map_err(|error| error.to_string())? {
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn one_pass(
+    task: &Task,
+    reader: Reader,
+    wanted: &[Dimension],
+    measures: &mut [Box<dyn Measure>],
+    options: &MeasureOptions,
+    outcome: &mut Outcome,
+    stop: &AtomicBool,
+    tell: &mut dyn FnMut(f64),
+) -> Result<Option<Scores>, Refusal> {
+    let mut stream = FrameStream::open(&task.path, &options.limits, reader, options.mode)
+        .map_err(|error| error.to_string())?;
+    let StreamInfo { height, width, frames, fps, decoder, exact, .. } = *stream.info();
+    *outcome.decoders.entry(decoder.to_owned()).or_default() += 1;
+    if !exact {
+        outcome.inexact.push(task.path.display().to_string());
+    }
+    let frames = match frames {
+        Some(frames) => frames,
+        None => counted(task, reader, options)?,
+    };
+    let name = task.path.display().to_string();
+    let clip = ClipFacts {
+        frames,
+        // Pictures have no rate; the reference's readers give GIFs none either.
+        fps: fps.unwrap_or(1.0),
+        height,
+        width,
+        prompt: &task.prompt,
+        stem: stem_of(&name),
+        auxiliary: &|dimension| task.auxiliary.get(&dimension),
+        mode: options.mode,
+    };
+    let mut scores = Scores::new();
+    let mut looking: Vec<(&mut Box<dyn Measure>, Vec<Dimension>)> = Vec::new();
+    for measure in measures {
+        let wanted: Vec<Dimension> =
+            measure.dimensions().iter().copied().filter(|dimension| wanted.contains(dimension)).collect();
+        if wanted.is_empty() {
+            continue;
+        }
+        match measure.begin(&clip, &wanted) {
+            Ok(()) => looking.push((measure, wanted)),
+            Err(reason) => scores.extend(wanted.iter().map(|dimension| (*dimension, Err(reason.clone())))),
+        }
+    }
+    let (mut frame, mut index) = (RgbFrame::default(), 0);
+    while stream.read(&mut frame).map_err(|error| error.to_string())? {
+        let mut refused = Vec::new();
+        for (place, (measure, wanted)) in looking.iter_mut().enumerate() {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            if let Err(reason) = measure.frame(index, &frame) {
+                scores.extend(wanted.iter().map(|dimension| (*dimension, Err(reason.clone()))));
+                refused.push(place);
+            }
+        }
+        for place in refused.into_iter().rev() {
+            looking.remove(place);
+        }
+        index += 1;
+        tell(index as f64 / frames.max(index) as f64);
+    }
+    if index != frames {
+        return Err(format!("it has `{index}` frames, expected the `{frames}` that its container tells of"));
+    }
+    for (measure, wanted) in looking {
+        let found = measure.finish();
+        debug_assert_eq!(found.len(), wanted.len());
+        scores.extend(found);
+        if stop.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+    }
+    Ok(Some(scores))
+}

@@ -1,0 +1,110 @@
+//! What a run has found, and how the reference sums it up.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::Measured;
+use crate::{Dimension, DimensionResult, Mode, Results, VideoResult};
+
+/// A video that has no score.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// The file.
+    pub path: PathBuf,
+    /// In which dimension; `None` if it could not be read at all.
+    pub dimension: Option<Dimension>,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a run has found.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// By dimension, in the order of the plan: the path, and what was measured.
+    pub measured: BTreeMap<Dimension, Vec<(String, Measured)>>,
+    /// What could not be measured.
+    pub failed: Vec<Failed>,
+    /// SHA-256 of each video by its path.
+    pub videos: BTreeMap<String, String>,
+    /// Videos whose results were there before.
+    pub reused: usize,
+    /// Who decoded, and how often: `openh264`, `ffmpeg`.
+    pub decoders: BTreeMap<String, usize>,
+    /// Videos whose frames are not known to equal the reference's to the byte.
+    pub inexact: Vec<String>,
+}
+
+impl Outcome {
+    /// The reference's results: overall scores are sums over videos, or over frames where these count (`subject_consistency`, in
+    /// [`Mode::Compat`] alone; `background_consistency`, `appearance_style` and what counts frames).
+    ///
+    /// A dimension without any video that counts is left out.
+    pub fn results(&self, mode: Mode) -> Results {
+        let mut results = Results::default();
+        for (&dimension, videos) in &self.measured {
+            if let Some(overall) = overall(dimension, videos.iter().map(|(_, measured)| measured), mode) {
+                // The reference does not list what it does not count.
+                let counted = videos.iter().filter(|(_, measured)| measured.count > 0.0);
+                let videos = counted.map(|(path, measured)| VideoResult {
+                    path: path.clone(),
+                    score: measured.score,
+                    extra: measured.extra.clone(),
+                });
+                let videos = videos.collect();
+                results.dimensions.insert(dimension, DimensionResult { overall, videos });
+            }
+        }
+        results
+    }
+
+    /// Videos without an object of the colour, which a dimension leaves out of its mean.
+    pub fn left_out(&self, dimension: Dimension) -> usize {
+        self.measured
+            .get(&dimension)
+            .map_or(0, |videos| videos.iter().filter(|(_, measured)| measured.count == 0.0).count())
+    }
+}
+
+fn overall<'a>(dimension: Dimension, videos: impl Iterator<Item = &'a Measured>, mode: Mode) -> Option<f64> {
+    // One process of the reference weighs each pair of frames alike, several each video: quirk Q1.
+    let by_video = dimension == Dimension::SubjectConsistency && mode == Mode::Fixed;
+    let (mut sum, mut count) = (0.0, 0.0);
+    for measured in videos.filter(|measured| measured.count > 0.0) {
+        sum += if by_video { measured.score.value() } else { measured.sum };
+        count += if by_video { 1.0 } else { measured.count };
+    }
+    (count > 0.0).then(|| sum / count / dimension.video_scale())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(dimension: Dimension, measured: [Measured; 2]) -> Outcome {
+        let videos = ["a", "b"].map(str::to_owned).into_iter().zip(measured).collect();
+        Outcome { measured: BTreeMap::from([(dimension, videos)]), ..Outcome::default() }
+    }
+
+    #[test]
+    fn frames_weigh_alike_or_videos_do() {
+        let dimension = Dimension::SubjectConsistency;
+        let outcome =
+            outcome(dimension, [Measured::of_frames(0.5, 0.5, 1), Measured::of_frames(1.0, 3.0, 3)]);
+        assert_eq!(outcome.results(Mode::Compat).dimensions[&dimension].overall, 0.875);
+        assert_eq!(outcome.results(Mode::Fixed).dimensions[&dimension].overall, 0.75);
+    }
+
+    #[test]
+    fn imaging_quality_is_a_share_and_colours_count_where_there_is_an_object() {
+        let imaging = outcome(Dimension::ImagingQuality, [Measured::new(60.0), Measured::new(70.0)]);
+        assert_eq!(imaging.results(Mode::Compat).dimensions[&Dimension::ImagingQuality].overall, 0.65);
+        let color = outcome(Dimension::Color, [Measured::new(0.5), Measured::of_frames(0.0, 0.0, 0)]);
+        let found = &color.results(Mode::Compat).dimensions[&Dimension::Color];
+        assert_eq!((found.overall, found.videos.len(), color.left_out(Dimension::Color)), (0.5, 1, 1));
+        let none =
+            outcome(Dimension::Color, [Measured::of_frames(0.0, 0.0, 0), Measured::of_frames(0.0, 0.0, 0)]);
+        assert!(none.results(Mode::Compat).dimensions.is_empty());
+    }
+}

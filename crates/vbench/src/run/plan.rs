@@ -1,0 +1,126 @@
+//! Which videos are measured for what.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use crate::{Auxiliary, Dimension, Located, Suite, VbenchError, full_info_json, split_stem, stem_of};
+
+/// A video, and what it is measured for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Task {
+    /// The file.
+    pub path: PathBuf,
+    /// What the model was asked for: text that semantic dimensions compare the video with.
+    pub prompt: String,
+    /// What it is measured for.
+    pub dimensions: Vec<Dimension>,
+    /// What a dimension looks for in it.
+    pub auxiliary: BTreeMap<Dimension, Auxiliary>,
+}
+
+/// Videos in the order in which they are measured and listed.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Plan {
+    /// One entry a file.
+    pub tasks: Vec<Task>,
+    /// The text of the reference's `…_full_info.json`.
+    pub full_info: String,
+}
+
+impl Plan {
+    /// The videos of a suite, as [`preflight`](crate::preflight()) found them. A file that serves several dimensions is one task.
+    pub fn of_suite(suite: &Suite, dimensions: &[Dimension], located: &[Located]) -> Self {
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut place: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for Located { video, paths } in located {
+            for (&dimension, path) in paths {
+                let at = *place.entry(path.clone()).or_insert_with(|| {
+                    tasks.push(Task {
+                        path: path.clone(),
+                        prompt: video.prompt.clone(),
+                        dimensions: Vec::new(),
+                        auxiliary: BTreeMap::new(),
+                    });
+                    tasks.len() - 1
+                });
+                let task = &mut tasks[at];
+                if !task.dimensions.contains(&dimension) {
+                    task.dimensions.push(dimension);
+                    let told = suite
+                        .entries_of(dimension)
+                        .find(|entry| entry.prompt == video.prompt)
+                        .and_then(|entry| entry.auxiliary.get(&dimension));
+                    task.auxiliary.extend(told.map(|told| (dimension, told.clone())));
+                }
+            }
+        }
+        Self { tasks, full_info: full_info_json(suite, dimensions, located) }
+    }
+
+    /// Videos of one's own: a file, or those in a folder by name. The prompt of each is `prompts[its file name]`, or the only one of
+    /// `prompt`, or its name.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or holds no videos, or a dimension needs to know what to look for.
+    pub fn custom(
+        videos: &Path,
+        dimensions: &[Dimension],
+        prompt: Option<&str>,
+        prompts: &BTreeMap<String, String>,
+    ) -> Result<Self, VbenchError> {
+        if let Some(dimension) = dimensions.iter().find(|dimension| !dimension.takes_custom_videos()) {
+            return Err(VbenchError::NotForCustom { dimension: *dimension });
+        }
+        let paths = match videos.is_dir() {
+            false => vec![videos.to_owned()],
+            true => listed(videos)?,
+        };
+        if paths.is_empty() {
+            return Err(VbenchError::NoVideos { path: videos.to_owned() });
+        }
+        let mut tasks = Vec::with_capacity(paths.len());
+        for path in paths {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let own = || split_stem(stem_of(&name)).0.to_owned();
+            let prompt = match prompts.get(&name) {
+                Some(prompt) => prompt.clone(),
+                None if !prompts.is_empty() => return Err(VbenchError::NoPrompt { path }),
+                None => prompt.map_or_else(own, str::to_owned),
+            };
+            tasks.push(Task { path, prompt, dimensions: dimensions.to_vec(), auxiliary: BTreeMap::new() });
+        }
+        let lines: Vec<_> = tasks
+            .iter()
+            .map(|task| json!({"prompt_en": task.prompt, "dimension": task.dimensions, "video_list": [task.path]}))
+            .collect();
+        let full_info = serde_json::to_string_pretty(&lines).expect("paths of videos are UTF-8");
+        Ok(Self { tasks, full_info })
+    }
+
+    /// All dimensions that some video is measured for.
+    pub fn dimensions(&self) -> Vec<Dimension> {
+        let wanted =
+            |dimension: &Dimension| self.tasks.iter().any(|task| task.dimensions.contains(dimension));
+        Dimension::ALL.into_iter().filter(wanted).collect()
+    }
+}
+
+/// Endings that the reference reads.
+const ENDINGS: [&str; 3] = ["mp4", "gif", "png"];
+
+fn listed(folder: &Path) -> Result<Vec<PathBuf>, VbenchError> {
+    let failed = |error| VbenchError::reading(folder, error);
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
