@@ -71,4 +71,25 @@ pub enum WeightsError {
         /// What is wrong with it.
         reason: String,
     },
+    /// Not a checkpoint of PyTorch, or a damaged one.
+    #[error(
+        "`{name}` is no checkpoint of PyTorch that is read: {reason}\nhint: fetch or copy the file again"
+    )]
+    Checkpoint {
+        /// Which file.
+        name: String,
+        /// What was found.
+        reason: String,
+    },
+    /// A checkpoint that wants to call something.
+    #[error(
+        "refusing `{name}`: it asks for `{global}`, and tensors need nothing of the kind\nhint: such a file can run \
+         programs; if you trust it, load it in Python and save its `state_dict` alone"
+    )]
+    Refused {
+        /// Which file.
+        name: String,
+        /// What it asks for.
+        global: String,
+    },
 }
