@@ -61,4 +61,12 @@ pub enum BackboneError {
         /// Tokens there.
         found: usize,
     },
+    /// What goes in does not fit the network.
+    #[error("{network} cannot read its input: {reason}")]
+    Input {
+        /// The network's name.
+        network: &'static str,
+        /// What is wrong, and a hint.
+        reason: String,
+    },
 }

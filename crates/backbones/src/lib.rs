@@ -3,6 +3,7 @@
 //! Feature maps are channels last, `[B, H, W, C]`; tokens `[B, L, D]`; everything is f32 over `vidit-kernels`. Keys of weights are
 //! the published checkpoints' own. Every network is held to its official code by a golden at a tiny configuration.
 
+pub mod clip;
 pub mod dino;
 mod error;
 mod grid;
@@ -10,6 +11,8 @@ pub mod grit;
 pub mod layers;
 pub mod musiq;
 pub mod swin;
+pub mod umt;
+pub mod viclip;
 mod weights;
 
 pub use error::BackboneError;
