@@ -69,4 +69,20 @@ pub enum BackboneError {
         /// What is wrong, and a hint.
         reason: String,
     },
+    /// A frame of a size that the network cannot see.
+    #[error(
+        "{network}: frames need sides of at least {least} pixels that are multiples of {multiple}, found {height} × {width}\nhint: pad to multiples; smaller frames have no flow that the published code defines"
+    )]
+    Frame {
+        /// The network's name.
+        network: &'static str,
+        /// Rows found.
+        height: usize,
+        /// Columns found.
+        width: usize,
+        /// Fewest rows and columns.
+        least: usize,
+        /// What divides both.
+        multiple: usize,
+    },
 }

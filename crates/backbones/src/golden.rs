@@ -17,6 +17,11 @@ impl Golden {
         self.0.under("weights.")
     }
 
+    /// Whether there is an array of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.0.tensors.contains_key(name)
+    }
+
     /// An array, by name.
     pub fn values(&self, name: &str) -> &[f32] {
         &self.0.tensors[name].values

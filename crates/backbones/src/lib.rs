@@ -13,6 +13,7 @@ pub mod musiq;
 pub mod swin;
 pub mod umt;
 pub mod viclip;
+pub mod raft;
 mod weights;
 
 pub use error::BackboneError;

@@ -76,6 +76,11 @@ impl<'a> Weights<'a> {
         self.checkpoint.left.borrow().get(&self.path(name)).map(|entry| entry.shape.clone())
     }
 
+    /// Outputs of the layer below `name`, as its bias says, or `published` where there is none.
+    pub fn outputs(&self, name: &str, published: usize) -> usize {
+        self.at(name).shape("bias").and_then(|shape| shape.first().copied()).unwrap_or(published)
+    }
+
     /// How many of `name.0`, `name.1`, … have tensors below them.
     pub fn count(&self, name: &str) -> usize {
         let left = self.checkpoint.left.borrow();

@@ -7,6 +7,7 @@
 pub mod alloc;
 pub mod attention;
 pub mod conv3d;
+pub mod flow;
 pub mod gemm;
 mod isa;
 pub mod mlp;

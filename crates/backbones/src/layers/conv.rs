@@ -1,6 +1,8 @@
 use vidit_kernels::Precision;
 use vidit_kernels::conv3d::{self, Conv3dShape};
-use vidit_kernels::gemm::{Bias, BiasActivate, BiasResidual, Epilogue};
+use vidit_kernels::gemm::{
+    Bias, BiasActivate, BiasActivateResidual, BiasResidual, DepthMajor, Epilogue, Packed,
+};
 use vidit_kernels::pointwise::Activation;
 
 use crate::{BackboneError, Grid, Weights};
@@ -8,7 +10,7 @@ use crate::{BackboneError, Grid, Weights};
 /// A convolution of feature maps, `weight [O, C, Kh, Kw]`, zeros around.
 pub struct Conv2d {
     /// `[Kh·Kw·C, O]`.
-    weight: Vec<f32>,
+    weight: Packed,
     bias: Vec<f32>,
     channels: [usize; 2],
     kernel: [usize; 2],
@@ -82,14 +84,14 @@ impl Conv2d {
                 }
             }
         }
-        Self { weight: matrix, bias, channels, kernel, stride, padding }
+        let matrix = DepthMajor { data: &matrix, stride: output };
+        let weight = Packed::new(&matrix, output, taps * input, Precision::F32);
+        Self { weight, bias, channels, kernel, stride, padding }
     }
 
     /// Multiplies each output channel by `scale` and adds `shift`, once and for all: batch norm with running statistics.
     pub fn fold(mut self, (scale, shift): (Vec<f32>, Vec<f32>)) -> Self {
-        for row in self.weight.chunks_exact_mut(scale.len()) {
-            row.iter_mut().zip(&scale).for_each(|(weight, scale)| *weight *= scale);
-        }
+        self.weight.scale_columns(&scale);
         for ((bias, scale), shift) in self.bias.iter_mut().zip(&scale).zip(&shift) {
             *bias = *bias * scale + shift;
         }
@@ -101,7 +103,8 @@ impl Conv2d {
         self.channels[1]
     }
 
-    fn run(&self, x: &Grid, epilogue: &impl Epilogue) -> Grid {
+    /// The sums without the bias, as `epilogue` leaves them.
+    pub fn ended_by(&self, x: &Grid, epilogue: &impl Epilogue) -> Grid {
         assert_eq!(x.channels, self.channels[0], "the convolution reads other channels");
         let shape = Conv3dShape {
             batch: x.batch,
@@ -113,30 +116,35 @@ impl Conv2d {
             padding: [0, self.padding[0], self.padding[1]],
         };
         let [_, height, width] = shape.output();
-        let data = conv3d::forward(&x.data, &self.weight, shape, epilogue, Precision::F32);
+        let data = conv3d::forward_packed(&x.data, &self.weight, shape, epilogue);
         Grid::new(data, [x.batch, height, width, self.channels[1]])
     }
 
     /// `[B, H, W, C]` → `[B, H', W', O]`.
     pub fn forward(&self, x: &Grid) -> Grid {
-        self.run(x, &Bias(&self.bias))
+        self.ended_by(x, &Bias(&self.bias))
     }
 
     /// The same, and what follows.
     pub fn activated(&self, x: &Grid, activation: Activation) -> Grid {
-        self.run(x, &BiasActivate { bias: &self.bias, activation })
+        self.ended_by(x, &BiasActivate { bias: &self.bias, activation })
     }
 
     /// The same with `residual [B, H', W', O]` added.
     pub fn added(&self, x: &Grid, residual: &Grid) -> Grid {
-        self.run(x, &BiasResidual { bias: &self.bias, residual: &residual.data })
+        self.ended_by(x, &BiasResidual { bias: &self.bias, residual: &residual.data })
+    }
+
+    /// `activation(residual + activation(convolution))`.
+    pub fn activated_and_added(&self, x: &Grid, residual: &Grid, activation: Activation) -> Grid {
+        self.ended_by(x, &BiasActivateResidual { bias: &self.bias, residual: &residual.data, activation })
     }
 
     /// The same with another function of each row of the result, which begins at a column: `(position, column, segment)`; the bias
     /// was added.
     pub fn followed_by(&self, x: &Grid, finish: impl Fn(usize, usize, &mut [f32]) + Sync) -> Grid {
         let bias = Bias(&self.bias);
-        self.run(x, &|position: usize, column: usize, segment: &mut [f32]| {
+        self.ended_by(x, &|position: usize, column: usize, segment: &mut [f32]| {
             bias.finish(position, column, segment);
             finish(position, column, segment);
         })

@@ -7,6 +7,7 @@ mod interpolate;
 mod linear;
 mod norm;
 mod patches;
+mod pad;
 mod pool;
 mod warp;
 
@@ -17,6 +18,7 @@ pub use interpolate::{Filter, interpolate};
 pub use linear::Linear;
 pub use norm::{GroupNorm, LayerNorm, batch_norm_folded, instance_norm};
 pub use patches::Patches;
+pub use pad::Padding;
 pub use pool::{average_pool, max_pool};
 pub use vidit_kernels::pointwise::Activation;
 pub use warp::{Border, sample_bilinear};

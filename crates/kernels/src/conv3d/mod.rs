@@ -8,7 +8,7 @@
 mod direct;
 mod patches;
 
-use crate::gemm::{DepthMajor, Epilogue, Plain, gemm_new};
+use crate::gemm::{DepthMajor, Epilogue, Packed, Plain, gemm_new, gemm_packed_new};
 use crate::isa::Precision;
 use patches::{InputPatches, OutputPatches, PatchesTransposed, WeightsTransposed};
 
@@ -92,6 +92,20 @@ pub fn forward(
     let product = [shape.positions_out(), n, shape.depth()];
     let b = DepthMajor { data: weights, stride: n };
     gemm_new(product, &InputPatches::new(x, shape), &b, epilogue, precision)
+}
+
+/// The forward pass with weights that were packed before; see [`forward`].
+pub fn forward_packed(x: &[f32], weights: &Packed, shape: Conv3dShape, epilogue: &impl Epilogue) -> Vec<f32> {
+    assert_eq!(
+        x.len(),
+        shape.positions_in() * shape.channels_in,
+        "input is not [B, F, H, W, C] of {shape:?}"
+    );
+    assert!(
+        weights.depth() == shape.depth() && weights.columns() == shape.channels_out,
+        "weights are not [taps·C, O] of {shape:?}"
+    );
+    gemm_packed_new(shape.positions_out(), &InputPatches::new(x, shape), weights, epilogue)
 }
 
 /// Gradient of the input, `[B, F, H, W, C]`, for `d_out [B, F', H', W', O]`.

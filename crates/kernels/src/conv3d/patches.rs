@@ -137,12 +137,41 @@ impl<'a> InputPatches<'a> {
         let c = self.shape.channels_in;
         Some(&self.x[flat * c..][..c])
     }
+
+    /// Whether all taps of a row of the kernel lie inside the input's width there.
+    fn holds_rows(&self, place: Place) -> bool {
+        let Conv3dShape { input, kernel, stride, padding, .. } = self.shape;
+        let right = place.at[2] * stride[2] + kernel[2];
+        right >= padding[2] + kernel[2] && right <= padding[2] + input[2]
+    }
+
+    /// The `Kw·C` values under a row of taps at such a position; they lie one after another.
+    #[inline]
+    fn run_of_row(&self, place: Place, row: usize) -> Option<&'a [f32]> {
+        let Conv3dShape { input, kernel, stride, padding, channels_in: c, .. } = self.shape;
+        let mut flat = place.sample;
+        for (axis, offset) in [row / kernel[1], row % kernel[1]].into_iter().enumerate() {
+            let i = (place.at[axis] * stride[axis] + offset).checked_sub(padding[axis])?;
+            if i >= input[axis] {
+                return None;
+            }
+            flat = flat * input[axis] + i;
+        }
+        let first = flat * input[2] + place.at[2] * stride[2] - padding[2];
+        Some(&self.x[first * c..][..kernel[2] * c])
+    }
 }
 
 impl Operand for InputPatches<'_> {
     fn pack(&self, lane0: usize, lanes: usize, width: usize, depth0: usize, depth: usize, out: &mut [f32]) {
         let places = places(lane0, lanes, self.output);
         let geometry = [lanes, width, depth0, depth];
+        if places[..lanes].iter().all(|place| self.holds_rows(*place)) {
+            // Longer runs, which matter where channels are few.
+            let run = self.shape.kernel[2] * self.shape.channels_in;
+            pack_runs(run, geometry, out, |l, row| self.run_of_row(places[l], row));
+            return;
+        }
         pack_runs(self.shape.channels_in, geometry, out, |l, tap| self.run(places[l], tap));
     }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::gemm::Bias;
+use crate::gemm::{Bias, DepthMajor, Packed};
 use crate::testing::{Lcg, check_gradient, force_each_isa};
 
 /// Sums of up to 27·C products in another order.
@@ -18,6 +18,14 @@ fn shapes() -> Vec<Conv3dShape> {
     vec![
         base,
         Conv3dShape { kernel: [1, 1, 1], padding: [0, 0, 0], ..base },
+        Conv3dShape {
+            input: [1, 12, 29],
+            kernel: [1, 7, 7],
+            padding: [0, 3, 3],
+            stride: [1, 2, 2],
+            channels_in: 3,
+            ..base
+        },
         Conv3dShape { kernel: [3, 1, 1], padding: [2, 0, 0], channels_in: 16, ..base },
         Conv3dShape { kernel: [1, 3, 3], padding: [0, 1, 1], stride: [1, 2, 2], ..base },
         Conv3dShape { kernel: [2, 3, 3], padding: [1, 1, 1], stride: [2, 1, 1], channels_in: 48, ..base },
@@ -43,6 +51,9 @@ fn forward_agrees_with_the_definition_at_every_isa() {
             let found = forward(&x, &weights, shape, &Bias(&bias), Precision::F32);
             let expected = scalar::forward(&x, &weights, shape);
             assert_eq!(found.len(), expected.len());
+            let by_columns = DepthMajor { data: &weights, stride: shape.channels_out };
+            let packed = Packed::new(&by_columns, shape.channels_out, shape.depth(), Precision::F32);
+            assert!(found == forward_packed(&x, &packed, shape, &Bias(&bias)), "{isa} {shape:?}, packed");
             for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
                 let e = e + bias[i % shape.channels_out];
                 assert!((f - e).abs() < TOLERANCE, "{isa} {shape:?}[{i}]: {f} ≠ {e}");

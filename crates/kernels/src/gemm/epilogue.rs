@@ -68,6 +68,24 @@ impl Epilogue for BiasResidual<'_> {
     }
 }
 
+/// `activation(residual + activation(sum + bias))`: how a block of RAFT's encoders ends.
+pub struct BiasActivateResidual<'a> {
+    /// One value a column.
+    pub bias: &'a [f32],
+    /// `[M, N]`, contiguous.
+    pub residual: &'a [f32],
+    /// What follows each sum.
+    pub activation: Activation,
+}
+
+impl Epilogue for BiasActivateResidual<'_> {
+    fn finish(&self, row: usize, column: usize, segment: &mut [f32]) {
+        let n = self.bias.len();
+        add_and_map(segment, &self.bias[column..], self.activation);
+        add_and_map(segment, &self.residual[row * n + column..], self.activation);
+    }
+}
+
 /// `residual + gate ∘ (sum + bias)`: how adaLN ends a branch.
 pub struct BiasGate<'a> {
     /// One value a column.

@@ -173,6 +173,11 @@ impl Micro {
         found
     }
 
+    /// Whether panels of B are f32, `[depth, nr]`.
+    pub fn is_f32(&self) -> bool {
+        self.format == Format::F32
+    }
+
     /// What an int8 kernel's A has added to every value.
     pub fn offset(&self) -> u8 {
         match self.format {

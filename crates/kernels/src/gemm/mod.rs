@@ -27,7 +27,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-pub use epilogue::{Bias, BiasActivate, BiasGate, BiasResidual, Epilogue, Plain};
+pub use epilogue::{Bias, BiasActivate, BiasActivateResidual, BiasGate, BiasResidual, Epilogue, Plain};
 pub use int8::{PackedInt8, gemm_int8_new, gemm_int8_serial};
 pub(crate) use operand::interleave;
 pub use operand::{DepthMajor, LaneMajor, Operand, Run};
@@ -160,6 +160,27 @@ impl Packed {
     /// Depth, `K`.
     pub fn depth(&self) -> usize {
         self.k
+    }
+
+    /// Multiplies each column by its factor, `[N]`.
+    ///
+    /// # Panics
+    /// If the matrix was not packed in f32, or there are other than `N` factors.
+    pub fn scale_columns(&mut self, factors: &[f32]) {
+        assert!(self.micro.is_f32(), "only columns in f32 can be scaled");
+        assert_eq!(factors.len(), self.n, "there is one factor a column");
+        let (micro, nr) = (self.micro, self.micro.nr);
+        let mut rest = &mut self.panels[..];
+        for depths in depth_blocks(0..self.k, micro) {
+            let block;
+            (block, rest) = rest.split_at_mut(right_len(micro, self.n, depths.len()));
+            let panels = block.chunks_exact_mut(micro.b_panel_len(depths.len()));
+            for (panel, factors) in panels.zip(factors.chunks(nr)) {
+                for row in panel.chunks_exact_mut(nr) {
+                    row.iter_mut().zip(factors).for_each(|(value, factor)| *value *= factor);
+                }
+            }
+        }
     }
 
     /// Panels of the blocks of depths from `depth` on, which begins one; see [`Tiles`].

@@ -182,3 +182,18 @@ fn zero_depth_leaves_the_epilogue_alone() {
     gemm([2, 3, 0], &empty, &empty, &mut c, 3, Into::Overwrite, &Bias(&bias), Precision::F32);
     assert_eq!(c, [1.0, 2.0, 3.0, 1.0, 2.0, 3.0]);
 }
+
+#[test]
+fn columns_of_packed_weights_are_scaled_at_every_isa() {
+    let [m, n, k] = [9, 37, 1100];
+    let mut random = Lcg::new(12);
+    let (x, y, factors) = (random.normal(m * k), random.normal(k * n), random.normal(n));
+    force_each_isa(|isa| {
+        let (a, b) = (LaneMajor { data: &x, stride: k }, DepthMajor { data: &y, stride: n });
+        let mut packed = Packed::new(&b, n, k, Precision::F32);
+        packed.scale_columns(&factors);
+        let found = gemm_packed_new(m, &a, &packed, &Plain);
+        let expected = naive([m, n, k], |i, d| x[i * k + d], |d, j| y[d * n + j] * factors[j]);
+        assert_close(&found, &expected, k, &format!("{isa}"));
+    });
+}

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::isa::multiversion;
 use crate::threads::{Fresh, SharedMut, for_ranges};
 pub use activation::{Activation, activate, activate_backward, activate_in_place};
-pub(crate) use activation::{add_and_map, silu_derivative};
+pub(crate) use activation::{add_and_map, silu_derivative, tanh};
 
 /// Elements of a task at least: below this a thread costs more than it gives.
 const GRAIN: usize = 16 * 1024;
@@ -116,6 +116,12 @@ pub fn add_in_place(a: &mut [f32], b: &[f32]) {
     a.par_chunks_mut(GRAIN).zip(b.par_chunks(GRAIN)).for_each(|(a, b)| add_slice(a, b));
 }
 
+/// `a = activation(a + b)`, where it is.
+pub fn add_and_activate_in_place(a: &mut [f32], b: &[f32], activation: Activation) {
+    assert_eq!(a.len(), b.len());
+    a.par_chunks_mut(GRAIN).zip(b.par_chunks(GRAIN)).for_each(|(a, b)| add_and_map(a, b, activation));
+}
+
 multiversion! {
     fn add_slice(a: &mut [f32], b: &[f32]) {
         for (a, b) in a.iter_mut().zip(b) {
@@ -214,7 +220,7 @@ pub fn column_sums(x: &[f32], width: usize) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{Lcg, check_gradient};
+    use crate::testing::{Lcg, check_gradient, force_each_isa};
 
     #[test]
     fn exp_is_accurate_over_its_range_and_keeps_nan() {
@@ -243,6 +249,19 @@ mod tests {
         for t in [f32::NEG_INFINITY, -127.0, 127.0, f32::INFINITY] {
             assert!(exp2(t).is_normal(), "{t}");
         }
+    }
+
+    #[test]
+    fn sums_are_activated_where_they_are_at_every_isa() {
+        let mut random = Lcg::new(6);
+        let (a, b) = (random.normal(GRAIN + 37), random.normal(GRAIN + 37));
+        force_each_isa(|isa| {
+            let mut sums = a.clone();
+            add_and_activate_in_place(&mut sums, &b, Activation::Relu);
+            for i in 0..a.len() {
+                assert_eq!(sums[i], (a[i] + b[i]).max(0.0), "{isa} [{i}]");
+            }
+        });
     }
 
     #[test]
