@@ -10,10 +10,10 @@ mod grid;
 pub mod grit;
 pub mod layers;
 pub mod musiq;
+pub mod raft;
 pub mod swin;
 pub mod umt;
 pub mod viclip;
-pub mod raft;
 mod weights;
 
 pub use error::BackboneError;

@@ -140,6 +140,9 @@ pub enum VbenchError {
         /// What the parser found.
         reason: String,
     },
+    /// A vocabulary that is damaged.
+    #[error(transparent)]
+    Text(#[from] vidit_backbones::clip::TextError),
     /// Weights that are not of their network.
     #[error(transparent)]
     Backbone(#[from] vidit_backbones::BackboneError),

@@ -1,19 +1,31 @@
 //! One file a dimension; what several share stands beside them.
 
+mod aesthetic_quality;
+mod appearance_style;
+mod background_consistency;
 mod batch;
 pub mod color;
 mod consistency;
 mod detections;
+mod dynamic_degree;
+mod human_action;
 mod imaging_quality;
 pub mod multiple_objects;
 pub mod object_class;
+mod overall_consistency;
 pub mod spatial_relationship;
 mod subject_consistency;
 mod successes;
 pub mod temporal_flickering;
 
+pub(crate) use aesthetic_quality::AestheticQuality;
+pub(crate) use appearance_style::AppearanceStyle;
+pub(crate) use background_consistency::BackgroundConsistency;
 pub(crate) use detections::Detections;
+pub(crate) use dynamic_degree::DynamicDegree;
+pub(crate) use human_action::HumanAction;
 pub(crate) use imaging_quality::ImagingQuality;
+pub(crate) use overall_consistency::OverallConsistency;
 pub(crate) use subject_consistency::SubjectConsistency;
 pub use successes::Successes;
 pub(crate) use temporal_flickering::TemporalFlickering;

@@ -2,13 +2,18 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use vidit_backbones::{dino, grit, musiq};
-use vidit_weights::TensorStore;
+use vidit_backbones::clip::{self, AestheticHead, Clip, Tokenizer};
+use vidit_backbones::{dino, grit, musiq, raft, umt, viclip};
+use vidit_weights::{TensorStore, TorchCheckpoint};
 
 use super::hash::sha256_of_file;
 use super::{Measure, MeasureOptions};
-use crate::dimensions::{Detections, ImagingQuality, SubjectConsistency, TemporalFlickering};
+use crate::dimensions::{
+    AestheticQuality, AppearanceStyle, BackgroundConsistency, Detections, DynamicDegree, HumanAction,
+    ImagingQuality, OverallConsistency, SubjectConsistency, TemporalFlickering,
+};
 use crate::{Dimension, Network, VbenchError, WeightsOrigin, WeightsUsed};
 
 /// The weights of some networks: files in one folder, or in folders of it as the reference keeps them.
@@ -84,7 +89,11 @@ impl WeightsFolder {
 
     /// The tensors of a network.
     fn store(&self, network: Network) -> Result<TensorStore, VbenchError> {
-        Ok(TensorStore::read(&self.found(network)?.path)?)
+        let path = &self.found(network)?.path;
+        Ok(match path.extension().is_some_and(|ending| ending == "safetensors") {
+            true => TensorStore::read(path)?,
+            false => TorchCheckpoint::open(path)?.store()?,
+        })
     }
 }
 
@@ -105,10 +114,31 @@ fn networks_of(dimensions: &[Dimension]) -> Vec<Network> {
     networks
 }
 
-/// `<network>.safetensors`, or a file with the published stem.
+/// What VBench's file of a network is called, and the folder that the reference keeps it in.
+fn published_file(network: Network) -> (&'static str, &'static str) {
+    match network {
+        Network::Dino => ("dino_vitbase16_pretrain.pth", "dino_model"),
+        Network::ClipB32 => ("ViT-B-32.pt", "clip_model"),
+        Network::ClipL14 => ("ViT-L-14.pt", "clip_model"),
+        Network::Aesthetic => ("sa_0_4_vit_l_14_linear.pth", "aesthetic_model/emb_reader"),
+        Network::Musiq => ("musiq_spaq_ckpt-358bb6af.pth", "pyiqa_model"),
+        Network::AmtS => ("amt-s.pth", "amt_model"),
+        Network::Raft => ("raft-things.pth", "raft_model/models"),
+        Network::Umt => ("l16_ptk710_ftk710_ftk400_f16_res224.pth", "umt_model"),
+        Network::ViClip => ("ViClip-InternVid-10M-FLT.pth", "ViCLIP"),
+        Network::Grit => ("grit_b_densecap_objectdet.pth", "grit_model"),
+        Network::Tag2Text => ("tag2text_swin_14m.pth", "caption_model"),
+    }
+}
+
+/// `<network>.safetensors`, the published file, or this converted; in the folder or where the reference keeps it.
 fn find(folder: &Path, network: Network) -> Option<PathBuf> {
-    let name = format!("{}.safetensors", network.name());
-    Some(folder.join(name)).filter(|path| path.is_file())
+    let (published, inner) = published_file(network);
+    let stem = published.rsplit_once('.').map_or(published, |(stem, _)| stem);
+    let names =
+        [format!("{}.safetensors", network.name()), format!("{stem}.safetensors"), published.to_owned()];
+    let folders = [folder.to_owned(), folder.join(inner)];
+    folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))).find(|path| path.is_file())
 }
 
 /// What measures `dimensions`.
@@ -129,6 +159,38 @@ pub(super) fn measures(
     if has(Dimension::ImagingQuality) {
         let network = musiq::Musiq::load(store(Network::Musiq)?, musiq::Config::PUBLISHED)?;
         measures.push(Box::new(ImagingQuality::new(network)));
+    }
+    if has(Dimension::DynamicDegree) {
+        measures.push(Box::new(DynamicDegree::new(raft::Raft::load(store(Network::Raft)?)?)));
+    }
+    if has(Dimension::AestheticQuality) {
+        let network = Clip::load_image(store(Network::ClipL14)?, clip::Config::OPENAI)?;
+        let head = AestheticHead::load(store(Network::Aesthetic)?)?;
+        measures.push(Box::new(AestheticQuality::new(network, head)));
+    }
+    let videos = has(Dimension::TemporalStyle) || has(Dimension::OverallConsistency);
+    let tokenizer = match videos || has(Dimension::AppearanceStyle) {
+        true => Some(Rc::new(Tokenizer::new(&options.weights.vocabulary("bpe_simple_vocab_16e6.txt.gz")?)?)),
+        false => None,
+    };
+    if let (true, Some(tokenizer)) = (has(Dimension::AppearanceStyle), &tokenizer) {
+        let Clip { image, text, logit_scale } = Clip::load(store(Network::ClipB32)?, clip::Config::OPENAI)?;
+        let images = Rc::new(image);
+        if has(Dimension::BackgroundConsistency) {
+            measures.push(Box::new(BackgroundConsistency::new(Rc::clone(&images))));
+        }
+        measures.push(Box::new(AppearanceStyle::new(images, text, logit_scale, Rc::clone(tokenizer))));
+    } else if has(Dimension::BackgroundConsistency) {
+        let images = Clip::load_image(store(Network::ClipB32)?, clip::Config::OPENAI)?;
+        measures.push(Box::new(BackgroundConsistency::new(Rc::new(images))));
+    }
+    if let (true, Some(tokenizer)) = (videos, tokenizer) {
+        let network = viclip::ViClip::load(store(Network::ViClip)?, clip::Config::OPENAI)?;
+        measures.push(Box::new(OverallConsistency::new(network, tokenizer)));
+    }
+    if has(Dimension::HumanAction) {
+        let network = umt::Umt::load(store(Network::Umt)?, umt::Config::VIT_L_16)?;
+        measures.push(Box::new(HumanAction::new(network)));
     }
     let detected = [
         Dimension::ObjectClass,
