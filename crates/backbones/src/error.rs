@@ -85,4 +85,12 @@ pub enum BackboneError {
         /// What divides both.
         multiple: usize,
     },
+    /// The pieces of words cannot be told from the bytes that were given.
+    #[error(
+        "the vocabulary {reason}\nhint: the vocabulary of uncased BERT has 30522 lines, the first is `[PAD]`"
+    )]
+    Pieces {
+        /// What is wrong, the rest of a sentence.
+        reason: String,
+    },
 }

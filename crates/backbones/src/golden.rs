@@ -22,6 +22,11 @@ impl Golden {
         self.0.tensors.contains_key(name)
     }
 
+    /// A text of the metadata, by name.
+    pub fn text(&self, name: &str) -> &str {
+        self.0.text(name).expect("the golden has the text")
+    }
+
     /// An array, by name.
     pub fn values(&self, name: &str) -> &[f32] {
         &self.0.tensors[name].values

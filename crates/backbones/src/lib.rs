@@ -12,13 +12,16 @@ pub mod layers;
 pub mod musiq;
 pub mod raft;
 pub mod swin;
+pub mod tag2text;
 pub mod umt;
 pub mod viclip;
 mod weights;
+mod wordpiece;
 
 pub use error::BackboneError;
 pub use grid::{Grid, Tokens};
 pub use weights::{Checkpoint, Weights};
+pub use wordpiece::Vocabulary;
 
 #[cfg(test)]
 mod golden;

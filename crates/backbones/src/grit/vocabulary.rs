@@ -2,22 +2,7 @@
 
 use super::text::Token;
 use crate::BackboneError;
-
-/// Tokens that are no text.
-const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-/// What is written together in the end, one after another: `clean_up_tokenization` of transformers 4.33.
-const TOGETHER: [(&str, &str); 10] = [
-    (" .", "."),
-    (" ?", "?"),
-    (" !", "!"),
-    (" ,", ","),
-    (" ' ", "'"),
-    (" n't", "n't"),
-    (" 'm", "'m"),
-    (" 's", "'s"),
-    (" 've", "'ve"),
-    (" 're", "'re"),
-];
+use crate::wordpiece::joined;
 
 /// The text of each token.
 pub(super) struct Vocabulary(Vec<String>);
@@ -34,13 +19,7 @@ impl Vocabulary {
     }
 
     pub fn text(&self, tokens: &[Token]) -> String {
-        let pieces: Vec<&str> = tokens
-            .iter()
-            .map(|token| self.0[*token].as_str())
-            .filter(|piece| !SPECIAL.contains(piece))
-            .collect();
-        let text = pieces.join(" ").replace(" ##", "").trim().to_owned();
-        TOGETHER.iter().fold(text, |text, (apart, together)| text.replace(apart, together))
+        joined(tokens.iter().map(|token| self.0[*token].as_str()))
     }
 }
 

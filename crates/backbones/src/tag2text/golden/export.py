@@ -1,0 +1,202 @@
+"""Writes golden activations and captions of Tag2Text from vbench 0.1.5 (not a dependency of this repository).
+
+Usage: python export.py; needs torch, timm 1.0.12, scipy, transformers 4.33.2, fairscale, vbench and safetensors.
+"""
+
+import importlib.metadata
+import json
+import pathlib
+import tempfile
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from transformers import BertConfig, BertTokenizer, PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutput
+
+from vbench.third_party.tag2Text import tag2text
+from vbench.third_party.tag2Text.med import BertLMHeadModel, BertModel
+from vbench.third_party.tag2Text.swin_transformer import SwinTransformer
+
+SEED = 23
+PIECES = (
+    "[PAD] [UNK] [CLS] [SEP] [MASK] a picture of the | dog cat ##s red blue car on street walk ##ing in park , . ' s "
+    "man woman snow beach with and tree sky at night ##y sun ##light two"
+).split()
+TAGS = ["dog", "two", "red car", "cats", "street", "man", "snowy beach", "park", "sunlight", "tree", "night sky", "zebra"]
+DELETED = [1, 8]
+WIDTH, HIDDEN, SEEN = 24, 40, 8
+END = 4.3
+
+
+class Tiny(tag2text.Tag2Text_Caption):
+    """The official captioner of other sizes: its constructor has widths of 768 and the published files built in."""
+
+    def __init__(self):
+        torch.nn.Module.__init__(self)
+        self.visual_encoder = SwinTransformer(
+            img_size=24, patch_size=4, embed_dim=SEEN // 2, depths=[2, 2], num_heads=[1, 2], window_size=3,
+        )
+        self.tokenizer = tag2text.init_tokenizer()
+
+        def config(layers, heads, outside):
+            return BertConfig(
+                vocab_size=len(self.tokenizer), hidden_size=WIDTH, num_hidden_layers=layers, num_attention_heads=heads,
+                intermediate_size=HIDDEN, max_position_embeddings=48, layer_norm_eps=1e-12, hidden_act="gelu",
+                encoder_width=outside, add_cross_attention=True, pad_token_id=0,
+            )
+
+        self.text_decoder = BertLMHeadModel(config=config(2, 3, WIDTH))
+        self.tag_encoder = BertModel(config=config(3, 3, SEEN), add_pooling_layer=False)
+        self.prompt = "a picture of "
+        self.threshold = 0.7
+        self.num_class = len(TAGS)
+        self.vision_multi = BertModel(config=config(2, 2, SEEN), add_pooling_layer=False)
+        self.label_embed = torch.nn.Embedding(len(TAGS), WIDTH)
+        self.fc = tag2text.GroupWiseLinear(len(TAGS), WIDTH, bias=True)
+        self.del_selfattention()
+        tag2text.tie_encoder_decoder_weights(self.tag_encoder, self.vision_multi, "", " ")
+        self.tag_array = np.array(TAGS)
+
+
+def randomise(model, generator):
+    """Weights under which activations neither vanish nor grow, and norms and biases are not the identity."""
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            noise = torch.randn(value.shape, generator=generator)
+            if value.dim() == 1 and "weight" in name:
+                value.copy_(1 + 0.2 * noise)
+            elif value.dim() == 1:
+                value.copy_(0.1 * noise)
+            elif "word_embeddings" in name or "label_embed" in name or name == "fc.W":
+                value.copy_(0.4 * noise)
+            elif "position_embeddings" in name or "bias_table" in name or name == "fc.b":
+                value.copy_(noise)
+            else:
+                value.copy_(1.5 * noise / value[0].numel() ** 0.5)
+        model.text_decoder.cls.predictions.transform.LayerNorm.weight *= 1.0
+
+
+def even_out(model, frames, generator):
+    """Biases under which no word is likelier than others whatever precedes, and captions end, some sooner than others."""
+    texts = torch.randint(5, len(PIECES), (16 * len(frames), 20), generator=generator)
+    states = []
+    hook = model.tag_encoder.register_forward_hook(lambda *a: states.append(a[2].last_hidden_state[:1]))
+    for frame in frames:
+        model.generate(frame[None])
+    hook.remove()
+    outside = torch.cat(states).repeat(16, 1, 1)
+    with torch.no_grad():
+        logits = model.text_decoder(texts, encoder_hidden_states=outside).logits
+        bias = model.text_decoder.cls.predictions.bias
+        bias -= logits.mean((0, 1))
+        bias[:5] -= 4
+        bias[-2:] -= 4
+        bias[model.tokenizer.sep_token_id] += END
+
+
+class Table(PreTrainedModel):
+    """A language of tables: what follows depends on the last token and on the place, for each sample in its own way."""
+
+    config_class = BertConfig
+
+    def __init__(self, after, at, beams):
+        super().__init__(BertConfig(vocab_size=after.shape[-1], pad_token_id=0))
+        self.after, self.at, self.beams = after, at, beams
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+
+    def can_generate(self):
+        return True
+
+    def prepare_inputs_for_generation(self, input_ids, **_):
+        return {"input_ids": input_ids}
+
+    def forward(self, input_ids, **_):
+        samples = torch.arange(input_ids.shape[0]) // self.beams
+        place = input_ids.shape[1] - 1
+        logits = self.after[samples, input_ids[:, -1]] + self.at[samples, place]
+        return CausalLMOutput(logits=logits[:, None].expand(-1, place + 1, -1))
+
+
+def beam_searches(generator):
+    samples, vocabulary, end, shortest, longest, beams = 32, 10, 3, 6, 15, 3
+    after = 2 * torch.randn(samples, vocabulary, vocabulary, generator=generator)
+    at = torch.randn(samples, longest, vocabulary, generator=generator)
+    # From texts that hardly end to texts that end at once.
+    at[:, :, end] += torch.linspace(-4, 6, samples)[:, None]
+    model = Table(after, at, beams)
+    prompt = torch.full((samples, 2), 5)
+    prompt[:, 1] = torch.arange(samples) % vocabulary
+    found = model.generate(
+        input_ids=prompt, max_length=longest, min_length=shortest, num_beams=beams, eos_token_id=end, pad_token_id=0,
+        repetition_penalty=1.0,
+    )
+    texts = torch.full((samples, longest), -1)
+    for text, row in zip(texts, found.tolist()):
+        row = row[:row.index(end, 2)] if end in row[2:] else row
+        text[:len(row)] = torch.tensor(row)
+    return {"beam.after": after, "beam.at": at, "beam.prompt": prompt, "beam.texts": texts}
+
+
+def main():
+    torch.manual_seed(SEED)
+    generator = torch.Generator().manual_seed(SEED)
+    folder = tempfile.TemporaryDirectory()
+    vocabulary = pathlib.Path(folder.name) / "vocab.txt"
+    vocabulary.write_text("\n".join(PIECES) + "\n")
+    tag2text.BertTokenizer = type(
+        "Local", (), {"from_pretrained": staticmethod(lambda _: BertTokenizer(str(vocabulary), do_lower_case=True))},
+    )
+    tag2text.delete_tag_index = DELETED
+    model = Tiny()
+    randomise(model, generator)
+    model.eval()
+    # Each of another colour, so that captions differ.
+    frames = torch.randn(5, 3, 24, 24, generator=generator) + 2 * torch.randn(5, 3, 1, 1, generator=generator)
+    even_out(model, frames, generator)
+    tensors = {"input.frames": frames.permute(0, 2, 3, 1)}
+    kept = {name: [] for name in ["features", "tag_logits", "states"]}
+    model.visual_encoder.register_forward_hook(lambda *a: kept["features"].append(a[2]))
+    model.fc.register_forward_hook(lambda *a: kept["tag_logits"].append(a[2]))
+    model.tag_encoder.register_forward_hook(lambda *a: kept["states"].append(a[2].last_hidden_state[:1]))
+    outputs = []
+    official = model.text_decoder.generate
+    model.text_decoder.generate = lambda **arguments: outputs.append(official(**arguments)) or outputs[-1]
+    captions, tags = [], []
+    with torch.no_grad():
+        for frame in frames:
+            caption, tag = model.generate(frame[None], return_tag_predict=True)
+            captions += caption
+            tags += tag
+        tensors.update({name: torch.cat(values) for name, values in kept.items()})
+        prompt = model.tokenizer(model.prompt).input_ids[:-1]
+        for i, output in enumerate(outputs):
+            text = output[0].tolist()
+            text = text[:text.index(model.tokenizer.sep_token_id)] if model.tokenizer.sep_token_id in text else text
+            tensors[f"text.{i}"] = torch.tensor(text)
+            logits = model.text_decoder(torch.tensor([text]), encoder_hidden_states=tensors["states"][i:i + 1]).logits
+            # What follows the prompt, and each token after it.
+            tensors[f"logits.{i}"] = logits[0, len(prompt) - 1:]
+        # All frames at once: caption i is that of frame i // 3, as transformers repeats states that were repeated before.
+        together, _ = model.generate(frames, return_tag_predict=True)
+        assert together == [captions[i // 3] for i in range(len(frames))], (together, captions)
+    tensors.update(beam_searches(generator))
+    tensors.update({f"weights.{name}": value for name, value in model.state_dict().items()
+                    if value.is_floating_point()})
+    metadata = {
+        "seed": str(SEED),
+        "torch": torch.__version__,
+        "transformers": importlib.metadata.version("transformers"),
+        "vbench": importlib.metadata.version("vbench"),
+        "vocabulary": "\n".join(PIECES),
+        "tag_list": "\n".join(TAGS),
+        "captions": "\n".join(captions),
+        "tags": "\n".join(tags),
+    }
+    path = pathlib.Path(__file__).parent / "tiny.safetensors"
+    save_file({name: value.float().clone().contiguous() for name, value in tensors.items()}, path, metadata=metadata)
+    print(json.dumps({"captions": captions, "tags": tags, "lengths": [len(o[0]) for o in outputs]}, indent=1))
+    print((tensors["beam.texts"] >= 0).sum(1).tolist(), path.stat().st_size)
+
+
+main()
