@@ -122,7 +122,7 @@ impl Grit {
         let root = checkpoint.root();
         let (backbone, heads) = (root.at("backbone"), root.at("roi_heads"));
         let vit = vit::Vit::load(&backbone.at("bottom_up"), config.heads, config.window, config.global)?;
-        let pyramid = pyramid::Pyramid::load(&backbone, vit.width())?;
+        let pyramid = pyramid::Pyramid::load(&backbone, vit.channels())?;
         let channels = pyramid.channels();
         let proposals = proposals::ProposalHead::load(
             &root.at("proposal_generator.centernet_head"),

@@ -31,7 +31,8 @@ pub(super) fn suppressed(boxes: &[Corners], scores: &[f32], overlap_max: f64) ->
     order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]));
     let mut kept: Vec<usize> = Vec::new();
     for i in order {
-        if kept.iter().all(|k| !(f64::from(overlap(boxes[*k], boxes[i])) > overlap_max)) {
+        let mut better = kept.iter().map(|k| f64::from(overlap(boxes[*k], boxes[i])));
+        if !better.any(|overlap| overlap > overlap_max) {
             kept.push(i);
         }
     }

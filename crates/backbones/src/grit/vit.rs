@@ -62,7 +62,7 @@ impl Vit {
     }
 
     /// Width of a token, `D`.
-    pub fn width(&self) -> usize {
+    pub fn channels(&self) -> usize {
         self.positions.channels
     }
 
