@@ -5,14 +5,15 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use vidit_backbones::clip::{self, AestheticHead, Clip, Tokenizer};
-use vidit_backbones::{dino, grit, musiq, raft, umt, viclip};
+use vidit_backbones::tag2text::{self, Tag2Text, TagList};
+use vidit_backbones::{Vocabulary, dino, grit, musiq, raft, umt, viclip};
 use vidit_weights::{TensorStore, TorchCheckpoint};
 
 use super::hash::sha256_of_file;
 use super::{Measure, MeasureOptions};
 use crate::dimensions::{
     AestheticQuality, AppearanceStyle, BackgroundConsistency, Detections, DynamicDegree, HumanAction,
-    ImagingQuality, OverallConsistency, SubjectConsistency, TemporalFlickering,
+    ImagingQuality, OverallConsistency, Scene, SubjectConsistency, TemporalFlickering,
 };
 use crate::{Dimension, Network, VbenchError, WeightsOrigin, WeightsUsed};
 
@@ -202,6 +203,12 @@ pub(super) fn measures(
         let vocabulary = options.weights.vocabulary("vocab.txt")?;
         let network = grit::Grit::load(store(Network::Grit)?, &vocabulary, grit::Config::B)?;
         measures.push(Box::new(Detections::new(network)));
+    }
+    if has(Dimension::Scene) {
+        let vocabulary = Vocabulary::new(&options.weights.vocabulary("vocab.txt")?)?;
+        let (tags, config) = (TagList::vbench(), tag2text::Config::VBENCH);
+        let network = Tag2Text::load(store(Network::Tag2Text)?, vocabulary, tags, config)?;
+        measures.push(Box::new(Scene::new(network)));
     }
     Ok(measures)
 }

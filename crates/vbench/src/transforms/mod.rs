@@ -17,7 +17,9 @@ pub use antialias::resize_antialiased;
 pub use interpolate::{Coordinates, resize_bytes, resize_floats};
 pub use opencv::resize_linear;
 pub use pillow::resize_pillow;
-pub use prepare::{CLIP_SIDE, FloatFrame, Normalisation, clip_pillow, clip_tensor, dino, musiq, umt, viclip};
+pub use prepare::{
+    CLIP_SIDE, FloatFrame, Normalisation, clip_pillow, clip_tensor, dino, musiq, tag2text, umt, viclip,
+};
 pub use sizes::{MusiqRule, Window, centre, musiq_size, short_side};
 
 /// How values between samples are guessed.

@@ -13,6 +13,8 @@ use crate::pixels::RgbFrame;
 /// Side of what CLIP, ViCLIP and UMT see, and short side of what DINO sees.
 pub const CLIP_SIDE: usize = 224;
 
+/// Side of what Tag2Text sees.
+const TAG2TEXT_SIDE: usize = 384;
 /// Short side before UMT's crop.
 const UMT_SIDE: usize = 256;
 
@@ -94,6 +96,16 @@ pub fn umt(frame: &RgbFrame) -> FloatFrame {
     let size = short_side(frame.height, frame.width, UMT_SIDE);
     let values = resize_linear(frame, size, centre(size, CLIP_SIDE));
     Normalisation::IMAGENET.frame((CLIP_SIDE, CLIP_SIDE), floats(&values))
+}
+
+/// Tag2Text: 384 × 384 whatever the sides were. `[384, 384, 3]`
+///
+/// The reference lets swscale do that on the planes of the file, bicubic with a = −0.6; this is bicubic with a = −0.5 on RGB, which
+/// comes near it and is not equal to it.
+pub fn tag2text(frame: &RgbFrame) -> FloatFrame {
+    let size = (TAG2TEXT_SIDE, TAG2TEXT_SIDE);
+    let values = resize_pillow(frame, size, Window::whole(size), Kernel::Bicubic);
+    Normalisation::IMAGENET.frame(size, floats(&values))
 }
 
 /// MUSIQ: at most 512, bilinear without antialiasing, on the scale 0–1. `[H, W, 3]`
