@@ -9,9 +9,10 @@ use thiserror::Error;
 
 use super::clean::clean;
 
-/// Words: the two marks, English endings, letters, one digit, and anything else that is no white space.
+/// Words: the two marks and English endings in any case, letters, one digit, and anything else that is no white space. U+0345 falls
+/// through: it is no letter, and without regard to case Python's engine takes it for the Greek one that it is a form of.
 const WORDS: &str =
-    r"(?i)<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+";
+    r"(?i:<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d)|\p{L}+|\p{N}|[^\s\p{L}\p{N}\x{345}]+";
 /// Merges that count, of the published file's 262,144.
 const MERGES: usize = 49_152 - 256 - 2;
 

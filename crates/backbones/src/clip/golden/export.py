@@ -58,6 +58,7 @@ TEXTS = [
     "\U0001f468\u200d\U0001f469\u200d\U0001f467 family",
     "\u2160 \u2167 \u24d0 \u00bd \u00b2 \u0664\u0662",
     "\u017fong \u2018\u017f \u0130stanbul \u212aelvin STRA\u00dfE \u1e9e",
+    "a\u0345b .\u0345. \u0345",
     # What ftfy changes.
     "\u201ccurly\u201d \u2018quotes\u2019 and dogs\u2019",
     "em\u2014dash en\u2013dash\u2026 \u2022 bullet",

@@ -1,0 +1,22 @@
+//! ViCLIP-L/14 beside the reference: `parity_viclip FILE`, written by `src/viclip/golden/export.py --full`.
+
+mod comparison;
+
+use comparison::{Reference, time};
+use vidit_backbones::clip::Config;
+use vidit_backbones::viclip::ViClip;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (weights, reference) = Reference::from_arguments()?;
+    let network = ViClip::load(weights, Config::OPENAI)?;
+    let (frames, texts) = (reference.grid("input.video"), reference.texts("input.texts"));
+    network.video.watched(&frames, &mut |name, found| reference.compare(&format!("video.{name}"), found));
+    network.text.watched(&texts, &mut |name, found| {
+        if name == "feature" {
+            reference.compare("text.feature", found);
+        }
+    })?;
+    time("8 frames", 3, || drop(network.video.forward(&frames)));
+    time("a text", 3, || drop(network.text.forward(&texts)));
+    Ok(())
+}
