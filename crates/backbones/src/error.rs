@@ -71,7 +71,7 @@ pub enum BackboneError {
     },
     /// A frame of a size that the network cannot see.
     #[error(
-        "{network}: frames need sides of at least {least} pixels that are multiples of {multiple}, found {height} × {width}\nhint: pad to multiples; smaller frames have no flow that the published code defines"
+        "{network}: a frame is {height} × {width}, expected {expected}\nhint: for smaller frames the published code divides by zero"
     )]
     Frame {
         /// The network's name.
@@ -80,10 +80,8 @@ pub enum BackboneError {
         height: usize,
         /// Columns found.
         width: usize,
-        /// Fewest rows and columns.
-        least: usize,
-        /// What divides both.
-        multiple: usize,
+        /// What sides can be.
+        expected: String,
     },
     /// The pieces of words cannot be told from the bytes that were given.
     #[error(

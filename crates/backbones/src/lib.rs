@@ -3,6 +3,7 @@
 //! Feature maps are channels last, `[B, H, W, C]`; tokens `[B, L, D]`; everything is f32 over `vidit-kernels`. Keys of weights are
 //! the published checkpoints' own. Every network is held to its official code by a golden at a tiny configuration.
 
+pub mod amt;
 pub mod clip;
 pub mod dino;
 mod error;

@@ -1,7 +1,7 @@
 use vidit_kernels::Precision;
 use vidit_kernels::conv3d::{self, Conv3dShape};
 use vidit_kernels::gemm::{
-    Bias, BiasActivate, BiasActivateResidual, BiasResidual, DepthMajor, Epilogue, Packed,
+    Bias, BiasActivate, BiasActivateResidual, BiasPrelu, BiasResidual, DepthMajor, Epilogue, Packed,
 };
 use vidit_kernels::pointwise::Activation;
 
@@ -151,19 +151,14 @@ impl Conv2d {
     }
 }
 
-/// A transposed convolution, `weight [C, O, K, K]`: each input value spreads a patch of `K × K` over the output.
-pub struct ConvTransposed2d {
-    /// `[K·K·O, C]`: of the convolution that this is the transpose of.
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    channels: [usize; 2],
-    kernel: usize,
-    stride: usize,
-    padding: usize,
+/// A convolution and a slope for each channel below zero, as PyTorch's `Sequential(Conv2d, PReLU)` has them.
+pub struct ConvPrelu {
+    conv: Conv2d,
+    slope: Vec<f32>,
 }
 
-impl ConvTransposed2d {
-    /// Takes `weight [C, O, K, K]` and `bias [O]`.
+impl ConvPrelu {
+    /// Takes `0.weight [O, C, K, K]`, `0.bias [O]` and the slopes `1.weight [O]`; the padding keeps the size where the stride is 1.
     ///
     /// # Errors
     /// If one is absent or has another shape.
@@ -172,42 +167,30 @@ impl ConvTransposed2d {
         channels: [usize; 2],
         kernel: usize,
         stride: usize,
-        padding: usize,
     ) -> Result<Self, BackboneError> {
-        let [input, output] = channels;
-        let weight = weights.take("weight", &[input, output, kernel, kernel])?;
-        let bias = weights.take("bias", &[output])?;
-        let taps = kernel * kernel;
-        let mut matrix = vec![0.0; weight.len()];
-        for c in 0..input {
-            for o in 0..output {
-                for tap in 0..taps {
-                    matrix[(tap * output + o) * input + c] = weight[(c * output + o) * taps + tap];
-                }
-            }
-        }
-        Ok(Self { weight: matrix, bias, channels, kernel, stride, padding })
+        let conv = Conv2d::load(&weights.at(0), channels, kernel, stride, kernel / 2)?;
+        Ok(Self::new(conv, weights.at(1).take("weight", &[channels[1]])?))
     }
 
-    /// `[B, H, W, C]` → `[B, (H−1)·stride − 2·padding + K, …, O]`.
+    /// Of both parts.
+    pub fn new(conv: Conv2d, slope: Vec<f32>) -> Self {
+        assert_eq!(conv.output(), slope.len(), "there is one slope a channel");
+        Self { conv, slope }
+    }
+
+    /// Output channels.
+    pub fn output(&self) -> usize {
+        self.conv.output()
+    }
+
+    /// `[B, H, W, C]` → `[B, H', W', O]`.
     pub fn forward(&self, x: &Grid) -> Grid {
-        let [input, output] = self.channels;
-        assert_eq!(x.channels, input, "the convolution reads other channels");
-        let grown = |size: usize| (size - 1) * self.stride + self.kernel - 2 * self.padding;
-        let (height, width) = (grown(x.height), grown(x.width));
-        let shape = Conv3dShape {
-            batch: x.batch,
-            input: [1, height, width],
-            channels_in: output,
-            channels_out: input,
-            kernel: [1, self.kernel, self.kernel],
-            stride: [1, self.stride, self.stride],
-            padding: [0, self.padding, self.padding],
-        };
-        let mut data = conv3d::backward_input(&self.weight, &x.data, shape, Precision::F32);
-        for row in data.chunks_exact_mut(output) {
-            row.iter_mut().zip(&self.bias).for_each(|(value, bias)| *value += bias);
-        }
-        Grid::new(data, [x.batch, height, width, output])
+        self.conv.ended_by(x, &BiasPrelu { bias: &self.conv.bias, slope: &self.slope, residual: None })
+    }
+
+    /// The same with `residual [B, H', W', O]` added before the slope.
+    pub fn added(&self, x: &Grid, residual: &Grid) -> Grid {
+        let residual = Some(&residual.data[..]);
+        self.conv.ended_by(x, &BiasPrelu { bias: &self.conv.bias, slope: &self.slope, residual })
     }
 }

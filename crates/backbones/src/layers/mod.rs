@@ -2,6 +2,8 @@
 
 mod attention;
 mod conv;
+mod conv_transposed;
+mod correlation;
 mod encoder;
 mod interpolate;
 mod linear;
@@ -12,7 +14,9 @@ mod pool;
 mod warp;
 
 pub use attention::{BlockNames, EncoderBlock, MultiHead, causal_bias};
-pub use conv::{Conv2d, ConvTransposed2d};
+pub use conv::{Conv2d, ConvPrelu};
+pub use conv_transposed::ConvTransposed2d;
+pub use correlation::{CORRELATION_LEVELS, Pyramid, conv_of_windows, pixels};
 pub use encoder::Encoder;
 pub use interpolate::{Filter, interpolate};
 pub use linear::Linear;

@@ -11,22 +11,20 @@
 mod encoder;
 mod update;
 
-use vidit_kernels::flow::{Level, Windows, convex_upsample};
+use vidit_kernels::flow::{Windows, convex_upsample};
 use vidit_kernels::pointwise::{Activation, activate_in_place};
 use vidit_weights::TensorStore;
 
-use crate::layers::{Padding, average_pool};
+use crate::layers::{CORRELATION_LEVELS, Padding, Pyramid, pixels};
 use crate::{BackboneError, Checkpoint, Grid};
 use encoder::{Encoder, Norm};
 use update::{FixedGates, Update};
 
 const NAME: &str = "RAFT";
-/// Scales at which features are compared.
-const LEVELS: usize = 4;
 /// Pixels to one of the feature maps.
 const SHRINK: usize = 8;
 /// The published code divides by the coarsest map's side less one.
-const SIDE_MIN: usize = SHRINK << LEVELS;
+const SIDE_MIN: usize = SHRINK << CORRELATION_LEVELS;
 
 /// What a frame lacks of sides that are multiples of 8; its pixels are repeated outwards.
 pub fn padding(height: usize, width: usize) -> Padding {
@@ -41,10 +39,7 @@ pub struct Raft {
 }
 
 /// A frame as both sides of a comparison see it.
-pub struct Features {
-    /// `[1, H/8, W/8, C]`, then half as high and wide each.
-    levels: Vec<Grid>,
-}
+pub struct Features(Pyramid);
 
 /// A frame as the first of a pair.
 pub struct Context {
@@ -82,11 +77,7 @@ impl Raft {
     /// # Errors
     /// [`BackboneError::Frame`] if a side is below 128 or no multiple of 8.
     pub fn features(&self, frame: &Grid) -> Result<Features, BackboneError> {
-        let mut levels = vec![self.features.forward(&prepared(frame)?)]; // [1, H/8, W/8, C]
-        for level in 1..LEVELS {
-            levels.push(average_pool(&levels[level - 1], 2));
-        }
-        Ok(Features { levels })
+        Ok(Features(Pyramid::new(self.features.forward(&prepared(frame)?)))) // [1, H/8, W/8, C]
     }
 
     /// The context of a frame that is the first of a pair.
@@ -131,7 +122,7 @@ impl Raft {
         let map = first.map();
         assert_eq!(map.shape(), second.map().shape(), "both frames are of one size");
         assert_eq!(map.shape()[..3], context.hidden.shape()[..3], "the context is of the first frame");
-        let windows = Windows::new(map.positions(), LEVELS, self.update.radius());
+        let windows = first.0.windows(self.update.radius());
         let places = pixels(map.height, map.width);
         Estimate { raft: self, first, second, context, windows, places, hidden: context.hidden.clone() }
     }
@@ -140,7 +131,7 @@ impl Raft {
 impl Features {
     /// `[1, H/8, W/8, C]`.
     pub fn map(&self) -> &Grid {
-        &self.levels[0]
+        self.0.map()
     }
 }
 
@@ -168,13 +159,7 @@ impl Estimate<'_> {
     /// How the first frame's features agree with the second's around where each pixel went: `[1, H/8, W/8, 4 · (2r + 1)²]`, level by
     /// level, in each row by row of the window.
     pub fn correlation(&mut self) -> Grid {
-        let map = self.first.map();
-        let levels: Vec<Level> = (self.second.levels.iter())
-            .map(|level| Level { data: &level.data, height: level.height, width: level.width })
-            .collect();
-        let scale = 1.0 / (map.channels as f32).sqrt();
-        let data = self.windows.look_up(&map.data, &levels, &self.places, scale);
-        Grid::new(data, [1, map.height, map.width, self.windows.width()])
+        self.first.0.look_up(&self.second.0, &mut self.windows, &self.places)
     }
 
     /// The flow in pixels of the feature map, `[1, H/8, W/8, 2]`.
@@ -193,17 +178,13 @@ impl Estimate<'_> {
     }
 }
 
-/// Each pixel's own x and y, `[H, W, 2]`.
-fn pixels(height: usize, width: usize) -> Vec<f32> {
-    (0..height * width).flat_map(|i| [(i % width) as f32, (i / width) as f32]).collect()
-}
-
 /// From −1 to 1.
 fn prepared(frame: &Grid) -> Result<Grid, BackboneError> {
     let &Grid { height, width, .. } = frame;
     assert!(frame.batch == 1 && frame.channels == 3, "a frame is [1, H, W, 3]");
     if height.min(width) < SIDE_MIN || height % SHRINK > 0 || width % SHRINK > 0 {
-        return Err(BackboneError::Frame { network: NAME, height, width, least: SIDE_MIN, multiple: SHRINK });
+        let expected = format!("sides of at least {SIDE_MIN} pixels that are multiples of {SHRINK}");
+        return Err(BackboneError::Frame { network: NAME, height, width, expected });
     }
     let data = frame.data.iter().map(|value| 2.0 * (value / 255.0) - 1.0).collect();
     Ok(Grid::new(data, frame.shape()))

@@ -36,7 +36,7 @@ fn thinned(x: &Grid, every: usize) -> Vec<f32> {
 
 /// Windows column by column, as the official code has them.
 fn by_columns(correlation: &Grid) -> Grid {
-    let across = (correlation.channels / LEVELS).isqrt();
+    let across = (correlation.channels / CORRELATION_LEVELS).isqrt();
     let mut out = correlation.clone();
     for (to, from) in
         out.data.chunks_exact_mut(across * across).zip(correlation.data.chunks_exact(across * across))
@@ -115,6 +115,6 @@ fn small_and_unpadded_frames_are_refused() {
         let frame = Grid::zeros(shape);
         let error = raft.features(&frame).err().unwrap();
         assert_eq!(Some(&error), raft.context(&frame).err().as_ref());
-        assert!(error.to_string().contains(&format!("found {} × {}", shape[1], shape[2])), "{error}");
+        assert!(error.to_string().contains(&format!("{} × {}", shape[1], shape[2])), "{error}");
     }
 }

@@ -2,8 +2,7 @@ use std::ops::Range;
 
 use vidit_kernels::flow::{GruGates, GruUpdate};
 
-use super::{LEVELS, NAME};
-use crate::layers::{Activation, Conv2d};
+use crate::layers::{Activation, Conv2d, conv_of_windows};
 use crate::{BackboneError, Grid, Weights};
 
 /// What makes the next state and the next change of the flow.
@@ -44,14 +43,6 @@ impl Update {
     pub fn load(weights: &Weights, hidden: usize, context: usize) -> Result<Self, BackboneError> {
         let encoder = weights.at("encoder");
         let motion_width = encoder.outputs("conv", 126) + 2;
-        let planes = encoder.shape("convc1.weight").and_then(|shape| shape.get(1).copied()).unwrap_or(324);
-        let across = (planes / LEVELS).isqrt();
-        if across % 2 == 0 || across * across * LEVELS != planes {
-            let reason = format!(
-                "`encoder.convc1` reads `{planes}` channels, expected {LEVELS} squares of an odd number"
-            );
-            return Err(BackboneError::Config { network: NAME, reason });
-        }
         let gru = |axis: usize, kernel: [usize; 2]| {
             Gru::load(&weights.at("gru"), axis, [hidden, context, motion_width], kernel)
         };
@@ -64,12 +55,13 @@ impl Update {
         let mask = conv("mask.0", 256, hidden, 3)?;
         // Weights were trained with a quarter of the mask.
         let mask_out = conv("mask.2", MASK, mask.output(), 1)?.fold((vec![0.25; MASK], vec![0.0; MASK]));
+        let (motion, radius) = Motion::load(&encoder)?;
         Ok(Self {
-            motion: Motion::load(&encoder, across)?,
+            motion,
             gru: [gru(1, [1, 5])?, gru(2, [5, 1])?],
             flow_head: [flow, flow_out],
             mask_head: [mask, mask_out],
-            radius: across / 2,
+            radius,
         })
     }
 
@@ -141,28 +133,18 @@ fn put_first(to: &mut Grid, from: &Grid, channels: Range<usize>) {
 }
 
 impl Motion {
-    /// `across` is the side of a window of correlations.
-    fn load(weights: &Weights, across: usize) -> Result<Self, BackboneError> {
+    /// And the radius of the windows of correlations.
+    fn load(weights: &Weights) -> Result<(Self, usize), BackboneError> {
         let conv = |name: &str, published: usize, input: usize, kernel: usize| {
             let channels = [input, weights.outputs(name, published)];
             Conv2d::load(&weights.at(name), channels, kernel, 1, kernel / 2)
         };
         let flow = conv("convf1", 128, 2, 7)?;
         let flow_out = conv("convf2", 64, flow.output(), 3)?;
-        // Trained on windows column by column; ours come row by row.
-        let (place, planes) = (weights.at("convc1"), LEVELS * across * across);
-        let output = weights.outputs("convc1", 256);
-        let by_columns = place.take("weight", &[output, planes, 1, 1])?;
-        let mut by_rows = vec![0.0; by_columns.len()];
-        for (i, weight) in by_rows.iter_mut().enumerate() {
-            let (window, y, x) = (i / (across * across), i / across % across, i % across);
-            *weight = by_columns[(window * across + x) * across + y];
-        }
-        let bias = place.take("bias", &[output])?;
-        let correlation = Conv2d::new(&by_rows, bias, [planes, output], [1; 2], [1; 2], [0; 2]);
-        let correlation_out = conv("convc2", 192, output, 3)?;
+        let (correlation, radius) = conv_of_windows(&weights.at("convc1"), 1, 4, 256)?;
+        let correlation_out = conv("convc2", 192, correlation.output(), 3)?;
         let joined = conv("conv", 126, correlation_out.output() + flow_out.output(), 3)?;
-        Ok(Self { correlation: [correlation, correlation_out], flow: [flow, flow_out], joined })
+        Ok((Self { correlation: [correlation, correlation_out], flow: [flow, flow_out], joined }, radius))
     }
 }
 

@@ -6,10 +6,12 @@
 mod correlation;
 mod recurrent;
 mod upsample;
+mod warp;
 
 pub use correlation::{Level, Windows};
 pub use recurrent::{GruGates, GruUpdate};
 pub use upsample::convex_upsample;
+pub use warp::{Candidates, warp};
 
 #[cfg(test)]
 mod tests;

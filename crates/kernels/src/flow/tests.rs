@@ -165,3 +165,58 @@ fn convex_upsampling_agrees_with_its_definition() {
         }
     });
 }
+
+/// Value of channel `c` at a place, bilinear, the border repeated.
+fn clamped_at(map: &[f32], [height, width, channels]: [usize; 3], c: usize, [x, y]: [f64; 2]) -> f64 {
+    let plane: Vec<f64> = map.iter().skip(c).step_by(channels).map(|value| *value as f64).collect();
+    let place = [x.clamp(0.0, width as f64 - 1.0), y.clamp(0.0, height as f64 - 1.0)];
+    at(&plane, [height, width], place)
+}
+
+#[test]
+fn warped_maps_agree_with_their_definition() {
+    let [height, width, channels] = [7, 9, 21];
+    let mut random = Lcg::new(13);
+    let map = random.normal(height * width * channels);
+    let flow: Vec<f32> = random.normal(height * width * 4).iter().map(|value| 3.0 * value).collect();
+    force_each_isa(|isa| {
+        for first in [0, 2] {
+            let found = warp(&map, &flow, first, [height, width]);
+            for (i, found) in found.iter().enumerate() {
+                let (p, c) = (i / channels, i % channels);
+                let place = [0, 1]
+                    .map(|axis| [p % width, p / width][axis] as f64 + flow[4 * p + first + axis] as f64);
+                let expected = clamped_at(&map, [height, width, channels], c, place);
+                assert_near(&format!("{isa}, pixel {p}, channel {c}"), *found, expected);
+            }
+        }
+    });
+}
+
+#[test]
+fn candidates_are_mixtures_of_warped_frames() {
+    let ([height, width], count, mean) = ([5, 6], 2, 0.25);
+    let mut random = Lcg::new(14);
+    let frames = [random.normal(height * width * 4), random.normal(height * width * 4)];
+    let (flow, decoded) = (random.normal(height * width * 4), random.normal(height * width * 8 * count));
+    force_each_isa(|isa| {
+        let size = [height, width];
+        let frames = [&frames[0][..], &frames[1][..]];
+        let found = Candidates { frames, mean, flow: &flow, decoded: &decoded, count, size }.blend();
+        for (i, found) in found.iter().enumerate() {
+            let (p, n, c) = (i / (3 * count), i / 3 % count, i % 3);
+            let decoded: Vec<f64> = decoded[p * 8 * count..][..8 * count].iter().map(|v| *v as f64).collect();
+            let moved = |frame: usize| {
+                let place = [0, 1].map(|axis| {
+                    let delta = decoded[2 * count * frame + 2 * n + axis];
+                    [p % width, p / width][axis] as f64 + delta + 2.0 * flow[4 * p + 2 * frame + axis] as f64
+                });
+                clamped_at(frames[frame], [height, width, 4], c, place)
+            };
+            let share = 1.0 / (1.0 + (-decoded[4 * count + n]).exp());
+            let added = decoded[5 * count + 3 * n + c];
+            let expected = share * moved(0) + (1.0 - share) * moved(1) + mean as f64 + added;
+            assert_near(&format!("{isa}, pixel {p}, candidate {n}, channel {c}"), *found, expected);
+        }
+    });
+}

@@ -86,6 +86,27 @@ impl Epilogue for BiasActivateResidual<'_> {
     }
 }
 
+/// `prelu(sum + bias)` or `prelu(sum + bias + residual)`: what is below zero is multiplied by its column's slope (He et al. 2015).
+pub struct BiasPrelu<'a> {
+    /// One value a column.
+    pub bias: &'a [f32],
+    /// One value a column.
+    pub slope: &'a [f32],
+    /// `[M, N]`, contiguous.
+    pub residual: Option<&'a [f32]>,
+}
+
+impl Epilogue for BiasPrelu<'_> {
+    fn finish(&self, row: usize, column: usize, segment: &mut [f32]) {
+        let n = self.bias.len();
+        let (bias, slope) = (&self.bias[column..], &self.slope[column..]);
+        match self.residual {
+            None => prelu(segment, bias, slope),
+            Some(residual) => prelu_residual(segment, bias, slope, &residual[row * n + column..]),
+        }
+    }
+}
+
 /// `residual + gate ∘ (sum + bias)`: how adaLN ends a branch.
 pub struct BiasGate<'a> {
     /// One value a column.
@@ -118,6 +139,24 @@ multiversion! {
     fn add_two(segment: &mut [f32], bias: &[f32], residual: &[f32]) {
         for ((value, bias), residual) in segment.iter_mut().zip(bias).zip(residual) {
             *value += bias + residual;
+        }
+    }
+}
+
+multiversion! {
+    fn prelu(segment: &mut [f32], bias: &[f32], slope: &[f32]) {
+        for ((value, bias), slope) in segment.iter_mut().zip(bias).zip(slope) {
+            let sum = *value + bias;
+            *value = if sum < 0.0 { sum * slope } else { sum };
+        }
+    }
+}
+
+multiversion! {
+    fn prelu_residual(segment: &mut [f32], bias: &[f32], slope: &[f32], residual: &[f32]) {
+        for (((value, bias), slope), residual) in segment.iter_mut().zip(bias).zip(slope).zip(residual) {
+            let sum = *value + bias + residual;
+            *value = if sum < 0.0 { sum * slope } else { sum };
         }
     }
 }

@@ -27,7 +27,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-pub use epilogue::{Bias, BiasActivate, BiasActivateResidual, BiasGate, BiasResidual, Epilogue, Plain};
+pub use epilogue::{
+    Bias, BiasActivate, BiasActivateResidual, BiasGate, BiasPrelu, BiasResidual, Epilogue, Plain,
+};
 pub use int8::{PackedInt8, gemm_int8_new, gemm_int8_serial};
 pub(crate) use operand::interleave;
 pub use operand::{DepthMajor, LaneMajor, Operand, Run};

@@ -197,3 +197,30 @@ fn columns_of_packed_weights_are_scaled_at_every_isa() {
         assert_close(&found, &expected, k, &format!("{isa}"));
     });
 }
+
+#[test]
+fn slopes_and_sums_of_activations_follow_the_product_at_every_isa() {
+    let [m, n, k] = [7, 37, 20];
+    let mut random = Lcg::new(15);
+    let (x, y, residual) = (random.normal(m * k), random.normal(k * n), random.normal(m * n));
+    let (bias, slope) = (random.normal(n), random.normal(n));
+    force_each_isa(|isa| {
+        let (a, b) = (LaneMajor { data: &x, stride: k }, DepthMajor { data: &y, stride: n });
+        let packed = Packed::new(&b, n, k, Precision::F32);
+        let plain = gemm_packed_new(m, &a, &packed, &Plain);
+        let prelu = |sum: f32, j: usize| if sum < 0.0 { sum * slope[j] } else { sum };
+        let relu = |sum: f32| sum.max(0.0);
+        let check = |what: &str, found: Vec<f32>, of: &dyn Fn(usize) -> f32| {
+            let expected: Vec<f32> = (0..m * n).map(of).collect();
+            assert_close(&found, &expected, k, &format!("{isa} {what}"));
+        };
+        let end = BiasPrelu { bias: &bias, slope: &slope, residual: None };
+        check("prelu", gemm_packed_new(m, &a, &packed, &end), &|i| prelu(plain[i] + bias[i % n], i % n));
+        let end = BiasPrelu { residual: Some(&residual), ..end };
+        let of = |i: usize| prelu(plain[i] + bias[i % n] + residual[i], i % n);
+        check("prelu of a residual", gemm_packed_new(m, &a, &packed, &end), &of);
+        let end = BiasActivateResidual { bias: &bias, residual: &residual, activation: Activation::Relu };
+        let of = |i: usize| relu(relu(plain[i] + bias[i % n]) + residual[i]);
+        check("activated twice", gemm_packed_new(m, &a, &packed, &end), &of);
+    });
+}
