@@ -1,12 +1,15 @@
 """Writes golden activations and captions of Tag2Text from vbench 0.1.5 (not a dependency of this repository).
 
-Usage: python export.py; needs torch, timm 1.0.12, scipy, transformers 4.33.2, fairscale, vbench and safetensors.
+Usage: python export.py [--full DIR]; needs torch, timm 1.0.12, scipy, transformers 4.33.2, fairscale, vbench and safetensors.
+`--full` writes the published size with random weights, which is not kept in the repository.
 """
 
+import argparse
 import importlib.metadata
 import json
 import pathlib
 import tempfile
+import time
 
 import numpy as np
 import torch
@@ -23,40 +26,52 @@ PIECES = (
     "[PAD] [UNK] [CLS] [SEP] [MASK] a picture of the | dog cat ##s red blue car on street walk ##ing in park , . ' s "
     "man woman snow beach with and tree sky at night ##y sun ##light two"
 ).split()
-TAGS = ["dog", "two", "red car", "cats", "street", "man", "snowy beach", "park", "sunlight", "tree", "night sky", "zebra"]
-DELETED = [1, 8]
-WIDTH, HIDDEN, SEEN = 24, 40, 8
+TINY = {
+    "side": 24, "window": 3, "embed": 4, "depths": [2, 2], "vision_heads": [1, 2], "seen": 8,
+    "width": 24, "hidden": 40, "heads": 3, "tagging_heads": 2, "writers": 2, "readers": 3, "places": 48,
+    "pieces": PIECES, "frames": 5, "deleted": [1, 8],
+    "tags": ["dog", "two", "red car", "cats", "street", "man", "snowy beach", "park", "sunlight", "tree", "night sky",
+             "zebra"],
+}
+FULL = {
+    "side": 384, "window": 12, "embed": 128, "depths": [2, 2, 18, 2], "vision_heads": [4, 8, 16, 32], "seen": 1024,
+    "width": 768, "hidden": 3072, "heads": 12, "tagging_heads": 4, "writers": 12, "readers": 12, "places": 512,
+    "pieces": PIECES + [f"[unused{i}]" for i in range(30522 - len(PIECES))], "frames": 1,
+    "deleted": tag2text.delete_tag_index, "tags": tag2text.tra_array.tolist(),
+}
 END = 4.3
 
 
-class Tiny(tag2text.Tag2Text_Caption):
-    """The official captioner of other sizes: its constructor has widths of 768 and the published files built in."""
+class Sized(tag2text.Tag2Text_Caption):
+    """The official captioner of given sizes: its constructor has widths of 768 and the published files built in."""
 
-    def __init__(self):
+    def __init__(self, sizes):
         torch.nn.Module.__init__(self)
         self.visual_encoder = SwinTransformer(
-            img_size=24, patch_size=4, embed_dim=SEEN // 2, depths=[2, 2], num_heads=[1, 2], window_size=3,
+            img_size=sizes["side"], patch_size=4, embed_dim=sizes["embed"], depths=sizes["depths"],
+            num_heads=sizes["vision_heads"], window_size=sizes["window"],
         )
         self.tokenizer = tag2text.init_tokenizer()
 
         def config(layers, heads, outside):
             return BertConfig(
-                vocab_size=len(self.tokenizer), hidden_size=WIDTH, num_hidden_layers=layers, num_attention_heads=heads,
-                intermediate_size=HIDDEN, max_position_embeddings=48, layer_norm_eps=1e-12, hidden_act="gelu",
-                encoder_width=outside, add_cross_attention=True, pad_token_id=0,
+                vocab_size=len(self.tokenizer), hidden_size=sizes["width"], num_hidden_layers=layers,
+                num_attention_heads=heads, intermediate_size=sizes["hidden"], max_position_embeddings=sizes["places"],
+                layer_norm_eps=1e-12, hidden_act="gelu", encoder_width=outside, add_cross_attention=True, pad_token_id=0,
             )
 
-        self.text_decoder = BertLMHeadModel(config=config(2, 3, WIDTH))
-        self.tag_encoder = BertModel(config=config(3, 3, SEEN), add_pooling_layer=False)
+        seen, tags = sizes["seen"], sizes["tags"]
+        self.text_decoder = BertLMHeadModel(config=config(sizes["writers"], sizes["heads"], sizes["width"]))
+        self.tag_encoder = BertModel(config=config(sizes["readers"], sizes["heads"], seen), add_pooling_layer=False)
         self.prompt = "a picture of "
         self.threshold = 0.7
-        self.num_class = len(TAGS)
-        self.vision_multi = BertModel(config=config(2, 2, SEEN), add_pooling_layer=False)
-        self.label_embed = torch.nn.Embedding(len(TAGS), WIDTH)
-        self.fc = tag2text.GroupWiseLinear(len(TAGS), WIDTH, bias=True)
+        self.num_class = len(tags)
+        self.vision_multi = BertModel(config=config(2, sizes["tagging_heads"], seen), add_pooling_layer=False)
+        self.label_embed = torch.nn.Embedding(len(tags), sizes["width"])
+        self.fc = tag2text.GroupWiseLinear(len(tags), sizes["width"], bias=True)
         self.del_selfattention()
         tag2text.tie_encoder_decoder_weights(self.tag_encoder, self.vision_multi, "", " ")
-        self.tag_array = np.array(TAGS)
+        self.tag_array = np.array(tags)
 
 
 def randomise(model, generator):
@@ -69,7 +84,7 @@ def randomise(model, generator):
             elif value.dim() == 1:
                 value.copy_(0.1 * noise)
             elif "word_embeddings" in name or "label_embed" in name or name == "fc.W":
-                value.copy_(0.4 * noise)
+                value.copy_(2 * noise / value.shape[-1] ** 0.5)
             elif "position_embeddings" in name or "bias_table" in name or name == "fc.b":
                 value.copy_(noise)
             else:
@@ -139,48 +154,69 @@ def beam_searches(generator):
 
 
 def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--full", type=pathlib.Path)
+    arguments = parser.parse_args()
+    sizes = FULL if arguments.full else TINY
     torch.manual_seed(SEED)
     generator = torch.Generator().manual_seed(SEED)
     folder = tempfile.TemporaryDirectory()
     vocabulary = pathlib.Path(folder.name) / "vocab.txt"
-    vocabulary.write_text("\n".join(PIECES) + "\n")
+    vocabulary.write_text("\n".join(sizes["pieces"]) + "\n")
     tag2text.BertTokenizer = type(
         "Local", (), {"from_pretrained": staticmethod(lambda _: BertTokenizer(str(vocabulary), do_lower_case=True))},
     )
-    tag2text.delete_tag_index = DELETED
-    model = Tiny()
+    tag2text.delete_tag_index = sizes["deleted"]
+    model = Sized(sizes)
     randomise(model, generator)
     model.eval()
     # Each of another colour, so that captions differ.
-    frames = torch.randn(5, 3, 24, 24, generator=generator) + 2 * torch.randn(5, 3, 1, 1, generator=generator)
-    even_out(model, frames, generator)
+    count, side = sizes["frames"], sizes["side"]
+    frames = torch.randn(count, 3, side, side, generator=generator) + 2 * torch.randn(count, 3, 1, 1, generator=generator)
+    if not arguments.full:
+        even_out(model, frames, generator)
     tensors = {"input.frames": frames.permute(0, 2, 3, 1)}
     kept = {name: [] for name in ["features", "tag_logits", "states"]}
-    model.visual_encoder.register_forward_hook(lambda *a: kept["features"].append(a[2]))
-    model.fc.register_forward_hook(lambda *a: kept["tag_logits"].append(a[2]))
-    model.tag_encoder.register_forward_hook(lambda *a: kept["states"].append(a[2].last_hidden_state[:1]))
+    begun = []
+
+    def keep(name, read):
+        def hook(_, __, output):
+            kept[name].append(read(output))
+            begun.append(time.time())
+        return hook
+
+    model.visual_encoder.register_forward_hook(keep("features", lambda output: output))
+    model.fc.register_forward_hook(keep("tag_logits", lambda output: output))
+    model.tag_encoder.register_forward_hook(keep("states", lambda output: output.last_hidden_state[:1]))
     outputs = []
     official = model.text_decoder.generate
     model.text_decoder.generate = lambda **arguments: outputs.append(official(**arguments)) or outputs[-1]
     captions, tags = [], []
+    end = model.tokenizer.sep_token_id
     with torch.no_grad():
         for frame in frames:
+            begun.append(time.time())
             caption, tag = model.generate(frame[None], return_tag_predict=True)
+            begun.append(time.time())
             captions += caption
             tags += tag
+        if arguments.full:
+            parts = zip(["features", "tag_logits", "states", "text"], begun, begun[1:])
+            print({name: f"{after - before:.3f} s" for name, before, after in parts})
         tensors.update({name: torch.cat(values) for name, values in kept.items()})
         prompt = model.tokenizer(model.prompt).input_ids[:-1]
         for i, output in enumerate(outputs):
             text = output[0].tolist()
-            text = text[:text.index(model.tokenizer.sep_token_id)] if model.tokenizer.sep_token_id in text else text
+            text = text[:text.index(end)] if end in text else text
             tensors[f"text.{i}"] = torch.tensor(text)
             logits = model.text_decoder(torch.tensor([text]), encoder_hidden_states=tensors["states"][i:i + 1]).logits
             # What follows the prompt, and each token after it.
             tensors[f"logits.{i}"] = logits[0, len(prompt) - 1:]
-        # All frames at once: caption i is that of frame i // 3, as transformers repeats states that were repeated before.
-        together, _ = model.generate(frames, return_tag_predict=True)
-        assert together == [captions[i // 3] for i in range(len(frames))], (together, captions)
-    tensors.update(beam_searches(generator))
+        if not arguments.full:
+            # All frames at once: caption i is that of frame i // 3, as transformers repeats states that were repeated before.
+            together, _ = model.generate(frames, return_tag_predict=True)
+            assert together == [captions[i // 3] for i in range(len(frames))], (together, captions)
+            tensors.update(beam_searches(generator))
     tensors.update({f"weights.{name}": value for name, value in model.state_dict().items()
                     if value.is_floating_point()})
     metadata = {
@@ -188,15 +224,19 @@ def main():
         "torch": torch.__version__,
         "transformers": importlib.metadata.version("transformers"),
         "vbench": importlib.metadata.version("vbench"),
-        "vocabulary": "\n".join(PIECES),
-        "tag_list": "\n".join(TAGS),
+        "vocabulary": "\n".join(sizes["pieces"]),
+        "tag_list": "\n".join(sizes["tags"]),
         "captions": "\n".join(captions),
         "tags": "\n".join(tags),
     }
     path = pathlib.Path(__file__).parent / "tiny.safetensors"
+    if arguments.full:
+        arguments.full.mkdir(parents=True, exist_ok=True)
+        path = arguments.full / "tag2text.safetensors"
     save_file({name: value.float().clone().contiguous() for name, value in tensors.items()}, path, metadata=metadata)
     print(json.dumps({"captions": captions, "tags": tags, "lengths": [len(o[0]) for o in outputs]}, indent=1))
-    print((tensors["beam.texts"] >= 0).sum(1).tolist(), path.stat().st_size)
+    if not arguments.full:
+        print((tensors["beam.texts"] >= 0).sum(1).tolist(), path.stat().st_size)
 
 
 main()
