@@ -10,6 +10,7 @@ mod detections;
 mod dynamic_degree;
 mod human_action;
 mod imaging_quality;
+mod motion_smoothness;
 pub mod multiple_objects;
 pub mod object_class;
 mod overall_consistency;
@@ -26,6 +27,7 @@ pub(crate) use detections::Detections;
 pub(crate) use dynamic_degree::DynamicDegree;
 pub(crate) use human_action::HumanAction;
 pub(crate) use imaging_quality::ImagingQuality;
+pub(crate) use motion_smoothness::MotionSmoothness;
 pub(crate) use overall_consistency::OverallConsistency;
 pub(crate) use scene::Scene;
 pub(crate) use subject_consistency::SubjectConsistency;
@@ -46,16 +48,6 @@ fn at_least(frames: usize, least: usize) -> Result<(), Refusal> {
     }
 }
 
-fn at_least_pixels(clip: &ClipFacts, least: usize) -> Result<(), Refusal> {
-    match clip.height.min(clip.width) >= least {
-        true => Ok(()),
-        false => Err(format!(
-            "its frames must have at least {least} pixels a side, found `{}x{}`",
-            clip.width, clip.height
-        )),
-    }
-}
-
 fn untold(dimension: Dimension) -> Refusal {
     format!("nothing says what `{dimension}` shall look for in it")
 }
@@ -70,3 +62,6 @@ fn raw(frame: &RgbFrame, scale: f32) -> Grid {
     let data = frame.rgb.iter().map(|value| f32::from(*value) * scale).collect();
     Grid::new(data, [1, frame.height, frame.width, 3])
 }
+
+#[cfg(test)]
+mod reference;

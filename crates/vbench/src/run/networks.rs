@@ -6,14 +6,14 @@ use std::rc::Rc;
 
 use vidit_backbones::clip::{self, AestheticHead, Clip, Tokenizer};
 use vidit_backbones::tag2text::{self, Tag2Text, TagList};
-use vidit_backbones::{Vocabulary, dino, grit, musiq, raft, umt, viclip};
+use vidit_backbones::{Vocabulary, amt, dino, grit, musiq, raft, umt, viclip};
 use vidit_weights::{TensorStore, TorchCheckpoint};
 
 use super::hash::sha256_of_file;
 use super::{Measure, MeasureOptions};
 use crate::dimensions::{
     AestheticQuality, AppearanceStyle, BackgroundConsistency, Detections, DynamicDegree, HumanAction,
-    ImagingQuality, OverallConsistency, Scene, SubjectConsistency, TemporalFlickering,
+    ImagingQuality, MotionSmoothness, OverallConsistency, Scene, SubjectConsistency, TemporalFlickering,
 };
 use crate::{Dimension, Network, VbenchError, WeightsOrigin, WeightsUsed};
 
@@ -160,6 +160,9 @@ pub(super) fn measures(
     if has(Dimension::ImagingQuality) {
         let network = musiq::Musiq::load(store(Network::Musiq)?, musiq::Config::PUBLISHED)?;
         measures.push(Box::new(ImagingQuality::new(network)));
+    }
+    if has(Dimension::MotionSmoothness) {
+        measures.push(Box::new(MotionSmoothness::new(amt::Amt::load(store(Network::AmtS)?)?)));
     }
     if has(Dimension::DynamicDegree) {
         measures.push(Box::new(DynamicDegree::new(raft::Raft::load(store(Network::Raft)?)?)));
