@@ -38,7 +38,7 @@ use vidit_backbones::Grid;
 
 use crate::Dimension;
 use crate::pixels::RgbFrame;
-use crate::run::{ClipFacts, Refusal};
+use crate::run::Refusal;
 use crate::transforms::FloatFrame;
 
 fn at_least(frames: usize, least: usize) -> Result<(), Refusal> {
