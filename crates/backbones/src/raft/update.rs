@@ -178,7 +178,7 @@ impl Gru {
             Conv2d::new(&weight, bias, channels, kernel, [1; 2], padding)
         };
         let moving = [0..hidden, hidden + context..input];
-        let fixed = [hidden..hidden + context];
+        let fixed = std::array::from_fn::<_, 1, _>(|_| hidden..hidden + context);
         Ok(Self {
             gates: conv(&[&update, &reset], false, &moving),
             gates_fixed: conv(&[&update, &reset], true, &fixed),

@@ -1,4 +1,5 @@
 use super::*;
+use crate::pointwise::Activation;
 use crate::testing::{Lcg, force_each_isa};
 
 /// f32 sums in another order: about √K roundings of 2⁻²⁴ each.
@@ -96,7 +97,7 @@ fn a_packed_right_hand_side_gives_the_same_bits() {
 
 #[test]
 fn activations_and_gates_follow_the_sums() {
-    use crate::pointwise::{Activation, activate};
+    use crate::pointwise::activate;
     force_each_isa(|isa| {
         let [m, n, k] = [66, 70, 300];
         let mut random = Lcg::new(8);

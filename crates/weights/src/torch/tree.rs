@@ -70,7 +70,7 @@ pub(super) fn collect(arena: &Arena, root: Id) -> Result<Found, String> {
 }
 
 /// The dictionary of weights within one that holds no tensors itself.
-fn chosen<'a>(arena: &'a Arena, root: Id) -> Option<(Id, &'a str)> {
+fn chosen(arena: &Arena, root: Id) -> Option<(Id, &str)> {
     let entries = arena.dict(root)?;
     if entries.iter().any(|&(_, value)| matches!(arena.node(value), Node::Tensor(_))) {
         return None;
