@@ -101,12 +101,18 @@ pub fn dimension(dimension: Dimension, result: &DimensionResult, pictures: &Pict
     if result.videos.is_empty() {
         return html + "</section>\n";
     }
-    html += &spread(dimension, result);
+    html += &format!("<div class=\"scroll spread\">\n{}</div>\n", spread(dimension, result));
     let mut sorted: Vec<&VideoResult> = result.videos.iter().collect();
     sorted.sort_by(|a, b| a.score.value().total_cmp(&b.score.value()).then_with(|| a.path.cmp(&b.path)));
-    // No clip is both.
-    let shown = SHOWN_MAX.min(sorted.len() / 2);
-    if shown > 0 {
+    if dimension.is_boolean() {
+        let with = |passed: bool| {
+            sorted.iter().filter(move |video| (video.score.value() > 0.5) == passed).take(SHOWN_MAX)
+        };
+        html += &clips("Failed", with(false), pictures);
+        html += &clips("Passed", with(true), pictures);
+    } else {
+        // No clip is both.
+        let shown = SHOWN_MAX.min(sorted.len() / 2);
         html += &clips("Worst", sorted.iter().take(shown), pictures);
         html += &clips("Best", sorted.iter().rev().take(shown), pictures);
     }
@@ -126,7 +132,11 @@ pub fn dimension(dimension: Dimension, result: &DimensionResult, pictures: &Pict
         if !pictures.is_empty() {
             html += &format!("<td>{}</td>", pictures.of(&video.path));
         }
-        html += &format!("<td>{}</td><td class=\"number\">{}</td>", escape(&video.path), told(video.score));
+        html += &format!(
+            "<td class=\"path\">{}</td><td class=\"number\">{}</td>",
+            escape(&video.path),
+            told(video.score)
+        );
         if has_extra {
             html += &format!("<td class=\"mono\">{}</td>", escape(&extra(video)));
         }
@@ -145,6 +155,10 @@ fn extra(video: &VideoResult) -> String {
 }
 
 fn clips<'a>(title: &str, videos: impl Iterator<Item = &'a &'a VideoResult>, pictures: &Pictures) -> String {
+    let mut videos = videos.peekable();
+    if videos.peek().is_none() {
+        return String::new();
+    }
     let mut html = format!("<h4>{title}</h4>\n<div class=\"clips\">\n");
     for video in videos {
         let thumbnail = if pictures.is_empty() { String::new() } else { pictures.of(&video.path) };

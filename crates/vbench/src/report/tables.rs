@@ -24,7 +24,7 @@ pub fn scores(raw: &BTreeMap<Dimension, f64>, totals: &Totals, beside: &[&Publis
         // The first of semantics.
         let first = dimension == Dimension::ObjectClass;
         html += if first { "<tr class=\"group\">" } else { "<tr>" };
-        html += &format!("<td>{}</td>", dimension.title());
+        html += &format!("<td class=\"name\">{}</td>", dimension.title());
         html += &cell(own.map(|raw| 100.0 * raw));
         html += &cell(own.map(|raw| 100.0 * dimension.normalise(raw)));
         html += &format!("<td class=\"number\">{}</td>", dimension.weight());
@@ -40,7 +40,7 @@ pub fn scores(raw: &BTreeMap<Dimension, f64>, totals: &Totals, beside: &[&Publis
     ];
     for (index, (name, own, published)) in sums.into_iter().enumerate() {
         html += if index == 0 { "<tr class=\"group\">" } else { "<tr>" };
-        html += &format!("<td><strong>{name}</strong></td><td></td>");
+        html += &format!("<td class=\"name\"><strong>{name}</strong></td><td></td>");
         html += &cell(own);
         html += "<td></td>";
         for row in beside {
@@ -75,7 +75,7 @@ pub fn videos(results: &Results, pictures: &Pictures) -> String {
             .iter()
             .map(|(dimension, score)| format!("{} {}", dimension.title(), told(*score)))
             .collect();
-        html += &format!("<td>{}</td><td>{}</td></tr>\n", escape(path), scores.join("<br>"));
+        html += &format!("<td class=\"path\">{}</td><td>{}</td></tr>\n", escape(path), scores.join("<br>"));
     }
     html + "</table></div></details>\n"
 }
