@@ -6,9 +6,7 @@ use std::thread;
 
 use super::names::Names;
 use super::same::same_bytes;
-use super::{
-    Coverage, Extra, Kind, Located, Missing, Preflight, PreflightOptions, SameName, Unusable, VideoFacts,
-};
+use super::{Extra, Kind, Located, Missing, Preflight, PreflightOptions, SameName, Unusable, VideoFacts};
 use crate::naming::composed;
 use crate::{Dimension, Listing, SAMPLES, SuiteVideo, VbenchError};
 
@@ -247,7 +245,7 @@ fn too_small(facts: &VideoFacts, dimensions: &BTreeSet<Dimension>) -> Option<Str
 
 fn judge(options: &PreflightOptions<'_>, found: &mut Preflight) {
     for &dimension in &options.dimensions {
-        found.dimensions.entry(dimension).or_insert(Coverage::default());
+        found.dimensions.entry(dimension).or_default();
     }
     let lacking = found.dimensions.values().any(|coverage| coverage.expected == 0);
     found.complete = found.missing.is_empty()
