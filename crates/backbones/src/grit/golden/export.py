@@ -348,6 +348,9 @@ def full(folder):
     FULL["boxes"]["score_min"] = float((scores[FULL_DETECTIONS - 1] + scores[FULL_DETECTIONS]) / 2)
     for predictor in heads.box_predictor:
         predictor.test_score_thresh = FULL["boxes"]["score_min"]
+    noted = trace(model, whole=False)
+    found = run(model, image)
+    write(folder / "full.safetensors", FULL, model, image, noted, found)
     times = {"backbone": median(lambda: model.backbone(images.tensor))}
     proposals = model.proposal_generator(images, features, None)[0]
     times["proposals"] = median(lambda: model.proposal_generator(images, features, None))
@@ -355,9 +358,6 @@ def full(folder):
     times["the whole, names and captions"] = median(lambda: run(model, image), 1)
     for name, seconds in times.items():
         print(f"PyTorch, 2 threads, {FULL['image'][0]}×{FULL['image'][1]}: {name} {seconds:.2f} s")
-    noted = trace(model, whole=False)
-    found = run(model, image)
-    write(folder / "full.safetensors", FULL, model, image, noted, found)
 
 
 if __name__ == "__main__":
