@@ -161,13 +161,6 @@ impl Tokens {
         Self::new(data, [self.batch, 1, self.width])
     }
 
-    /// The first `length` tokens of each sequence.
-    pub fn cut(&self, length: usize) -> Self {
-        let sequences = self.data.chunks_exact((self.length * self.width).max(1));
-        let data = sequences.flat_map(|sequence| &sequence[..length * self.width]).copied().collect();
-        Self::new(data, [self.batch, length, self.width])
-    }
-
     /// The same tokens with `first [D]` before each sequence, `[B, 1 + L, D]`.
     pub fn with_first(&self, first: &[f32]) -> Self {
         assert_eq!(first.len(), self.width);

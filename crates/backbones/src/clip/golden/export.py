@@ -213,8 +213,9 @@ def export(clip, images, texts, path):
     out = {f"weights.{name}": weight for name, weight in clip.state_dict().items()}
     out |= {"input.images": images, "input.texts": texts.float()} | watch(clip, images, texts)
     metadata = {"seed": str(SEED), "torch": torch.__version__, "openai-clip": importlib.metadata.version("openai-clip")}
-    # Copies: a file holds no views.
-    save_file({key: value.detach().clone().contiguous() for key, value in out.items()}, path, metadata)
+    # A file holds no views; weights are none.
+    whole = {key: value if key.startswith("weights.") else value.clone().contiguous() for key, value in out.items()}
+    save_file(whole, path, metadata)
     print(path, path.stat().st_size)
 
 
