@@ -115,7 +115,7 @@ pub enum VbenchError {
         path: PathBuf,
     },
     /// Networks whose weights are not there.
-    #[error("{} lacks the weights of {}\nhint: `vidit eval weights list` names files and licences, `--dimensions` leaves out what needs them", shown_folder(folder), missing.iter().map(|network| format!("`{}`", network.name())).collect::<Vec<_>>().join(", "))]
+    #[error("{} lacks the weights of {}\nhint: docs/vbench.md names the files; `--dimensions` leaves out what needs them", shown_folder(folder), missing.iter().map(|network| format!("`{}`", network.name())).collect::<Vec<_>>().join(", "))]
     NoWeights {
         /// Where they were looked for; `None` if no folder was named.
         folder: Option<PathBuf>,

@@ -49,7 +49,7 @@ pub struct Run {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub dimensions: Vec<Dimension>,
 
-    /// Folder of the networks' weights; see `vidit eval weights list`
+    /// Folder of the networks' weights; docs/vbench.md names the files
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub weights: Option<PathBuf>,
 

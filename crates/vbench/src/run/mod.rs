@@ -9,6 +9,8 @@ mod journal;
 mod networks;
 mod outcome;
 mod plan;
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};

@@ -1,0 +1,126 @@
+//! Runs of the one dimension that needs no weights, over real files.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use vidit_media::ReadLimits;
+
+use super::*;
+use crate::VbenchError;
+
+const DIMENSION: Dimension = Dimension::TemporalFlickering;
+
+struct Room {
+    folder: tempfile::TempDir,
+}
+
+impl Room {
+    /// A folder of videos, called so, with these bytes.
+    fn new(videos: &[(&str, &[u8])]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("videos")).unwrap();
+        fs::create_dir(folder.path().join("out")).unwrap();
+        for (name, bytes) in videos {
+            fs::write(folder.path().join("videos").join(name), bytes).unwrap();
+        }
+        Self { folder }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn run(&self, stop: &AtomicBool, on_progress: &mut dyn FnMut(Progress)) -> Option<Outcome> {
+        let plan = Plan::custom(&self.path("videos"), &[DIMENSION], None, &Default::default()).unwrap();
+        let weights = WeightsFolder::open(None, &plan.dimensions()).unwrap();
+        let out = self.path("out");
+        let options = MeasureOptions {
+            mode: Mode::Compat,
+            weights: &weights,
+            folder: &out,
+            limits: ReadLimits::default(),
+        };
+        measure(&plan, &options, stop, on_progress).unwrap()
+    }
+
+    fn whole(&self) -> Outcome {
+        self.run(&AtomicBool::new(false), &mut |_| {}).unwrap()
+    }
+}
+
+const CLIP: &[u8] = include_bytes!("../golden/earth_b.mp4");
+
+/// The clip with an empty box at its end: other bytes, the same frames.
+fn other(mark: u8) -> Vec<u8> {
+    [CLIP, &[0, 0, 0, 9], b"free", &[mark]].concat()
+}
+
+#[test]
+fn what_cannot_be_measured_is_named_and_the_rest_is() {
+    let cut = &CLIP[..CLIP.len() / 3];
+    let room = Room::new(&[
+        ("a.mp4", CLIP),
+        ("b.mp4", b""),
+        ("c.mp4", cut),
+        ("d.mp4", b"no video"),
+        ("e.mp4", CLIP),
+    ]);
+    let outcome = room.whole();
+    let failed: Vec<String> = outcome
+        .failed
+        .iter()
+        .map(|failed| failed.path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(failed, ["b.mp4", "c.mp4", "d.mp4"]);
+    let results = outcome.results(Mode::Compat);
+    let videos = &results.dimensions[&DIMENSION].videos;
+    assert_eq!(videos.len(), 2);
+    assert_eq!(videos[0].score, videos[1].score);
+    assert_eq!(outcome.videos.len(), 5);
+}
+
+#[test]
+fn a_stopped_run_goes_on_and_measures_nothing_twice() {
+    let room = Room::new(&[("a.mp4", CLIP), ("b.mp4", &other(1)), ("c.mp4", &other(2))]);
+    let stop = AtomicBool::new(false);
+    let stopped = room.run(&stop, &mut |progress| {
+        // In the middle of the second video.
+        stop.fetch_or(progress.done == 1 && progress.share > 0.4, Ordering::Relaxed);
+    });
+    assert_eq!(stopped, None);
+    let journal = room.path("out").join("journal.jsonl");
+    assert_eq!(fs::read_to_string(&journal).unwrap().lines().count(), 1);
+    let rest = room.whole();
+    assert_eq!((rest.reused, rest.measured[&DIMENSION].len()), (1, 3));
+    let again = room.whole();
+    assert_eq!((again.reused, &again.measured), (3, &rest.measured));
+    assert_eq!(fs::read_to_string(&journal).unwrap().lines().count(), 3);
+    // Other bytes under the name are another video.
+    fs::write(room.path("videos").join("a.mp4"), other(3)).unwrap();
+    assert_eq!(room.whole().reused, 2);
+}
+
+#[test]
+fn missing_weights_are_named_before_anything_is_read() {
+    let wanted = [Dimension::SubjectConsistency, Dimension::ImagingQuality];
+    let found = WeightsFolder::open(None, &wanted);
+    let Err(VbenchError::NoWeights { missing, .. }) = found else { panic!("there are no weights") };
+    assert_eq!(missing, [crate::Network::Dino, crate::Network::Musiq]);
+    let error = VbenchError::NoWeights { folder: None, missing }.to_string();
+    assert!(error.contains("`dino`, `musiq`") && error.contains("hint:"), "{error}");
+}
+
+#[test]
+fn dimensions_that_must_be_told_are_refused_for_videos_of_no_suite() {
+    let room = Room::new(&[("a.mp4", CLIP)]);
+    let plan = |dimensions: &[Dimension]| {
+        Plan::custom(&room.path("videos"), dimensions, None, &Default::default())
+            .map(|plan| plan.tasks[0].prompt.clone())
+    };
+    assert_eq!(plan(&[DIMENSION]).unwrap(), "a");
+    let error = plan(&[Dimension::Color]).unwrap_err().to_string();
+    assert!(error.contains("`color`") && error.contains("--suite"), "{error}");
+    fs::remove_file(room.path("videos").join("a.mp4")).unwrap();
+    assert!(plan(&[DIMENSION]).unwrap_err().to_string().contains("holds no videos"));
+}
