@@ -165,12 +165,15 @@ impl Entry {
     pub fn action(&self) -> String {
         match self.auxiliary.get(&Dimension::HumanAction) {
             Some(Auxiliary::Action(action)) => action.to_lowercase(),
-            _ => {
-                let prompt = self.prompt.to_lowercase();
-                prompt.rsplit("person is ").next().unwrap_or_default().trim_end_matches('.').to_owned()
-            }
+            _ => action_of_prompt(&self.prompt),
         }
     }
+}
+
+/// The action that a prompt asks for: what follows "person is", or all of it.
+pub(crate) fn action_of_prompt(prompt: &str) -> String {
+    let prompt = prompt.to_lowercase();
+    prompt.rsplit("person is ").next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
 type Flaw = (String, &'static str);

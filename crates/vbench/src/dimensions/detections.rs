@@ -2,26 +2,31 @@
 
 use vidit_backbones::grit::{Asked, Detection, Grit};
 
+use super::middles::Middles;
 use super::{color, multiple_objects, object_class, spatial_relationship};
 use crate::pixels::RgbFrame;
 use crate::run::{ClipFacts, Measure, Measured, Refusal};
-use crate::samplers::middle;
 use crate::transforms::{Kernel, Window, resize_antialiased, resize_linear};
 use crate::{Auxiliary, Dimension, Mode};
 
 /// Frames of a video that are looked at.
 const FRAMES: usize = 16;
 
+/// What was found in a frame.
+#[derive(Clone)]
+struct Found {
+    /// As `color` sees it, with captions.
+    captioned: Vec<Detection>,
+    /// As the others see it.
+    named: Vec<Detection>,
+}
+
 pub(crate) struct Detections {
     network: Grit,
     mode: Mode,
     prompt: String,
     wanted: Vec<(Dimension, Auxiliary)>,
-    places: Vec<usize>,
-    /// What was found in each frame, as `color` sees it, with captions.
-    captioned: Vec<Vec<Detection>>,
-    /// The same as the others see it.
-    named: Vec<Vec<Detection>>,
+    frames: Middles<Found>,
 }
 
 /// Above this short side, frames are made smaller.
@@ -33,47 +38,67 @@ fn fitted(height: usize, width: usize) -> [usize; 2] {
     [height, width].map(|side| (scale * side as f64) as usize)
 }
 
+/// What is in a frame, for `color` and for the others. Frames that have to be made smaller are made so in two ways.
+fn look(network: &Grit, frame: &RgbFrame, color: bool, others: bool) -> Result<Found, Refusal> {
+    let RgbFrame { height, width, ref rgb } = *frame;
+    let (names, with_captions) =
+        (Asked { names: true, captions: false }, Asked { names: true, captions: true });
+    if height.min(width) <= SIDE_MAX {
+        let found = detect(network, rgb, [height, width], if color { with_captions } else { names })?;
+        return Ok(Found { captioned: found.clone(), named: found });
+    }
+    let size = fitted(height, width);
+    let (rows_and_columns, window) = (size.into(), Window::whole(size.into()));
+    let captioned = match color {
+        true => detect(network, &resize_linear(frame, rows_and_columns, window), size, with_captions)?,
+        false => Vec::new(),
+    };
+    let named = match others {
+        true => {
+            let resized = resize_antialiased(frame, rows_and_columns, window, Kernel::Bilinear);
+            detect(network, &resized, size, names)?
+        }
+        false => Vec::new(),
+    };
+    Ok(Found { captioned, named })
+}
+
+/// What the network finds on a picture `[H, W, 3]`, if its numbers are any: of NaN it would find nothing, without a word.
+fn detect<T: Copy + Into<f32>>(
+    network: &Grit,
+    rgb: &[T],
+    size: [usize; 2],
+    asked: Asked,
+) -> Result<Vec<Detection>, Refusal> {
+    let mut finite = true;
+    let found = network.trace(rgb, size, asked, &mut |activation, values| {
+        if activation.starts_with("pyramid.") {
+            finite &= values.iter().all(|value| value.is_finite());
+        }
+    });
+    let scored = |detection: &Detection| {
+        let described = [&detection.name, &detection.caption];
+        let mut texts = described.into_iter().flatten();
+        detection.score.is_finite() && texts.all(|text| text.log_probability.is_finite())
+    };
+    match finite && found.iter().all(scored) {
+        true => Ok(found),
+        false => Err("the network gave values that are not finite".to_owned()),
+    }
+}
+
 impl Detections {
     pub fn new(network: Grit) -> Self {
-        let (prompt, wanted, places) = (String::new(), Vec::new(), Vec::new());
-        let (captioned, named) = (Vec::new(), Vec::new());
-        Self { network, mode: Mode::Compat, prompt, wanted, places, captioned, named }
-    }
-
-    fn wants(&self, color: bool) -> bool {
-        self.wanted.iter().any(|(dimension, _)| (*dimension == Dimension::Color) == color)
-    }
-
-    /// What is in a frame: for `color`, and for the others. Frames that have to be made smaller are made so in two ways.
-    fn look(&self, frame: &RgbFrame) -> [Vec<Detection>; 2] {
-        let RgbFrame { height, width, ref rgb } = *frame;
-        let (color, others) = (self.wants(true), self.wants(false));
-        let (names, with_captions) =
-            (Asked { names: true, captions: false }, Asked { names: true, captions: true });
-        if height.min(width) <= SIDE_MAX {
-            let asked = if color { with_captions } else { names };
-            let found = self.network.detect(rgb, [height, width], asked);
-            return [found.clone(), found];
-        }
-        let [rows, columns] = fitted(height, width);
-        let (size, window) = ((rows, columns), Window::whole((rows, columns)));
-        let mut found = [Vec::new(), Vec::new()];
-        if color {
-            found[0] =
-                self.network.detect(&resize_linear(frame, size, window), [rows, columns], with_captions);
-        }
-        if others {
-            let resized = resize_antialiased(frame, size, window, Kernel::Bilinear);
-            found[1] = self.network.detect(&resized, [rows, columns], names);
-        }
-        found
+        let (prompt, wanted, frames) = (String::new(), Vec::new(), Middles::of(FRAMES));
+        Self { network, mode: Mode::Compat, prompt, wanted, frames }
     }
 
     fn success(&self, shows: impl Fn(&[Detection]) -> bool) -> Measured {
-        let (success, frames) = (self.named.iter().filter(|frame| shows(frame)).count(), self.named.len());
-        Measured::of_frames(success as f64 / frames as f64, success as f64, frames)
+        let frames = self.frames.made();
+        let success = frames.iter().filter(|frame| shows(&frame.named)).count();
+        Measured::of_frames(success as f64 / frames.len() as f64, success as f64, frames.len())
             .with("success_frame_count", success)
-            .with("frame_count", frames)
+            .with("frame_count", frames.len())
     }
 
     fn score(&self, told: &Auxiliary) -> Measured {
@@ -82,7 +107,11 @@ impl Detections {
             Auxiliary::Objects(a, b) => self.success(|frame| multiple_objects::frame(frame, [a, b])),
             Auxiliary::Color(wanted) => {
                 let object = color::object_of(&self.prompt, wanted);
-                let seen = self.captioned.iter().map(|frame| color::frame(frame, &object, wanted, self.mode));
+                let seen = self
+                    .frames
+                    .made()
+                    .iter()
+                    .map(|frame| color::frame(&frame.captioned, &object, wanted, self.mode));
                 match color::Video::of(seen).rate() {
                     Some(rate) => Measured::new(rate).with("cur_success_frame_rate", rate),
                     None => Measured::of_frames(0.0, 0.0, 0),
@@ -90,9 +119,10 @@ impl Detections {
             }
             Auxiliary::Relation(a, b, relation) => {
                 let scores: Vec<f64> = self
-                    .named
+                    .frames
+                    .made()
                     .iter()
-                    .map(|frame| spatial_relationship::frame(frame, [a, b], *relation, self.mode))
+                    .map(|frame| spatial_relationship::frame(&frame.named, [a, b], *relation, self.mode))
                     .collect();
                 let sum: f64 = scores.iter().sum();
                 Measured::of_frames(sum / scores.len() as f64, sum, scores.len())
@@ -121,22 +151,15 @@ impl Measure for Detections {
             self.wanted.push((dimension, told.clone()));
         }
         (self.mode, self.prompt) = (clip.mode, clip.prompt.to_owned());
-        self.places = middle(FRAMES, clip.frames);
-        (self.captioned, self.named) = (Vec::new(), Vec::new());
+        self.frames.begin(clip.frames);
         Ok(())
     }
 
     fn frame(&mut self, index: usize, frame: &RgbFrame) -> Result<(), Refusal> {
-        let times = self.places.iter().filter(|place| **place == index).count();
-        if times == 0 {
-            return Ok(());
-        }
-        let [captioned, named] = self.look(frame);
-        for _ in 0..times {
-            self.captioned.push(captioned.clone());
-            self.named.push(named.clone());
-        }
-        Ok(())
+        let wants =
+            |color| self.wanted.iter().any(|(dimension, _)| (*dimension == Dimension::Color) == color);
+        let (color, others) = (wants(true), wants(false));
+        self.frames.frame(index, || look(&self.network, frame, color, others))
     }
 
     fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {

@@ -1,12 +1,14 @@
 //! Is the action that was asked for recognised? UMT's five likeliest of Kinetics' 400 actions, those of 0.85 or more.
 
+use vidit_backbones::Grid;
 use vidit_backbones::umt::Umt;
 
-use super::batch::Batch;
+use super::batch::stacked;
 use super::grid;
+use super::middles::Middles;
 use crate::pixels::RgbFrame;
 use crate::run::{ClipFacts, Measure, Measured, Refusal};
-use crate::samplers::middle;
+use crate::suite::action_of_prompt;
 use crate::{Auxiliary, Dimension, Mode, transforms};
 
 /// Frames of a video that the network sees.
@@ -33,14 +35,12 @@ pub(crate) struct HumanAction {
     network: Umt,
     labels: Vec<String>,
     wanted: String,
-    places: Vec<usize>,
-    batch: Batch,
+    frames: Middles<Grid>,
 }
 
 impl HumanAction {
     pub fn new(network: Umt) -> Self {
-        let (wanted, places, batch) = (String::new(), Vec::new(), Batch::new(usize::MAX));
-        Self { network, labels: labels(), wanted, places, batch }
+        Self { network, labels: labels(), wanted: String::new(), frames: Middles::of(FRAMES) }
     }
 }
 
@@ -50,12 +50,6 @@ fn action_of_name(stem: &str) -> String {
     let prompt = name.split('-').next().unwrap_or_default();
     let action = prompt.rsplit("person is ").next().unwrap_or_default();
     action.split('_').next().unwrap_or_default().to_owned()
-}
-
-/// The action that a video is to show: what is told of it, else what its prompt asks for.
-fn action_of_prompt(prompt: &str) -> String {
-    let prompt = prompt.to_lowercase();
-    prompt.rsplit("person is ").next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
 /// The likeliest labels of at least [`LIKELY`].
@@ -76,9 +70,8 @@ impl Measure for HumanAction {
     }
 
     fn begin(&mut self, clip: &ClipFacts, _: &[Dimension]) -> Result<(), Refusal> {
-        self.batch.clear();
         super::at_least(clip.frames, 1)?;
-        self.places = middle(FRAMES, clip.frames);
+        self.frames.begin(clip.frames);
         self.wanted = match (clip.mode, (clip.auxiliary)(Dimension::HumanAction)) {
             (Mode::Compat, _) => action_of_name(clip.stem),
             (Mode::Fixed, Some(Auxiliary::Action(action))) => action.to_lowercase(),
@@ -91,14 +84,11 @@ impl Measure for HumanAction {
     }
 
     fn frame(&mut self, index: usize, frame: &RgbFrame) -> Result<(), Refusal> {
-        for _ in self.places.iter().filter(|place| **place == index) {
-            self.batch.push(grid(transforms::umt(frame)));
-        }
-        Ok(())
+        self.frames.frame(index, || Ok(grid(transforms::umt(frame))))
     }
 
     fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
-        let frames = self.batch.take().expect("a video of one frame or more has middles"); // [16, 224, 224, 3]
+        let frames = stacked(self.frames.made()); // [16, 224, 224, 3]
         let logits = self.network.forward(&frames); // [400]
         if logits.iter().any(|logit| !logit.is_finite()) {
             return vec![(

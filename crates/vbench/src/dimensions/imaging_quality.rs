@@ -3,19 +3,15 @@
 use vidit_backbones::Grid;
 use vidit_backbones::musiq::Musiq;
 
-use super::batch::Batch;
+use super::batch::EveryFrame;
 use super::grid;
 use crate::pixels::RgbFrame;
-use crate::run::{ClipFacts, Measure, Measured, Refusal};
+use crate::run::{ClipFacts, Measured, Refusal};
 use crate::transforms::{self, MusiqRule};
 use crate::{Dimension, Mode};
 
-/// Frames that go through the network together.
-const TOGETHER: usize = 2;
-
 pub(crate) struct ImagingQuality {
     network: Musiq,
-    batch: Batch,
     mode: Mode,
     sum: f64,
     frames: usize,
@@ -23,38 +19,36 @@ pub(crate) struct ImagingQuality {
 
 impl ImagingQuality {
     pub fn new(network: Musiq) -> Self {
-        Self { network, batch: Batch::new(TOGETHER), mode: Mode::Compat, sum: 0.0, frames: 0 }
+        Self { network, mode: Mode::Compat, sum: 0.0, frames: 0 }
+    }
+}
+
+impl EveryFrame for ImagingQuality {
+    fn dimension(&self) -> &'static [Dimension; 1] {
+        &[Dimension::ImagingQuality]
     }
 
-    fn look(&mut self, images: Option<Grid>) {
-        let Some(images) = images else { return };
-        for score in self.network.scores(images) {
+    fn together(&self) -> usize {
+        2
+    }
+
+    fn begin(&mut self, clip: &ClipFacts) -> Result<(), Refusal> {
+        (self.sum, self.frames, self.mode) = (0.0, 0, clip.mode);
+        super::at_least(clip.frames, 1)
+    }
+
+    fn prepare(&self, frame: &RgbFrame) -> Grid {
+        grid(transforms::musiq(frame, MusiqRule::Longer, self.mode))
+    }
+
+    fn look(&mut self, frames: Grid) {
+        for score in self.network.scores(frames) {
             self.sum += f64::from(score);
             self.frames += 1;
         }
     }
-}
 
-impl Measure for ImagingQuality {
-    fn dimensions(&self) -> &'static [Dimension] {
-        &[Dimension::ImagingQuality]
-    }
-
-    fn begin(&mut self, clip: &ClipFacts, _: &[Dimension]) -> Result<(), Refusal> {
-        (self.sum, self.frames, self.mode) = (0.0, 0, clip.mode);
-        self.batch.clear();
-        super::at_least(clip.frames, 1)
-    }
-
-    fn frame(&mut self, _: usize, frame: &RgbFrame) -> Result<(), Refusal> {
-        let full = self.batch.push(grid(transforms::musiq(frame, MusiqRule::Longer, self.mode)));
-        self.look(full);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
-        let rest = self.batch.take();
-        self.look(rest);
-        vec![(Dimension::ImagingQuality, Ok(Measured::new(self.sum / self.frames as f64)))]
+    fn measured(&mut self) -> Measured {
+        Measured::new(self.sum / self.frames as f64)
     }
 }

@@ -4,14 +4,16 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use vidit_backbones::Grid;
 use vidit_backbones::clip::{Tokenizer, TooLong};
 use vidit_backbones::viclip::ViClip;
 
-use super::batch::Batch;
+use super::batch::stacked;
 use super::grid;
+use super::middles::Middles;
+use super::vectors::cosine;
 use crate::pixels::RgbFrame;
 use crate::run::{ClipFacts, Measure, Measured, Refusal};
-use crate::samplers::middle;
 use crate::{Dimension, transforms};
 
 /// Frames of a video that the network sees.
@@ -23,21 +25,14 @@ pub(crate) struct OverallConsistency {
     texts: HashMap<String, Vec<f32>>,
     wanted: Vec<Dimension>,
     prompt: String,
-    places: Vec<usize>,
-    batch: Batch,
+    frames: Middles<Grid>,
 }
 
 impl OverallConsistency {
     pub fn new(network: ViClip, tokenizer: Rc<Tokenizer>) -> Self {
-        let (wanted, places, batch) = (Vec::new(), Vec::new(), Batch::new(usize::MAX));
-        Self { network, tokenizer, texts: HashMap::new(), wanted, prompt: String::new(), places, batch }
+        let (wanted, prompt, frames) = (Vec::new(), String::new(), Middles::of(FRAMES));
+        Self { network, tokenizer, texts: HashMap::new(), wanted, prompt, frames }
     }
-}
-
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot =
-        |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum() };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 impl Measure for OverallConsistency {
@@ -46,9 +41,8 @@ impl Measure for OverallConsistency {
     }
 
     fn begin(&mut self, clip: &ClipFacts, wanted: &[Dimension]) -> Result<(), Refusal> {
-        self.batch.clear();
         super::at_least(clip.frames, 1)?;
-        self.places = middle(FRAMES, clip.frames);
+        self.frames.begin(clip.frames);
         self.wanted = wanted.to_vec();
         self.prompt = clip.prompt.to_owned();
         if !self.texts.contains_key(clip.prompt) {
@@ -62,16 +56,12 @@ impl Measure for OverallConsistency {
     }
 
     fn frame(&mut self, index: usize, frame: &RgbFrame) -> Result<(), Refusal> {
-        // Short videos repeat their last frame.
-        for _ in self.places.iter().filter(|place| **place == index) {
-            self.batch.push(grid(transforms::viclip(frame)));
-        }
-        Ok(())
+        self.frames.frame(index, || Ok(grid(transforms::viclip(frame))))
     }
 
     fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
-        let frames = self.batch.take().expect("a video of one frame or more has middles"); // [8, 224, 224, 3]
-        let score = cosine(&self.network.video.forward(&frames), &self.texts[&self.prompt]);
+        let frames = stacked(self.frames.made()); // [8, 224, 224, 3]
+        let score = cosine(&self.network.video.forward(&frames), &self.texts[&self.prompt], 0.0);
         self.wanted.iter().map(|dimension| (*dimension, Ok(Measured::new(score)))).collect()
     }
 }

@@ -3,10 +3,11 @@
 use vidit_backbones::Grid;
 use vidit_backbones::tag2text::Tag2Text;
 
+use super::batch::stacked;
 use super::grid;
+use super::middles::Middles;
 use crate::pixels::RgbFrame;
 use crate::run::{ClipFacts, Measure, Measured, Refusal};
-use crate::samplers::middle;
 use crate::{Auxiliary, Dimension, Mode, transforms};
 
 /// Frames of a video that are looked at.
@@ -18,13 +19,16 @@ pub(crate) struct Scene {
     network: Tag2Text,
     words: String,
     mode: Mode,
-    places: Vec<usize>,
+    /// Frames that differ.
     frames: Vec<Grid>,
+    /// Which of these stands at each place.
+    places: Middles<usize>,
 }
 
 impl Scene {
     pub fn new(network: Tag2Text) -> Self {
-        Self { network, words: String::new(), mode: Mode::Compat, places: Vec::new(), frames: Vec::new() }
+        let (words, frames, places) = (String::new(), Vec::new(), Middles::of(FRAMES));
+        Self { network, words, mode: Mode::Compat, frames, places }
     }
 }
 
@@ -50,28 +54,28 @@ impl Measure for Scene {
         };
         self.words.clone_from(words);
         self.mode = clip.mode;
-        self.places = middle(FRAMES, clip.frames);
+        self.places.begin(clip.frames);
         if self.mode == Mode::Compat {
-            self.places.truncate(FRAMES.div_ceil(REPEATS));
+            self.places.keep(FRAMES.div_ceil(REPEATS));
         }
         Ok(())
     }
 
     fn frame(&mut self, index: usize, frame: &RgbFrame) -> Result<(), Refusal> {
-        for _ in self.places.iter().filter(|place| **place == index) {
+        self.places.frame(index, || {
             self.frames.push(grid(transforms::tag2text(frame)));
-        }
-        Ok(())
+            Ok(self.frames.len() - 1)
+        })
     }
 
     fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
-        let captions: Vec<String> =
-            self.frames.drain(..).map(|frame| self.network.caption(&frame).text).collect();
+        let captions = self.network.captions(&stacked(&self.frames));
+        let named = self.places.made().iter().enumerate();
+        let named = named.filter(|(_, frame)| names(&captions[**frame].text, &self.words, self.mode));
         let weight = |place: usize| match self.mode {
             Mode::Compat => REPEATS.min(FRAMES - REPEATS * place),
             Mode::Fixed => 1,
         };
-        let named = captions.iter().enumerate().filter(|(_, caption)| names(caption, &self.words, self.mode));
         let success: usize = named.map(|(place, _)| weight(place)).sum();
         let measured = Measured::of_frames(success as f64 / FRAMES as f64, success as f64, FRAMES)
             .with("success_frame_count", success)

@@ -1,57 +1,18 @@
 //! Does the subject look the same in all frames? DINO's feature of each frame against the former's and the first's.
 
-use vidit_backbones::Grid;
 use vidit_backbones::dino::Dino;
 
-use super::batch::Batch;
-use super::consistency::Consistency;
-use super::grid;
-use crate::pixels::RgbFrame;
-use crate::run::{ClipFacts, Measure, Measured, Refusal};
+use super::batch::Batched;
+use super::consistency::{Consistency, Walk};
 use crate::{Dimension, transforms};
 
-/// Frames that go through the network together.
-const TOGETHER: usize = 4;
-
-pub(crate) struct SubjectConsistency {
-    network: Dino,
-    batch: Batch,
-    walk: Consistency,
-}
-
-impl SubjectConsistency {
-    pub fn new(network: Dino) -> Self {
-        Self { network, batch: Batch::new(TOGETHER), walk: Consistency::default() }
-    }
-
-    fn look(&mut self, images: Option<Grid>) {
-        let Some(images) = images else { return };
-        let features = self.network.forward(&images); // [B, 768]
-        features.chunks_exact(features.len() / images.batch).for_each(|feature| self.walk.push(feature));
-    }
-}
-
-impl Measure for SubjectConsistency {
-    fn dimensions(&self) -> &'static [Dimension] {
-        &[Dimension::SubjectConsistency]
-    }
-
-    fn begin(&mut self, clip: &ClipFacts, _: &[Dimension]) -> Result<(), Refusal> {
-        self.walk = Consistency::default();
-        self.batch.clear();
-        super::at_least(clip.frames, 2)
-    }
-
-    fn frame(&mut self, _: usize, frame: &RgbFrame) -> Result<(), Refusal> {
-        let full = self.batch.push(grid(transforms::dino(frame)));
-        self.look(full);
-        Ok(())
-    }
-
-    fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
-        let rest = self.batch.take();
-        self.look(rest);
-        let (sum, pairs) = self.walk.sum();
-        vec![(Dimension::SubjectConsistency, Ok(Measured::of_frames(sum / pairs as f64, sum, pairs)))]
-    }
+pub(crate) fn subject_consistency(network: Dino) -> Batched<Consistency> {
+    Batched::new(Consistency {
+        dimension: &[Dimension::SubjectConsistency],
+        together: 4,
+        transform: transforms::dino,
+        network: Box::new(move |frames| network.forward(frames)), // [B, 768]
+        tells_sum: false,
+        walk: Walk::default(),
+    })
 }

@@ -12,8 +12,9 @@ use vidit_weights::{TensorStore, TorchCheckpoint};
 use super::hash::sha256_of_file;
 use super::{Measure, MeasureOptions};
 use crate::dimensions::{
-    AestheticQuality, AppearanceStyle, BackgroundConsistency, Detections, DynamicDegree, HumanAction,
-    ImagingQuality, MotionSmoothness, OverallConsistency, Scene, SubjectConsistency, TemporalFlickering,
+    AestheticQuality, AppearanceStyle, Batched, Detections, DynamicDegree, HumanAction, ImagingQuality,
+    MotionSmoothness, OverallConsistency, Scene, TemporalFlickering, background_consistency,
+    subject_consistency,
 };
 use crate::{Dimension, Network, VbenchError, WeightsOrigin, WeightsUsed};
 
@@ -155,11 +156,11 @@ pub(super) fn measures(
     }
     if has(Dimension::SubjectConsistency) {
         let network = dino::Dino::load(store(Network::Dino)?, dino::Config::VIT_B_16)?;
-        measures.push(Box::new(SubjectConsistency::new(network)));
+        measures.push(Box::new(subject_consistency(network)));
     }
     if has(Dimension::ImagingQuality) {
         let network = musiq::Musiq::load(store(Network::Musiq)?, musiq::Config::PUBLISHED)?;
-        measures.push(Box::new(ImagingQuality::new(network)));
+        measures.push(Box::new(Batched::new(ImagingQuality::new(network))));
     }
     if has(Dimension::MotionSmoothness) {
         measures.push(Box::new(MotionSmoothness::new(amt::Amt::load(store(Network::AmtS)?)?)));
@@ -170,7 +171,7 @@ pub(super) fn measures(
     if has(Dimension::AestheticQuality) {
         let network = Clip::load_image(store(Network::ClipL14)?, clip::Config::OPENAI)?;
         let head = AestheticHead::load(store(Network::Aesthetic)?)?;
-        measures.push(Box::new(AestheticQuality::new(network, head)));
+        measures.push(Box::new(Batched::new(AestheticQuality::new(network, head))));
     }
     let videos = has(Dimension::TemporalStyle) || has(Dimension::OverallConsistency);
     let tokenizer = match videos || has(Dimension::AppearanceStyle) {
@@ -181,12 +182,13 @@ pub(super) fn measures(
         let Clip { image, text, logit_scale } = Clip::load(store(Network::ClipB32)?, clip::Config::OPENAI)?;
         let images = Rc::new(image);
         if has(Dimension::BackgroundConsistency) {
-            measures.push(Box::new(BackgroundConsistency::new(Rc::clone(&images))));
+            measures.push(Box::new(background_consistency(Rc::clone(&images))));
         }
-        measures.push(Box::new(AppearanceStyle::new(images, text, logit_scale, Rc::clone(tokenizer))));
+        let style = AppearanceStyle::new(images, text, logit_scale, Rc::clone(tokenizer));
+        measures.push(Box::new(Batched::new(style)));
     } else if has(Dimension::BackgroundConsistency) {
         let images = Clip::load_image(store(Network::ClipB32)?, clip::Config::OPENAI)?;
-        measures.push(Box::new(BackgroundConsistency::new(Rc::new(images))));
+        measures.push(Box::new(background_consistency(Rc::new(images))));
     }
     if let (true, Some(tokenizer)) = (videos, tokenizer) {
         let network = viclip::ViClip::load(store(Network::ViClip)?, clip::Config::OPENAI)?;
