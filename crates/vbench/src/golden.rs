@@ -18,7 +18,3 @@ pub(crate) fn clips() -> Value {
 pub(crate) fn size(clip: &Value) -> (u64, u64) {
     (clip["height"].as_u64().unwrap(), clip["width"].as_u64().unwrap())
 }
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

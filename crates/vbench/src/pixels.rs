@@ -39,6 +39,8 @@ pub struct RgbFrame {
 /// What is known of a file before its first frame.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StreamInfo {
+    /// Whose frames these are.
+    pub reader: Reader,
     /// Rows of each frame.
     pub height: usize,
     /// Pixels of each row.
@@ -92,7 +94,7 @@ impl FrameStream {
     pub fn open(path: &Path, limits: &ReadLimits, reader: Reader, mode: Mode) -> Result<Self, MediaError> {
         let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
         if matches!(extension.as_deref(), Some("gif" | "png")) {
-            return Ok(Self::stills(Stills::open(path, limits)?));
+            return Ok(Self::stills(Stills::open(path, limits)?, reader));
         }
         match Pictures::open(path, limits) {
             Ok(pictures) => Ok(Self::pictures(pictures, reader, mode)),
@@ -119,6 +121,7 @@ impl FrameStream {
         let video = ForeignVideo::open(path, limits, what, rules)?;
         let (width, height) = video.size();
         let info = StreamInfo {
+            reader,
             height,
             width,
             frames: None,
@@ -146,6 +149,7 @@ impl FrameStream {
             _ => 0,
         };
         let info = StreamInfo {
+            reader,
             height,
             width,
             frames: Some(of.shown + repeats),
@@ -170,9 +174,10 @@ impl FrameStream {
         Self { source, info }
     }
 
-    fn stills(stills: Stills) -> Self {
+    fn stills(stills: Stills, reader: Reader) -> Self {
         let (width, height) = stills.size();
         let info = StreamInfo {
+            reader,
             height,
             width,
             frames: None,
@@ -189,6 +194,18 @@ impl FrameStream {
     /// What is known before the first frame.
     pub fn info(&self) -> &StreamInfo {
         &self.info
+    }
+
+    /// Number of frames from here to the end, found by reading them all.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn count(mut self) -> Result<usize, MediaError> {
+        let (mut frame, mut count) = (RgbFrame::default(), 0);
+        while self.read(&mut frame)? {
+            count += 1;
+        }
+        Ok(count)
     }
 
     /// Puts the next frame into `frame`, keeping its memory; false at the end, which leaves `frame` as it was or empty.
@@ -307,6 +324,7 @@ mod tests {
 
     use super::*;
     use crate::golden;
+    use crate::run::hexadecimal;
 
     /// Frames, and the SHA-256 of their bytes.
     fn digest(name: &str, reader: Reader, mode: Mode) -> (StreamInfo, usize, String) {
@@ -319,7 +337,7 @@ mod tests {
             count += 1;
         }
         assert!(!stream.read(&mut frame).unwrap(), "an ended stream stays ended");
-        (*stream.info(), count, golden::hex(&sha.finalize()))
+        (*stream.info(), count, hexadecimal(&sha.finalize()))
     }
 
     #[test]

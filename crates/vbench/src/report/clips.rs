@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::path::Path;
 
-use vidit_media::fit;
-use vidit_video::Frames;
+use vidit_media::{MediaError, ReadLimits, fit};
+use vidit_video::{Frames, PixelShape};
 
 use super::markup::{escape, picture};
 use super::spread::spread;
 use crate::naming::stem_of;
-use crate::{Dimension, DimensionResult, Score, VbenchError, VideoResult};
+use crate::pixels::{FrameStream, Reader, RgbFrame};
+use crate::{Dimension, DimensionResult, Mode, Score, VbenchError, VideoResult};
 
 /// Clips shown as the worst, and as the best.
 const SHOWN_MAX: usize = 5;
@@ -19,15 +21,29 @@ const EXTRA_LETTERS_MAX: usize = 160;
 /// Width of a thumbnail in pixels.
 const THUMBNAIL_WIDTH: usize = 200;
 
-/// A small picture of a clip: the frame in its middle.
-pub fn thumbnail(clip: &Frames) -> Frames {
-    let shape = clip.shape();
-    let middle = clip.part(shape.frames / 2..shape.frames / 2 + 1);
-    if shape.width <= THUMBNAIL_WIDTH {
-        return middle;
+/// A small picture of a video: the frame in its middle, 200 pixels wide or less. One frame is held at a time.
+///
+/// # Errors
+/// If the video cannot be read until there, or has no frames.
+pub fn thumbnail(path: &Path, limits: &ReadLimits) -> Result<Frames, MediaError> {
+    let open = || FrameStream::open(path, limits, Reader::Decord, Mode::Fixed);
+    let mut stream = open()?;
+    let frames = match stream.info().frames {
+        Some(frames) => frames,
+        None => open()?.count()?,
+    };
+    let mut frame = RgbFrame::default();
+    for _ in 0..=frames / 2 {
+        if !stream.read(&mut frame)? {
+            break;
+        }
     }
-    let height = (shape.height * THUMBNAIL_WIDTH).div_ceil(shape.width);
-    fit(&middle, THUMBNAIL_WIDTH, height)
+    let RgbFrame { height, width, rgb } = frame;
+    let middle = Frames::from_rgb(PixelShape::new(1, height, width), rgb);
+    match width <= THUMBNAIL_WIDTH {
+        true => Ok(middle),
+        false => Ok(fit(&middle, THUMBNAIL_WIDTH, (height * THUMBNAIL_WIDTH).div_ceil(width))),
+    }
 }
 
 /// Places of thumbnails, each in the page once.

@@ -1,7 +1,11 @@
-use vidit_video::PixelShape;
+use vidit_media::ReadLimits;
+use vidit_video::{Frames, PixelShape};
 
 use super::*;
-use crate::{Dimension, DimensionResult, Network, VideoResult, WeightsOrigin, WeightsUsed, published_row};
+use crate::pixels::{FrameStream, Reader, RgbFrame};
+use crate::{
+    Dimension, DimensionResult, Mode, Network, VideoResult, WeightsOrigin, WeightsUsed, golden, published_row,
+};
 
 fn results(dimensions: &[Dimension]) -> Results {
     let mut results = Results::default();
@@ -118,11 +122,21 @@ fn what_is_not_the_published_way_is_said_first() {
 
 #[test]
 fn thumbnails_are_small_frames_of_the_middle() {
-    let mut clip = Frames::black(PixelShape::new(3, 480, 832));
-    clip.frame_mut(1).fill(90);
-    let small = thumbnail(&clip);
-    assert_eq!((small.shape().frames, small.shape().width), (1, 200));
-    assert!(small.shape().height.abs_diff(115) <= 1 && small.rgb().iter().all(|&byte| byte == 90));
-    let tiny = Frames::black(PixelShape::new(1, 8, 8));
-    assert_eq!(thumbnail(&tiny), tiny);
+    let limits = ReadLimits::default();
+    for name in ["earth.mp4", "earth.gif"] {
+        let path = golden::path(name);
+        let stream = FrameStream::open(&path, &limits, Reader::Decord, Mode::Fixed).unwrap();
+        let frames: Vec<RgbFrame> = stream.collect::<Result<_, _>>().unwrap();
+        let RgbFrame { height, width, rgb } = &frames[frames.len() / 2];
+        let small = thumbnail(&path, &limits).unwrap();
+        if *width > 200 {
+            assert_eq!((small.shape().frames, small.shape().width), (1, 200), "{name}");
+            let mean = |rgb: &[u8]| rgb.iter().map(|byte| f64::from(*byte)).sum::<f64>() / rgb.len() as f64;
+            assert!((mean(small.rgb()) - mean(rgb)).abs() < 1.0, "{name}");
+        } else {
+            let expected = Frames::from_rgb(PixelShape::new(1, *height, *width), rgb.clone());
+            assert_eq!(small, expected, "{name}");
+        }
+    }
+    assert!(thumbnail(&golden::path("none.mp4"), &limits).is_err());
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
-use vidit_media::ReadLimits;
+use vidit_media::{MediaError, ReadLimits};
 
 use super::hash::{sha256, sha256_of_file};
 use super::journal::{Journal, Line};
@@ -50,11 +50,28 @@ pub fn measure(
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<Option<Outcome>, VbenchError> {
+    let weights = options.weights.hashes(&plan.dimensions())?;
+    let known = |task: &Task, dimension| circumstances(task, dimension, options.mode, &weights);
+    let load = |dimensions: &[Dimension]| networks::measures(dimensions, options);
+    walk(plan, options, &known, &load, stop, on_progress)
+}
+
+/// What measures these dimensions.
+type Load<'a> = &'a dyn Fn(&[Dimension]) -> Result<Vec<Box<dyn Measure>>, VbenchError>;
+
+/// The walk itself: `circumstances` tells all but the video that a result depends on, `load` is asked for networks once one is needed.
+pub(super) fn walk(
+    plan: &Plan,
+    options: &MeasureOptions,
+    circumstances: &dyn Fn(&Task, Dimension) -> String,
+    load: Load,
+    stop: &AtomicBool,
+    on_progress: &mut dyn FnMut(Progress),
+) -> Result<Option<Outcome>, VbenchError> {
     let mut journal = Journal::open(options.folder)?;
     let mut outcome = Outcome::default();
     let total = plan.tasks.len();
-    let mut measures: Option<Vec<Box<dyn Measure>>> = None;
-    let weights = options.weights.hashes(&plan.dimensions())?;
+    let mut measures: Vec<Box<dyn Measure>> = Vec::new();
     for (done, task) in plan.tasks.iter().enumerate() {
         let mut tell = |share: f64| on_progress(Progress { done, total, share, path: &task.path });
         tell(0.0);
@@ -67,10 +84,9 @@ pub fn measure(
             }
         };
         outcome.videos.insert(name.clone(), video.clone());
-        let circumstances = |dimension| circumstances(task, dimension, options.mode, &weights);
         let mut found: BTreeMap<Dimension, Measured> = BTreeMap::new();
         for &dimension in &task.dimensions {
-            let known = journal.find(&video, dimension, &circumstances(dimension));
+            let known = journal.find(&video, dimension, &circumstances(task, dimension));
             found.extend(known.map(|measured| (dimension, measured.clone())));
         }
         let left: Vec<Dimension> =
@@ -78,19 +94,25 @@ pub fn measure(
         if left.is_empty() {
             outcome.reused += 1;
         } else {
-            if measures.is_none() {
-                measures = Some(networks::measures(&plan.dimensions(), options)?);
+            let loaded = |dimension: &Dimension| measures.iter().any(|m| m.dimensions().contains(dimension));
+            if !left.iter().all(loaded) {
+                // Together, as some share a network.
+                measures = load(&plan.dimensions())?;
             }
-            let measures = measures.as_mut().expect("just loaded");
-            let Some(scores) = video_scores(task, &left, measures, options, &mut outcome, stop, &mut tell)
-            else {
-                return Ok(None);
+            let pass = Pass { task, options, stop };
+            let scores = match pass.scores(&left, &mut measures, &mut outcome, &mut tell) {
+                Ok(Some(scores)) => scores,
+                Ok(None) => return Ok(None),
+                Err(reason) => {
+                    outcome.fail(&task.path, None, reason);
+                    Scores::new()
+                }
             };
             let mut lines = Vec::new();
             for (dimension, score) in scores {
                 match score {
                     Ok(measured) if measured.is_finite() => {
-                        let (video, circumstances) = (video.clone(), circumstances(dimension));
+                        let (video, circumstances) = (video.clone(), circumstances(task, dimension));
                         lines.push(Line { video, dimension, circumstances, measured: measured.clone() });
                         found.insert(dimension, measured);
                     }
@@ -132,130 +154,131 @@ fn circumstances(task: &Task, dimension: Dimension, mode: Mode, weights: &networ
 
 type Scores = Vec<(Dimension, Result<Measured, Refusal>)>;
 
-/// The scores of one video, from one decode; from two if readers disagree on its colours. `None` if it was to stop.
-fn video_scores(
-    task: &Task,
-    wanted: &[Dimension],
-    measures: &mut [Box<dyn Measure>],
-    options: &MeasureOptions,
-    outcome: &mut Outcome,
-    stop: &AtomicBool,
-    tell: &mut dyn FnMut(f64),
-) -> Option<Scores> {
-    let readers = [(Reader::Decord, Decoder::Decord), (Reader::OpenCv, Decoder::OpenCv)];
-    let of = |decoder| -> Vec<Dimension> {
-        wanted.iter().copied().filter(|dimension| dimension.decoder() == decoder).collect()
-    };
-    let open = |reader| FrameStream::open(&task.path, &options.limits, reader, options.mode);
-    let mut scores = Scores::new();
-    let passes: Vec<(Reader, Vec<Dimension>)> = match open(Reader::Decord) {
-        Err(error) => {
-            outcome.fail(&task.path, None, error.to_string());
-            return Some(scores);
-        }
-        Ok(stream) if stream.info().readers_agree => vec![(Reader::Decord, wanted.to_vec())],
-        Ok(_) => readers.map(|(reader, decoder)| (reader, of(decoder))).into(),
-    };
-    let passes: Vec<_> = passes.into_iter().filter(|(_, wanted)| !wanted.is_empty()).collect();
-    for (pass, (reader, wanted)) in passes.iter().enumerate() {
-        let mut tell = |share: f64| tell((pass as f64 + share) / passes.len() as f64);
-        match one_pass(task, *reader, wanted, measures, options, outcome, stop, &mut tell) {
-            Ok(Some(found)) => scores.extend(found),
-            Ok(None) => return None,
-            Err(reason) => {
-                outcome.fail(&task.path, None, reason);
-                return Some(Scores::new());
+/// One video of a walk.
+struct Pass<'a> {
+    task: &'a Task,
+    options: &'a MeasureOptions<'a>,
+    stop: &'a AtomicBool,
+}
+
+impl Pass<'_> {
+    fn open(&self, reader: Reader) -> Result<FrameStream, MediaError> {
+        FrameStream::open(&self.task.path, &self.options.limits, reader, self.options.mode)
+    }
+
+    /// The scores of the video, from one decode; from two if readers disagree on its colours. `None` if it was to stop.
+    ///
+    /// # Errors
+    /// Why the video has no scores at all.
+    fn scores(
+        &self,
+        wanted: &[Dimension],
+        measures: &mut [Box<dyn Measure>],
+        outcome: &mut Outcome,
+        tell: &mut dyn FnMut(f64),
+    ) -> Result<Option<Scores>, Refusal> {
+        let of = |decoder| -> Vec<Dimension> {
+            wanted.iter().copied().filter(|dimension| dimension.decoder() == decoder).collect()
+        };
+        let mut opened = Some(self.open(Reader::Decord).map_err(|error| error.to_string())?);
+        let passes = match opened.as_ref().is_some_and(|stream| stream.info().readers_agree) {
+            true => vec![(Reader::Decord, wanted.to_vec())],
+            false => {
+                vec![(Reader::Decord, of(Decoder::Decord)), (Reader::OpenCv, of(Decoder::OpenCv))]
+            }
+        };
+        let passes: Vec<_> = passes.into_iter().filter(|(_, wanted)| !wanted.is_empty()).collect();
+        let mut scores = Scores::new();
+        for (pass, (reader, wanted)) in passes.iter().enumerate() {
+            let stream = match opened.take().filter(|stream| stream.info().reader == *reader) {
+                Some(stream) => stream,
+                None => self.open(*reader).map_err(|error| error.to_string())?,
+            };
+            let mut tell = |share: f64| tell((pass as f64 + share) / passes.len() as f64);
+            match self.look(stream, wanted, measures, outcome, &mut tell)? {
+                Some(found) => scores.extend(found),
+                None => return Ok(None),
             }
         }
+        Ok(Some(scores))
     }
-    Some(scores)
-}
 
-/// Frames of a file whose container does not tell.
-fn counted(task: &Task, reader: Reader, options: &MeasureOptions) -> Result<usize, Refusal> {
-    let mut stream =
-        FrameStream::open(&task.path, &options.limits, reader, options.mode).map_err(|e| e.to_string())?;
-    let (mut frame, mut count) = (RgbFrame::default(), 0);
-    while stream.read(&mut frame).map_err(|error| error.to_string())? {
-        count += 1;
-    }
-    Ok(count)
-}
-
-fn one_pass(
-    task: &Task,
-    reader: Reader,
-    wanted: &[Dimension],
-    measures: &mut [Box<dyn Measure>],
-    options: &MeasureOptions,
-    outcome: &mut Outcome,
-    stop: &AtomicBool,
-    tell: &mut dyn FnMut(f64),
-) -> Result<Option<Scores>, Refusal> {
-    let mut stream = FrameStream::open(&task.path, &options.limits, reader, options.mode)
-        .map_err(|error| error.to_string())?;
-    let StreamInfo { height, width, frames, fps, decoder, exact, .. } = *stream.info();
-    *outcome.decoders.entry(decoder.to_owned()).or_default() += 1;
-    if !exact {
-        outcome.inexact.push(task.path.display().to_string());
-    }
-    let frames = match frames {
-        Some(frames) => frames,
-        None => counted(task, reader, options)?,
-    };
-    let name = task.path.display().to_string();
-    let clip = ClipFacts {
-        frames,
-        // Pictures have no rate; the reference's readers give GIFs none either.
-        fps: fps.unwrap_or(1.0),
-        height,
-        width,
-        prompt: &task.prompt,
-        stem: stem_of(&name),
-        auxiliary: &|dimension| task.auxiliary.get(&dimension),
-        mode: options.mode,
-    };
-    let mut scores = Scores::new();
-    let mut looking: Vec<(&mut Box<dyn Measure>, Vec<Dimension>)> = Vec::new();
-    for measure in measures {
-        let wanted: Vec<Dimension> =
-            measure.dimensions().iter().copied().filter(|dimension| wanted.contains(dimension)).collect();
-        if wanted.is_empty() {
-            continue;
+    /// The scores that one reader's frames give. `None` if it was to stop.
+    fn look(
+        &self,
+        mut stream: FrameStream,
+        wanted: &[Dimension],
+        measures: &mut [Box<dyn Measure>],
+        outcome: &mut Outcome,
+        tell: &mut dyn FnMut(f64),
+    ) -> Result<Option<Scores>, Refusal> {
+        let StreamInfo { height, width, frames, fps, decoder, exact, reader, .. } = *stream.info();
+        *outcome.decoders.entry(decoder.to_owned()).or_default() += 1;
+        let name = self.task.path.display().to_string();
+        if !exact {
+            outcome.inexact.push(name.clone());
         }
-        match measure.begin(&clip, &wanted) {
-            Ok(()) => looking.push((measure, wanted)),
-            Err(reason) => scores.extend(wanted.iter().map(|dimension| (*dimension, Err(reason.clone())))),
+        let frames = match frames {
+            Some(frames) => frames,
+            None => self.open(reader).and_then(FrameStream::count).map_err(|error| error.to_string())?,
+        };
+        let clip = ClipFacts {
+            frames,
+            // Pictures have no rate; the reference's readers give GIFs none either.
+            fps: fps.unwrap_or(1.0),
+            height,
+            width,
+            prompt: &self.task.prompt,
+            stem: stem_of(&name),
+            auxiliary: &|dimension| self.task.auxiliary.get(&dimension),
+            mode: self.options.mode,
+        };
+        let mut scores = Scores::new();
+        let mut looking: Vec<(&mut Box<dyn Measure>, Vec<Dimension>)> = Vec::new();
+        for measure in measures {
+            let wanted: Vec<Dimension> =
+                measure.dimensions().iter().copied().filter(|dimension| wanted.contains(dimension)).collect();
+            if wanted.is_empty() {
+                continue;
+            }
+            match measure.begin(&clip, &wanted) {
+                Ok(()) => looking.push((measure, wanted)),
+                Err(reason) => {
+                    scores.extend(wanted.iter().map(|dimension| (*dimension, Err(reason.clone()))))
+                }
+            }
         }
-    }
-    let (mut frame, mut index) = (RgbFrame::default(), 0);
-    while stream.read(&mut frame).map_err(|error| error.to_string())? {
-        let mut refused = Vec::new();
-        for (place, (measure, wanted)) in looking.iter_mut().enumerate() {
-            if stop.load(Ordering::Relaxed) {
+        let (mut frame, mut index) = (RgbFrame::default(), 0);
+        while stream.read(&mut frame).map_err(|error| error.to_string())? {
+            let mut refused = Vec::new();
+            for (place, (measure, wanted)) in looking.iter_mut().enumerate() {
+                if self.stop.load(Ordering::Relaxed) {
+                    return Ok(None);
+                }
+                if let Err(reason) = measure.frame(index, &frame) {
+                    scores.extend(wanted.iter().map(|dimension| (*dimension, Err(reason.clone()))));
+                    refused.push(place);
+                }
+            }
+            for place in refused.into_iter().rev() {
+                looking.remove(place);
+            }
+            index += 1;
+            tell(index as f64 / frames.max(index) as f64);
+        }
+        if index != frames {
+            return Err(format!(
+                "it has `{index}` frames, expected the `{frames}` that its container tells of"
+            ));
+        }
+        for (measure, wanted) in looking {
+            let found = measure.finish();
+            debug_assert_eq!(found.len(), wanted.len());
+            scores.extend(found);
+            if self.stop.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            if let Err(reason) = measure.frame(index, &frame) {
-                scores.extend(wanted.iter().map(|dimension| (*dimension, Err(reason.clone()))));
-                refused.push(place);
-            }
         }
-        for place in refused.into_iter().rev() {
-            looking.remove(place);
-        }
-        index += 1;
-        tell(index as f64 / frames.max(index) as f64);
+        Ok(Some(scores))
     }
-    if index != frames {
-        return Err(format!("it has `{index}` frames, expected the `{frames}` that its container tells of"));
-    }
-    for (measure, wanted) in looking {
-        let found = measure.finish();
-        debug_assert_eq!(found.len(), wanted.len());
-        scores.extend(found);
-        if stop.load(Ordering::Relaxed) {
-            return Ok(None);
-        }
-    }
-    Ok(Some(scores))
 }

@@ -16,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use engine::{MeasureOptions, Progress, measure};
+#[cfg(test)]
+pub(crate) use hash::hexadecimal;
 pub use hash::sha256_of_file;
 pub use networks::WeightsFolder;
 pub use outcome::{Failed, Outcome};

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vidit_media::ReadLimits;
+use vidit_media::{ReadLimits, png_bytes};
+use vidit_video::{Frames, PixelShape};
 
+use super::engine::walk;
 use super::*;
 use crate::VbenchError;
 
@@ -123,4 +125,62 @@ fn dimensions_that_must_be_told_are_refused_for_videos_of_no_suite() {
     assert!(error.contains("`color`") && error.contains("--suite"), "{error}");
     fs::remove_file(room.path("videos").join("a.mp4")).unwrap();
     assert!(plan(&[DIMENSION]).unwrap_err().to_string().contains("holds no videos"));
+}
+
+/// A PNG of one shade.
+fn picture(shade: u8) -> Vec<u8> {
+    let mut frame = Frames::black(PixelShape::new(1, 8, 8));
+    frame.frame_mut(0).fill(shade);
+    png_bytes(&frame, 0).unwrap()
+}
+
+/// A network that breaks on dark frames: its score is NaN.
+struct Brittle {
+    sum: f64,
+}
+
+impl Measure for Brittle {
+    fn dimensions(&self) -> &'static [Dimension] {
+        &[DIMENSION]
+    }
+
+    fn begin(&mut self, _: &ClipFacts, _: &[Dimension]) -> Result<(), Refusal> {
+        self.sum = 0.0;
+        Ok(())
+    }
+
+    fn frame(&mut self, _: usize, frame: &RgbFrame) -> Result<(), Refusal> {
+        self.sum += if frame.rgb.iter().all(|value| *value < 32) { f64::NAN } else { 0.25 };
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
+        vec![(DIMENSION, Ok(Measured::new(self.sum)))]
+    }
+}
+
+#[test]
+fn scores_that_are_no_numbers_are_named_and_not_kept() {
+    let room = Room::new(&[("a.png", &picture(4)), ("b.png", &picture(200))]);
+    let plan = Plan::custom(&room.path("videos"), &[DIMENSION], None, &Default::default()).unwrap();
+    let weights = WeightsFolder::open(None, &plan.dimensions()).unwrap();
+    let (out, limits) = (room.path("out"), ReadLimits::default());
+    let options = MeasureOptions { mode: Mode::Compat, weights: &weights, folder: &out, limits };
+    let loads = std::cell::Cell::new(0);
+    let load = |_: &[Dimension]| -> Result<Vec<Box<dyn Measure>>, VbenchError> {
+        loads.set(loads.get() + 1);
+        Ok(vec![Box::new(Brittle { sum: 0.0 })])
+    };
+    let go = || {
+        let circumstances = |_: &Task, _: Dimension| "the same".to_owned();
+        walk(&plan, &options, &circumstances, &load, &AtomicBool::new(false), &mut |_| {}).unwrap().unwrap()
+    };
+    for (reused, loaded) in [(0, 1), (1, 2)] {
+        let outcome = go();
+        let [failed] = &outcome.failed[..] else { panic!("one fails: {:?}", outcome.failed) };
+        assert!(failed.path.ends_with("a.png") && failed.dimension == Some(DIMENSION), "{failed:?}");
+        assert!(failed.reason.contains("not finite") && failed.reason.contains("`NaN`"), "{failed:?}");
+        assert_eq!((outcome.measured[&DIMENSION].len(), outcome.reused), (1, reused));
+        assert_eq!(loads.get(), loaded);
+    }
 }

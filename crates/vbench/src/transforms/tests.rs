@@ -4,8 +4,9 @@ use sha2::{Digest, Sha256};
 use vidit_weights::TensorStore;
 
 use super::*;
+use crate::Mode;
 use crate::pixels::RgbFrame;
-use crate::{Mode, golden};
+use crate::run::hexadecimal;
 
 /// Every weight and every sum rounds as torch's does on x86.
 const EXACT: f32 = 0.0;
@@ -35,7 +36,7 @@ fn assert_bytes(store: &TensorStore, key: &str, found: &[u8]) {
     let expected = &store.tensors[key].values;
     let off = sampled.iter().zip(expected).filter(|(a, b)| a != b).count();
     assert_eq!((sampled.len(), off), (expected.len(), 0), "{key}: `{off}` of the sampled bytes differ");
-    let sha = golden::hex(&Sha256::digest(found));
+    let sha = hexadecimal(&Sha256::digest(found));
     assert_eq!(sha, store.metadata[&format!("sha256.{key}")], "{key}");
 }
 
