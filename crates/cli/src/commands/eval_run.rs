@@ -55,7 +55,6 @@ pub fn run(args: Run) -> Outcome {
     };
     let began = SystemTime::now();
     let outcome = on_pool(|| measure(&plan, &options, stop, &mut on_progress));
-    bars.finish();
     let Some(outcome) = outcome? else {
         return Err(Failure::Interrupted(
             "what was measured is kept; the same command goes on from there".to_owned(),
@@ -63,8 +62,19 @@ pub fn run(args: Run) -> Outcome {
     };
     warnings.extend(doubts(&outcome, complete, args.custom));
     let manifest = manifest(&args, &outcome, &weights, complete, began)?;
-    write(&args, mode, &plan, &outcome, manifest, &beside, &warnings)?;
-    tell(&args, mode, &outcome, &warnings)?;
+    let results = outcome.results(mode);
+    let report = Report {
+        title: args.title.clone().unwrap_or_else(|| args.name.clone()),
+        mode,
+        manifest: Some(manifest),
+        beside,
+        thumbnails: thumbnails(&results, &mut bars),
+        warnings,
+        results,
+    };
+    bars.finish();
+    write(&args, &plan, &outcome, &report)?;
+    tell(&args, &outcome, &report)?;
     match outcome.failed.len() {
         0 => Ok(()),
         count => Err(Failure::from(anyhow!(
@@ -200,42 +210,24 @@ fn manifest(
     })
 }
 
-fn write(
-    args: &Run,
-    mode: Mode,
-    plan: &Plan,
-    outcome: &Measured,
-    manifest: Manifest,
-    beside: &[&'static vidit_vbench::Published],
-    warnings: &[String],
-) -> Outcome {
-    let results = outcome.results(mode);
+fn write(args: &Run, plan: &Plan, outcome: &Measured, report: &Report) -> Outcome {
     let to = |name: &str| args.output.join(name);
     let put = |path: &Path, text: &str| write_atomically(path, text.as_bytes());
-    put(&to(&format!("{}_eval_results.json", args.name)), &results.results_json()?)?;
+    put(&to(&format!("{}_eval_results.json", args.name)), &report.results.results_json()?)?;
     put(&to(&format!("{}_full_info.json", args.name)), &plan.full_info)?;
-    put(&to("manifest.json"), &serde_json::to_string_pretty(&manifest)?)?;
+    put(&to("manifest.json"), &serde_json::to_string_pretty(&report.manifest)?)?;
     let failed = to("failed.json");
     match outcome.failed.is_empty() {
         false => put(&failed, &serde_json::to_string_pretty(&outcome.failed)?)?,
         true if failed.exists() => std::fs::remove_file(&failed)?,
         true => {}
     }
-    let report = Report {
-        title: args.title.clone().unwrap_or_else(|| args.name.clone()),
-        mode,
-        manifest: Some(manifest),
-        beside: beside.to_vec(),
-        thumbnails: thumbnails(&results),
-        warnings: warnings.to_vec(),
-        results,
-    };
     put(&to("report.html"), &report.html()?)?;
     Ok(())
 }
 
-fn tell(args: &Run, mode: Mode, outcome: &Measured, warnings: &[String]) -> Outcome {
-    let results = outcome.results(mode);
+fn tell(args: &Run, outcome: &Measured, report: &Report) -> Outcome {
+    let Report { results, warnings, .. } = report;
     let totals = Totals::new(&results.raw(), Mode::Fixed);
     if args.speech.json {
         let line = json!({

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
-use vidit_media::{ReadLimits, read_video};
+use vidit_media::ReadLimits;
 use vidit_vbench::{
     Column, Comparison, Dimension, Group, I2V_MEMBERS, I2vTotals, Loaded, Manifest, Mode, PreflightOptions,
     Problem, Report, Results, Suite, Totals, load_results, published_row, read_facts, thumbnail,
@@ -238,7 +238,8 @@ pub fn report(args: args::Report) -> Outcome {
     let manifest = args.manifest.as_deref().map(read_manifest).transpose()?;
     let loaded = load_results(&args.results)?;
     warn(&loaded.warnings);
-    let thumbnails = if args.thumbnails { thumbnails(&loaded.results) } else { BTreeMap::new() };
+    let thumbnails =
+        if args.thumbnails { thumbnails(&loaded.results, &mut Bars::new(false)) } else { BTreeMap::new() };
     let report = Report {
         title: args.title.unwrap_or_else(|| name_of(&args.results)),
         results: loaded.results,
@@ -253,16 +254,15 @@ pub fn report(args: args::Report) -> Outcome {
 }
 
 /// A frame of every video that can be read.
-pub(super) fn thumbnails(results: &Results) -> BTreeMap<String, Frames> {
+pub(super) fn thumbnails(results: &Results, bars: &mut Bars) -> BTreeMap<String, Frames> {
     let videos = results.dimensions.values().flat_map(|result| &result.videos);
     let paths: BTreeSet<&str> = videos.map(|video| video.path.as_str()).collect();
-    let mut bars = Bars::new(false);
     let mut found = BTreeMap::new();
     let mut unread = 0;
     for (index, &path) in paths.iter().enumerate() {
         bars.show("read", index as u64, paths.len() as u64, "");
-        match read_video(Path::new(path), &ReadLimits::default()) {
-            Ok(clip) => drop(found.insert(path.to_owned(), thumbnail(&clip.frames))),
+        match thumbnail(Path::new(path), &ReadLimits::default()) {
+            Ok(frame) => drop(found.insert(path.to_owned(), frame)),
             Err(_) => unread += 1,
         }
     }
