@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+#[cfg(unix)]
+use std::process::Command;
 
 use serde_json::{Value, json};
 use vidit_media::{WriteOptions, write_video};
 use vidit_vbench::{Dimension, DimensionResult, Results, SAMPLES, Suite, VideoResult, published_row};
 use vidit_video::{Frames, PixelShape};
 
-use crate::binary::Place;
+use crate::binary::{Place, Run};
 
 /// A published row in the reference's layout.
 fn row(name: &str, without: &[Dimension]) -> String {
@@ -342,4 +344,37 @@ fn videos_are_measured_and_a_second_run_has_nothing_to_do() {
     place
         .vidit(["eval", "run", "videos", "--custom", "--dimensions", "imaging_quality", "-o", "out"])
         .refused(2, "error: no folder was named with `--weights`, which lacks the weights of `musiq`\nhint: docs/vbench.md names the files; `--dimensions` leaves out what needs them\n");
+}
+
+/// Files may not grow beyond so many blocks of 512 bytes: what a full disk is to a program.
+#[cfg(unix)]
+fn limited(place: &Place, blocks: usize, command: &[&str]) -> Run {
+    let vidit = place.command(command);
+    let words: Vec<String> = std::iter::once(vidit.get_program())
+        .chain(vidit.get_args())
+        .map(|word| format!("'{}'", word.to_str().expect("UTF-8")))
+        .collect();
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec {}", words.join(" "));
+    Run::of(Command::new("sh").args(["-c", &script]).current_dir(place.path()).output().expect("a shell"))
+}
+
+#[test]
+#[cfg(unix)]
+fn a_full_disk_is_told_of_and_what_was_measured_is_kept() {
+    let place = Place::new();
+    fs::create_dir(place.file("videos")).unwrap();
+    clip(&place.file("videos"), "a cat-0.mp4", 90, 3);
+    let command =
+        ["eval", "run", "videos", "--custom", "--dimensions", "temporal_flickering", "-o", "out", "--json"];
+    for (blocks, file) in [(0, "journal.jsonl"), (2, "report.html")] {
+        let run = limited(&place, blocks, &command);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""), "{}", run.stderr);
+        assert!(run.stderr.contains(&format!("cannot write `out/{file}`")), "{}", run.stderr);
+        assert!(run.stderr.contains("File too large"), "{}", run.stderr);
+        assert!(!place.file("out").join("report.html").exists());
+    }
+    assert_eq!(line(&place.vidit(command).done())["measured_before"], 1);
+    let left: Vec<_> =
+        fs::read_dir(place.file("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left.len(), 5, "something is left of what could not be written: {left:?}");
 }
