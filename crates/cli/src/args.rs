@@ -1,6 +1,7 @@
 //! What can be typed. One definition makes the parser, `--help`, the manual page and the completions.
 
 pub mod vbench;
+pub mod weights;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -556,6 +557,9 @@ pub enum Eval {
     Report(vbench::Report),
     /// Pack results of VBench for its leaderboard, if they are a whole suite
     Submission(vbench::Submission),
+    /// The weights that VBench measures with: list, fetch, verify, convert
+    #[command(subcommand)]
+    Weights(weights::Weights),
 }
 
 /// How a clip is drawn.

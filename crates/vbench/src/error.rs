@@ -115,7 +115,7 @@ pub enum VbenchError {
         path: PathBuf,
     },
     /// Networks whose weights are not there.
-    #[error("{} lacks the weights of {}\nhint: docs/vbench.md names the files; `--dimensions` leaves out what needs them", shown_folder(folder), missing.iter().map(|network| format!("`{}`", network.name())).collect::<Vec<_>>().join(", "))]
+    #[error("{} lacks the weights of {}\nhint: `vidit eval weights list` names the files and `fetch` fetches them; `--dimensions` leaves out what needs them", shown_folder(folder), missing.iter().map(|network| format!("`{}`", network.name())).collect::<Vec<_>>().join(", "))]
     NoWeights {
         /// Where they were looked for; `None` if no folder was named.
         folder: Option<PathBuf>,
@@ -123,7 +123,10 @@ pub enum VbenchError {
         missing: Vec<Network>,
     },
     /// A vocabulary that is not there.
-    #[error("{} lacks `{name}`, the words that a network's texts are made of", shown_folder(folder))]
+    #[error(
+        "{} lacks `{name}`, the words that a network's texts are made of\nhint: `vidit eval weights fetch` fetches it as one of `clip_words`, `bert_words`",
+        shown_folder(folder)
+    )]
     NoVocabulary {
         /// Where it was looked for.
         folder: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! How does a model score on VBench? The sixteen dimensions, the suite, the total, the report.
 
+pub mod checkpoints;
 mod compare;
 mod dimension;
 pub mod dimensions;
@@ -7,6 +8,7 @@ mod error;
 mod full_info;
 #[cfg(test)]
 mod golden;
+mod hash;
 mod i2v;
 mod listing;
 mod manifest;
@@ -29,6 +31,7 @@ pub use compare::{Column, Comparison, Row};
 pub use dimension::{Decoder, Dimension, Group, Network, Sampling};
 pub use error::VbenchError;
 pub use full_info::full_info_json;
+pub use hash::sha256_of_file;
 pub use i2v::{I2V_MEMBERS, I2vMember, I2vTotals};
 pub use listing::Listing;
 pub use manifest::{Manifest, WeightsOrigin, WeightsUsed};

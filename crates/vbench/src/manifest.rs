@@ -12,7 +12,9 @@ use crate::Network;
 pub enum WeightsOrigin {
     /// The file that VBench uses, by its hash.
     Published,
-    /// Any other file.
+    /// A file of that name; what was published of its hash is not enough to tell.
+    Unverified,
+    /// Another file.
     Other,
     /// Drawn at random: scores say nothing of the videos.
     Random,

@@ -324,7 +324,7 @@ mod tests {
 
     use super::*;
     use crate::golden;
-    use crate::run::hexadecimal;
+    use crate::hash::hexadecimal;
 
     /// Frames, and the SHA-256 of their bytes.
     fn digest(name: &str, reader: Reader, mode: Mode) -> (StreamInfo, usize, String) {

@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, TensorView};
 use safetensors::{SafeTensors, serialize};
+use serde::Deserialize;
 
 use crate::WeightsError;
 
@@ -82,6 +83,30 @@ impl TensorStore {
             source,
         })?;
         Self::from_bytes(&path.display().to_string(), &bytes)
+    }
+
+    /// Reads the metadata alone of a safetensors file.
+    ///
+    /// # Errors
+    /// If the file cannot be read, or does not begin as one.
+    pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, WeightsError> {
+        #[derive(Deserialize)]
+        struct Header {
+            #[serde(rename = "__metadata__", default)]
+            metadata: BTreeMap<String, String>,
+        }
+        let failed = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
+        let format = |reason: String| WeightsError::Format { name: path.display().to_string(), reason };
+        let file = File::open(path).map_err(failed)?;
+        let bytes = file.metadata().map_err(failed)?.len();
+        let mut begin = Vec::new();
+        (&file).take(8).read_to_end(&mut begin).map_err(failed)?;
+        let length = begin.try_into().map(u64::from_le_bytes).ok().filter(|length| *length < bytes);
+        let length = length.ok_or_else(|| format(format!("no header fits into its `{bytes}` bytes")))?;
+        let mut header = Vec::new();
+        (&file).take(length).read_to_end(&mut header).map_err(failed)?;
+        let header: Header = serde_json::from_slice(&header).map_err(|error| format(error.to_string()))?;
+        Ok(header.metadata)
     }
 
     /// Reads safetensors bytes; `name` is for messages.
@@ -253,6 +278,21 @@ mod tests {
         nan.tensors.get_mut("b").unwrap().values[0] = f32::NAN;
         let error = TensorStore::from_bytes("nan", &nan.to_bytes(|_| StoredType::F32)).unwrap_err();
         assert!(error.to_string().contains("`b`"), "{error}");
+    }
+
+    #[test]
+    fn metadata_is_read_without_the_tensors() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let mut store = sample();
+        store.metadata.insert("origin".to_owned(), "here".to_owned());
+        let bytes = store.to_bytes(|_| StoredType::F32);
+        fs::write(&path, &bytes).unwrap();
+        assert_eq!(TensorStore::read_metadata(&path).unwrap(), store.metadata);
+        for damaged in [&b""[..], b"12345", &bytes[..20], &[255; 16], b"\x02\0\0\0\0\0\0\0{a"] {
+            fs::write(&path, damaged).unwrap();
+            assert!(TensorStore::read_metadata(&path).is_err(), "{damaged:?}");
+        }
     }
 
     #[test]

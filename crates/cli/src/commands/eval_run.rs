@@ -8,12 +8,10 @@ use anyhow::{Context, anyhow};
 use serde_json::json;
 use vidit_kernels::{Isa, on_pool, thread_count};
 use vidit_media::ReadLimits;
-use vidit_vbench::run::{
-    MeasureOptions, Outcome as Measured, Plan, Progress, WeightsFolder, measure, sha256_of_file,
-};
+use vidit_vbench::run::{MeasureOptions, Outcome as Measured, Plan, Progress, WeightsFolder, measure};
 use vidit_vbench::{
     Dimension, Group, Manifest, Mode, PreflightOptions, Report, Suite, Totals, preflight, published_row,
-    read_facts,
+    read_facts, sha256_of_file,
 };
 use vidit_weights::write_atomically;
 

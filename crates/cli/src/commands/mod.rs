@@ -17,6 +17,7 @@ mod storyboard;
 mod train;
 mod vbench;
 mod verbs;
+mod weights;
 
 use crate::args::{Args, Boxes, Command, Data, Eval};
 use crate::report::Outcome;
@@ -45,6 +46,7 @@ pub fn run(args: Args) -> Outcome {
         Command::Eval(Eval::Preflight(args)) => vbench::preflight(args),
         Command::Eval(Eval::Report(args)) => vbench::report(args),
         Command::Eval(Eval::Submission(args)) => vbench::submission(args),
+        Command::Eval(Eval::Weights(args)) => weights::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Completions(args) => completions::completions(args),
         Command::Man => completions::man(),

@@ -8,3 +8,4 @@ mod generation;
 mod interrupts;
 mod vbench;
 mod verbs;
+mod weights;

@@ -343,7 +343,7 @@ fn videos_are_measured_and_a_second_run_has_nothing_to_do() {
     assert!(again["failed"][0]["path"].as_str().unwrap().ends_with("broken.mp4"), "{again}");
     place
         .vidit(["eval", "run", "videos", "--custom", "--dimensions", "imaging_quality", "-o", "out"])
-        .refused(2, "error: no folder was named with `--weights`, which lacks the weights of `musiq`\nhint: docs/vbench.md names the files; `--dimensions` leaves out what needs them\n");
+        .refused(2, "error: no folder was named with `--weights`, which lacks the weights of `musiq`\nhint: `vidit eval weights list` names the files and `fetch` fetches them; `--dimensions` leaves out what needs them\n");
 }
 
 /// Files may not grow beyond so many blocks of 512 bytes: what a full disk is to a program.

@@ -36,6 +36,14 @@ pub fn banners(manifest: Option<&Manifest>, totals: &Totals) -> String {
         );
         banner("bad", "Weights that are not the published ones", text);
     }
+    let unverified = names(WeightsOrigin::Unverified);
+    if !unverified.is_empty() {
+        let text = format!(
+            "{}. What was published of the hashes of their files is not enough to say that these are those that VBench uses.",
+            unverified.join(", ")
+        );
+        banner("", "Weights that cannot be verified", text);
+    }
     if totals.is_partial() || !manifest.complete {
         let text = match totals.is_partial() {
             true => format!("Not measured: {}.", totals.missing_of(None)),
@@ -77,6 +85,7 @@ pub fn manifest(manifest: Option<&Manifest>) -> String {
         for weights in &manifest.weights {
             let origin = match weights.origin {
                 WeightsOrigin::Published => "published",
+                WeightsOrigin::Unverified => "not verified",
                 WeightsOrigin::Other => "<strong>not the published ones</strong>",
                 WeightsOrigin::Random => "<strong>random</strong>",
             };

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 use vidit_media::{MediaError, ReadLimits};
 
-use super::hash::{sha256, sha256_of_file};
 use super::journal::{Journal, Line};
 use super::networks::{self, WeightsFolder};
 use super::{ClipFacts, Failed, Measure, Measured, Outcome, Plan, Refusal, Task};
+use crate::hash::{sha256, sha256_of_file};
 use crate::pixels::{FrameStream, Reader, RgbFrame, StreamInfo};
 use crate::{Decoder, Dimension, Mode, VbenchError, stem_of};
 

@@ -4,7 +4,6 @@
 //! video that could not be measured by name.
 
 mod engine;
-mod hash;
 mod journal;
 mod networks;
 mod outcome;
@@ -16,9 +15,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 pub use engine::{MeasureOptions, Progress, measure};
-#[cfg(test)]
-pub(crate) use hash::hexadecimal;
-pub use hash::sha256_of_file;
 pub use networks::WeightsFolder;
 pub use outcome::{Failed, Outcome};
 pub use plan::{Plan, Task};

@@ -9,13 +9,14 @@ use vidit_backbones::tag2text::{self, Tag2Text, TagList};
 use vidit_backbones::{Vocabulary, amt, dino, grit, musiq, raft, umt, viclip};
 use vidit_weights::{TensorStore, TorchCheckpoint};
 
-use super::hash::sha256_of_file;
 use super::{Measure, MeasureOptions};
+use crate::checkpoints::{Checkpoint, Verdict};
 use crate::dimensions::{
     AestheticQuality, AppearanceStyle, Batched, Detections, DynamicDegree, HumanAction, ImagingQuality,
     MotionSmoothness, OverallConsistency, Scene, TemporalFlickering, background_consistency,
     subject_consistency,
 };
+use crate::hash::sha256_of_file;
 use crate::{Dimension, Network, VbenchError, WeightsOrigin, WeightsUsed};
 
 /// The weights of some networks: files in one folder, or in folders of it as the reference keeps them.
@@ -27,6 +28,28 @@ pub struct WeightsFolder {
 struct Found {
     path: PathBuf,
     sha256: String,
+    origin: WeightsOrigin,
+}
+
+impl Found {
+    fn new(network: Network, path: PathBuf) -> Result<Self, VbenchError> {
+        let sha256 = sha256_of_file(&path).map_err(|error| VbenchError::reading(&path, error))?;
+        // What was converted names the file that it is from.
+        let source = match is_safetensors(&path) {
+            true => TensorStore::read_metadata(&path)?.remove("source_sha256"),
+            false => None,
+        };
+        let origin = match Checkpoint::of(network).sha256.judge(source.as_ref().unwrap_or(&sha256)) {
+            Verdict::Published => WeightsOrigin::Published,
+            Verdict::Ends | Verdict::Unknown => WeightsOrigin::Unverified,
+            Verdict::Other => WeightsOrigin::Other,
+        };
+        Ok(Self { path, sha256, origin })
+    }
+}
+
+fn is_safetensors(path: &Path) -> bool {
+    path.extension().is_some_and(|ending| ending == "safetensors")
 }
 
 impl WeightsFolder {
@@ -40,10 +63,7 @@ impl WeightsFolder {
         for network in networks_of(dimensions) {
             let found = folder.and_then(|folder| find(folder, network));
             match found {
-                Some(path) => {
-                    let sha256 = sha256_of_file(&path).map_err(|error| VbenchError::reading(&path, error))?;
-                    files.insert(network, Found { path, sha256 });
-                }
+                Some(path) => drop(files.insert(network, Found::new(network, path)?)),
                 None => missing.push(network),
             }
         }
@@ -59,7 +79,7 @@ impl WeightsFolder {
             network,
             file: found.path.file_name().map(|name| name.to_string_lossy().into_owned()),
             sha256: Some(found.sha256.clone()),
-            origin: WeightsOrigin::Other,
+            origin: found.origin,
         };
         self.files.iter().map(used).collect()
     }
@@ -92,7 +112,7 @@ impl WeightsFolder {
     /// The tensors of a network.
     fn store(&self, network: Network) -> Result<TensorStore, VbenchError> {
         let path = &self.found(network)?.path;
-        Ok(match path.extension().is_some_and(|ending| ending == "safetensors") {
+        Ok(match is_safetensors(path) {
             true => TensorStore::read(path)?,
             false => TorchCheckpoint::open(path)?.store()?,
         })
@@ -116,26 +136,9 @@ fn networks_of(dimensions: &[Dimension]) -> Vec<Network> {
     networks
 }
 
-/// What VBench's file of a network is called, and the folder that the reference keeps it in.
-fn published_file(network: Network) -> (&'static str, &'static str) {
-    match network {
-        Network::Dino => ("dino_vitbase16_pretrain.pth", "dino_model"),
-        Network::ClipB32 => ("ViT-B-32.pt", "clip_model"),
-        Network::ClipL14 => ("ViT-L-14.pt", "clip_model"),
-        Network::Aesthetic => ("sa_0_4_vit_l_14_linear.pth", "aesthetic_model/emb_reader"),
-        Network::Musiq => ("musiq_spaq_ckpt-358bb6af.pth", "pyiqa_model"),
-        Network::AmtS => ("amt-s.pth", "amt_model"),
-        Network::Raft => ("raft-things.pth", "raft_model/models"),
-        Network::Umt => ("l16_ptk710_ftk710_ftk400_f16_res224.pth", "umt_model"),
-        Network::ViClip => ("ViClip-InternVid-10M-FLT.pth", "ViCLIP"),
-        Network::Grit => ("grit_b_densecap_objectdet.pth", "grit_model"),
-        Network::Tag2Text => ("tag2text_swin_14m.pth", "caption_model"),
-    }
-}
-
 /// `<network>.safetensors`, the published file, or this converted; in the folder or where the reference keeps it.
 fn find(folder: &Path, network: Network) -> Option<PathBuf> {
-    let (published, inner) = published_file(network);
+    let Checkpoint { file: published, folder: inner, .. } = *Checkpoint::of(network);
     let stem = published.rsplit_once('.').map_or(published, |(stem, _)| stem);
     let names =
         [format!("{}.safetensors", network.name()), format!("{stem}.safetensors"), published.to_owned()];

@@ -114,6 +114,29 @@ fn missing_weights_are_named_before_anything_is_read() {
 }
 
 #[test]
+fn weights_are_published_or_not_by_their_hash() {
+    use crate::WeightsOrigin::{Other, Published, Unverified};
+    let published = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af";
+    let room = Room::new(&[]);
+    let origin = |dimension| {
+        let folder = WeightsFolder::open(Some(room.folder.path()), &[dimension]).unwrap();
+        folder.used()[0].origin
+    };
+    fs::create_dir(room.path("clip_model")).unwrap();
+    fs::write(room.path("clip_model/ViT-B-32.pt"), "no weights").unwrap();
+    assert_eq!(origin(Dimension::BackgroundConsistency), Other);
+    // What is converted is found first.
+    let mut store = vidit_weights::TensorStore::default();
+    for (source, expected) in [(published, Published), ("0123", Other)] {
+        store.metadata.insert("source_sha256".to_owned(), source.to_owned());
+        store.write(&room.path("ViT-B-32.safetensors"), |_| vidit_weights::StoredType::F32).unwrap();
+        assert_eq!(origin(Dimension::BackgroundConsistency), expected);
+    }
+    fs::write(room.path("dino_vitbase16_pretrain.pth"), "no hash of it was published").unwrap();
+    assert_eq!(origin(Dimension::SubjectConsistency), Unverified);
+}
+
+#[test]
 fn dimensions_that_must_be_told_are_refused_for_videos_of_no_suite() {
     let room = Room::new(&[("a.mp4", CLIP)]);
     let plan = |dimensions: &[Dimension]| {

@@ -5,8 +5,8 @@ use vidit_weights::TensorStore;
 
 use super::*;
 use crate::Mode;
+use crate::hash::hexadecimal;
 use crate::pixels::RgbFrame;
-use crate::run::hexadecimal;
 
 /// Every weight and every sum rounds as torch's does on x86.
 const EXACT: f32 = 0.0;
