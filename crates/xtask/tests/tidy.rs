@@ -6,7 +6,7 @@ use std::path::Path;
 use vidit_xtask::{files, root, text};
 
 /// Crates from the ground up: each may depend on earlier ones alone.
-const ORDER: [&str; 17] = [
+const ORDER: [&str; 18] = [
     "kernels",
     "ops",
     "weights",
@@ -16,6 +16,7 @@ const ORDER: [&str; 17] = [
     "media",
     "diffusion",
     "data",
+    "language",
     "models",
     "pipeline",
     "train",
