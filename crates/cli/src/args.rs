@@ -10,6 +10,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use vidit_eval::EvalOptions;
+use vidit_language::Options as LanguageOptions;
 use vidit_pipeline::{MINI, Request, Sampler};
 
 /// Makes videos from text with a diffusion transformer, on the processor.
@@ -23,6 +24,7 @@ pub struct Args {
 const ENVIRONMENT: &str = "\
 Environment:
   VIDIT_THREADS  number of threads; `--threads` goes before it
+  VIDIT_MODELS   folder of language models for `--lm NAME`: NAME.gguf, or a folder NAME
   VIDIT_ISA      highest instruction set to use: scalar, neon, avx2, avx512, avx512bf16, amx
 
 Exit codes:
@@ -34,7 +36,7 @@ pub enum Command {
     Generate(Box<Generate>),
     /// Make a picture from a prompt
     Image(Box<Image>),
-    /// Make a whole prompt of a short one, with the words that `mini` knows
+    /// Make a whole prompt of a short one, with the words that `mini` knows or with a language model
     Expand(Expand),
     /// Continue a clip, or make what came before it
     Extend(Box<Extend>),
@@ -170,6 +172,11 @@ pub struct Generate {
     #[arg(long)]
     pub expand: bool,
 
+    /// Expand with this language model, as `vidit expand --lm` does. `mini` has room for short prompts alone, and spells words
+    /// that it does not know
+    #[arg(long, value_name = "NAME_OR_PATH", requires = "expand", value_hint = ValueHint::AnyPath)]
+    pub lm: Option<OsString>,
+
     /// Keep the latents, too, for `vidit decode`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub save_latents: Option<PathBuf>,
@@ -207,6 +214,21 @@ pub struct Expand {
     /// Chooses among ways to say it
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
+
+    /// Let a language model rewrite the prompt, of the families llama, qwen2 and qwen3: a GGUF file, a folder with config.json,
+    /// tokenizer.json and *.safetensors, or the name of either in the folder $VIDIT_MODELS
+    #[arg(long, value_name = "NAME_OR_PATH", value_hint = ValueHint::AnyPath, help_heading = "Language model")]
+    pub lm: Option<OsString>,
+
+    /// How freely it draws: 0 takes the most probable word each time
+    #[arg(long, value_name = "T", requires = "lm", default_value_t = LanguageOptions::default().temperature,
+        value_parser = parse_temperature, help_heading = "Language model")]
+    pub temperature: f32,
+
+    /// Length of its answer at most, in tokens; one that is longer ends with its last whole sentence
+    #[arg(long, value_name = "N", requires = "lm", default_value_t = LanguageOptions::default().tokens_max as u32,
+        value_parser = clap::value_parser!(u32).range(1..=4096), help_heading = "Language model")]
+    pub max_tokens: u32,
 
     #[command(flatten)]
     pub speech: Speech,
@@ -740,6 +762,12 @@ fn parse_keyframe(text: &str) -> Result<Keyframe, String> {
     let keyframe =
         parts.and_then(|(at, path)| Some(Keyframe { at: at.trim().parse().ok()?, path: path.into() }));
     keyframe.ok_or_else(|| "expected a frame and a file, such as 13=cat.png".to_owned())
+}
+
+/// `0.3`
+fn parse_temperature(text: &str) -> Result<f32, String> {
+    let temperature = text.parse().ok().filter(|temperature| (0.0..=2.0).contains(temperature));
+    temperature.ok_or_else(|| "a temperature is a number from 0 to 2, such as 0.3".to_owned())
 }
 
 fn parse_fours(text: &str) -> Result<u32, String> {

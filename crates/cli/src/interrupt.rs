@@ -5,8 +5,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ const CALM_LOOKS: usize = 3;
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
 
 static FLAG: AtomicBool = AtomicBool::new(false);
+static INSTALLED: OnceLock<()> = OnceLock::new();
 static ABANDONING: AtomicBool = AtomicBool::new(false);
 static LEFTOVERS: Mutex<Vec<Leftover>> = Mutex::new(Vec::new());
 
@@ -44,8 +45,11 @@ enum Leftover {
     Folder(PathBuf),
 }
 
-/// Catches Ctrl-C from now on; gives the flag that it raises.
+/// Catches Ctrl-C from now on; gives the flag that it raises. The first call's grace holds.
 pub fn install(grace: Grace) -> Result<&'static AtomicBool, Failure> {
+    if INSTALLED.set(()).is_err() {
+        return Ok(&FLAG);
+    }
     ctrlc::set_handler(move || {
         if FLAG.swap(true, Ordering::SeqCst) {
             abandon();

@@ -1,6 +1,8 @@
 //! Every environment variable, read once, here alone.
 
 use std::env::{self, VarError};
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use anyhow::anyhow;
 use vidit_kernels::{Isa, init_threads};
@@ -10,11 +12,17 @@ use crate::report::{Failure, Outcome};
 
 const THREADS: &str = "VIDIT_THREADS";
 const ISA: &str = "VIDIT_ISA";
+/// The folder of language models.
+pub const MODELS: &str = "VIDIT_MODELS";
 /// More than any machine gains from.
 const THREADS_MAX: usize = 1024;
 
-/// Sets up threads and instruction set for the whole process.
+/// Sets up threads and instruction set for the whole process; only the first call counts.
 pub fn apply(compute: &Compute) -> Outcome {
+    static APPLIED: OnceLock<()> = OnceLock::new();
+    if APPLIED.set(()).is_err() {
+        return Ok(());
+    }
     if let Some(name) = variable(ISA)? {
         force(ISA, &name)?;
     }
@@ -47,6 +55,11 @@ fn checked(origin: &str, threads: usize) -> Result<usize, Failure> {
         true => Ok(threads),
         false => Err(Failure::usage(anyhow!("{origin} must be 1 to {THREADS_MAX}, found `{threads}`"))),
     }
+}
+
+/// The folder that language models are looked up in by name.
+pub fn models_folder() -> Result<Option<PathBuf>, Failure> {
+    Ok(variable(MODELS)?.map(PathBuf::from))
 }
 
 /// A variable that is set and not empty.

@@ -21,10 +21,9 @@ pub fn turns(language: Language, prompt: &str) -> Vec<Turn> {
 fn system(language: Language) -> String {
     let name = name(language);
     format!(
-        "You turn a short description of a video into one long and vivid caption. Write a single paragraph of 40 to 80 words \
-         in {name}. Keep every subject, number, colour and motion of the description as it is, and contradict none. Say who \
-         or what is seen, what it looks like, how it moves and where to, then the place, the light and the camera. It is one \
-         shot: nothing cuts. Use plain words, no lists, no titles, no quotes. Answer with the caption alone, in {name}."
+        "You turn a short description of a video into one long, vivid caption in {name}: a single paragraph of 40 to 80 words. \
+         Keep every subject, number, colour and motion as it is. Add how things look and move, the place, the light and the \
+         camera. One shot, no lists, no titles. Answer with the caption alone."
     )
 }
 
@@ -33,20 +32,19 @@ fn example(language: Language) -> (&'static str, &'static str) {
     match language {
         Language::En => (
             "two boats on a lake",
-            "Two small wooden boats glide side by side across a calm lake, their white hulls leaving thin ripples behind \
-             them. They move slowly from the near shore toward the far one, rocking a little. Low green hills and a pale \
-             morning sky are mirrored in the water. The light is soft and warm, and the camera follows at a distance.",
+            "Two small wooden boats glide side by side across a calm lake from the near shore to the far one, rocking a little. \
+             Low green hills and a pale morning sky are mirrored in the water. The light is soft and warm, and the camera follows \
+             at a distance.",
         ),
         Language::Zh => (
             "湖上的两条船",
-            "两条小木船并排在平静的湖面上缓缓滑行，白色的船身在身后留下细细的波纹。它们从近岸慢慢驶向远处，轻轻摇晃。低矮的绿色山丘和淡淡的\
-             晨空倒映在水中。光线柔和温暖，镜头在远处平稳地跟随。",
+            "两条小木船并排在平静的湖面上，从近岸缓缓驶向远岸，轻轻摇晃。低矮的绿色山丘和淡淡的晨空倒映在水中。光线柔和温暖，\
+             镜头在远处平稳地跟随。",
         ),
         Language::Ar => (
             "قاربان في بحيرة",
-            "قاربان خشبيان صغيران ينسابان جنبا إلى جنب فوق بحيرة هادئة، ويترك هيكلاهما الأبيضان تموجات رفيعة خلفهما. يتحركان ببطء \
-             من الشاطئ القريب نحو الشاطئ البعيد ويتمايلان قليلا. تنعكس تلال خضراء منخفضة وسماء الصباح الشاحبة على الماء. الضوء \
-             ناعم ودافئ، والكاميرا تتبعهما من بعيد.",
+            "قاربان خشبيان صغيران ينسابان جنبا إلى جنب فوق بحيرة هادئة من الشاطئ القريب إلى الشاطئ البعيد ويتمايلان قليلا. تنعكس \
+             تلال خضراء منخفضة وسماء الصباح الشاحبة على الماء. الضوء ناعم ودافئ، والكاميرا تتبعهما من بعيد.",
         ),
     }
 }

@@ -12,7 +12,7 @@ use crate::chat::Chat;
 use crate::decoder::Decoder;
 use crate::instructions::turns;
 use crate::opened::open;
-use crate::sampling::choose;
+use crate::sampling::{choose, discourage};
 use crate::{Config, LanguageError};
 
 /// Prompt tokens that are read at once: Ctrl-C is looked for in between.
@@ -23,7 +23,8 @@ const TOKENS_AT_ONCE: usize = 64;
 pub struct Options {
     /// Seed of the draws.
     pub seed: u64,
-    /// 0 takes the most probable token each time; 1 draws as the model learned.
+    /// 0 takes the most probable token each time; 1 draws as the model learned. Either way what was just said is made less
+    /// probable.
     pub temperature: f32,
     /// Tokens of the answer at most.
     pub tokens_max: usize,
@@ -172,6 +173,7 @@ impl LanguageModel {
         while written.len() < options.tokens_max {
             check()?;
             progress(Progress { writing: true, done: written.len(), total: options.tokens_max });
+            discourage(&mut logits, &written);
             let token = choose(&logits, options.temperature, &mut random);
             if self.chat.ends(token) {
                 return Ok((written, true));

@@ -5,6 +5,23 @@ use vidit_data::Random;
 /// The share of probability that is drawn from, the most probable tokens first (nucleus: Holtzman et al. 2020).
 const NUCLEUS: f64 = 0.9;
 
+/// How much less probable what was said becomes (Keskar et al. 2019, section 4.1, where 1.2 is advised). Small models go round in
+/// circles without it.
+const REPEATED: f32 = 1.15;
+/// Written tokens that count as said, about two sentences: articles and the subject have to come back.
+const REMEMBERED: usize = 48;
+
+/// Makes tokens that were just written less probable.
+pub fn discourage(logits: &mut [f32], written: &[u32]) {
+    let mut recent = written[written.len().saturating_sub(REMEMBERED)..].to_vec();
+    recent.sort_unstable();
+    recent.dedup();
+    for id in recent {
+        let logit = &mut logits[id as usize];
+        *logit = if *logit > 0.0 { *logit / REPEATED } else { *logit * REPEATED };
+    }
+}
+
 /// Chooses a token; at temperature 0 the most probable, the first of equals.
 pub fn choose(logits: &[f32], temperature: f32, random: &mut Random) -> u32 {
     let mut order: Vec<u32> = (0..logits.len() as u32).collect();
@@ -43,6 +60,19 @@ mod tests {
     fn at_rest_the_most_probable_is_chosen() {
         let mut random = Random::new(0, 0);
         assert_eq!(choose(&[0.1, 3.0, -2.0, 3.0], 0.0, &mut random), 1);
+    }
+
+    #[test]
+    fn what_was_just_said_is_less_probable() {
+        let mut logits = [2.3, -1.0, 1.0, 2.1];
+        discourage(&mut logits, &[0, 1, 0]);
+        assert_eq!(logits, [2.3 / REPEATED, -REPEATED, 1.0, 2.1]);
+        // Twice said is no less probable than once; what was said long ago is forgotten.
+        let mut written = vec![3; REMEMBERED];
+        written.insert(0, 2);
+        let mut logits = [1.0f32; 4];
+        discourage(&mut logits, &written);
+        assert_eq!(logits, [1.0, 1.0, 1.0, 1.0 / REPEATED]);
     }
 
     #[test]

@@ -1,9 +1,13 @@
 //! `vidit expand`
 
+use std::ffi::OsStr;
+
 use anyhow::anyhow;
 use serde_json::json;
 use vidit_data::{Expansion, Pack, expand};
+use vidit_language::{ChangeKind, Options};
 
+use super::language;
 use super::making::utf8;
 use crate::args::Expand;
 use crate::output;
@@ -14,7 +18,14 @@ pub fn run(args: Expand) -> Outcome {
     if prompt.trim().is_empty() {
         return Err(Failure::usage(anyhow!("the prompt is empty\nhint: a word is enough, such as \"cat\"")));
     }
-    let Expansion { language, text, object, added } = expand(&Pack::embedded(), &prompt, args.seed);
+    match &args.lm {
+        Some(lm) => by_language_model(&args, &prompt, lm),
+        None => by_grammar(&args, &prompt),
+    }
+}
+
+fn by_grammar(args: &Expand, prompt: &str) -> Outcome {
+    let Expansion { language, text, object, added } = expand(&Pack::embedded(), prompt, args.seed);
     if args.speech.json {
         let added: Vec<_> =
             added.iter().map(|added| json!({"what": added.what, "words": added.words})).collect();
@@ -38,4 +49,52 @@ pub fn run(args: Expand) -> Outcome {
         words.push_str("  nothing was left open\n");
     }
     output::print(words)
+}
+
+fn by_language_model(args: &Expand, prompt: &str, lm: &OsStr) -> Outcome {
+    let options =
+        Options { seed: args.seed, temperature: args.temperature, tokens_max: args.max_tokens as usize };
+    let (model, said) = language::rewrite(lm, prompt, &options, args.speech.json || args.speech.quiet)?;
+    let rewritten = &said.rewritten;
+    let words = |kind| {
+        let of_kind = rewritten.changes.iter().filter(move |change| change.kind == kind);
+        of_kind.map(|change| change.words.as_str()).collect::<Vec<_>>()
+    };
+    let (added, removed) = (words(ChangeKind::Added), words(ChangeKind::Removed));
+    let (architecture, quantisation) = (model.config().architecture.name(), model.quantisation());
+    let seconds = (said.writing.as_secs_f64() * 1000.0).round() / 1000.0;
+    if args.speech.json {
+        let runs = |runs: &[&str]| {
+            runs.iter().map(|words| json!({"what": "words", "words": words})).collect::<Vec<_>>()
+        };
+        let told = json!({
+            "prompt": prompt,
+            "expanded": rewritten.text,
+            "language": rewritten.language.code(),
+            "lm": {
+                "path": model.path().display().to_string(),
+                "architecture": architecture,
+                "quantisation": quantisation,
+            },
+            "added": runs(&added),
+            "removed": runs(&removed),
+            "tokens": rewritten.tokens,
+            "cut": rewritten.cut,
+            "seconds": seconds,
+        });
+        return output::line(told.to_string());
+    }
+    if args.speech.quiet {
+        return output::line(&rewritten.text);
+    }
+    let list = |runs: &[&str]| if runs.is_empty() { "nothing".to_owned() } else { runs.join(" · ") };
+    let cut = if rewritten.cut { ", cut after the last whole sentence" } else { "" };
+    output::print(format!(
+        "{}\n  added: {}\n  removed: {}\n  {} ({architecture}, {quantisation}): {} tokens in {seconds:.1} s{cut}\n",
+        rewritten.text,
+        list(&added),
+        list(&removed),
+        model.path().display(),
+        rewritten.tokens,
+    ))
 }

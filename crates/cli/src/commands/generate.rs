@@ -1,17 +1,20 @@
 //! `vidit generate`
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::anyhow;
+use vidit_data::Pack;
+use vidit_language::Options as LanguageOptions;
 use vidit_media::{FrameRate, fit};
 use vidit_pipeline::{DEFAULT_SHAPE, Given, Latents, Limits, Request, Wish};
 use vidit_video::{Frames, PixelShape};
 
 use super::making::{Work, request, utf8};
-use super::{boxes, model, source, storyboard};
-use crate::args::{Generate, Size};
-use crate::interrupt;
+use super::{boxes, language, model, source, storyboard};
+use crate::args::{Generate, Size, Speech};
 use crate::report::{Failure, Outcome};
+use crate::{interrupt, output, settings};
 
 /// Pixel frames to a latent frame.
 const FRAMES_PER_LATENT: usize = 4;
@@ -25,17 +28,27 @@ pub fn run(args: Generate) -> Outcome {
     let size = args.size.unwrap_or_else(|| pictures.size());
     let shape = PixelShape::new(frames(&args, &limits)?, size.height, size.width);
     let prompt = utf8("prompt", args.prompt.as_ref().expect("the parser asks for one without a storyboard"))?;
-    let prompt = match args.expand && !prompt.trim().is_empty() {
+    let by_grammar = args.expand && args.lm.is_none() && !prompt.trim().is_empty();
+    let prompt = match by_grammar {
         true => {
-            vidit_data::expand(&vidit_data::Pack::embedded(), &prompt, args.making.seed.unwrap_or(0)).text
+            let prompt = vidit_data::expand(&Pack::embedded(), &prompt, args.making.seed.unwrap_or(0)).text;
+            tell(&args, &prompt)?;
+            prompt
         }
         false => prompt,
     };
-    let request = Request { shape, fps: args.fps, ..request(&args.making, prompt)? };
+    let mut request = Request { shape, fps: args.fps, ..request(&args.making, prompt)? };
     request.check(&limits).map_err(Failure::usage)?;
     let work = Work::new(&args.making, &request.prompt, "mp4")?;
     if let Some(path) = &args.save_latents {
         check_file_target(path, args.making.overwrite)?;
+    }
+    if let Some(lm) = &args.lm {
+        request.prompt = rewritten(&args, lm, &request.prompt)?;
+        request
+            .check(&limits)
+            .map_err(Failure::usage)
+            .map_err(|failure| about(&args, failure, &request.prompt))?;
     }
     let fps = FrameRate::from(args.fps);
     let noise = args.init_latents.as_deref().map(Latents::read).transpose()?;
@@ -44,7 +57,8 @@ pub fn run(args: Generate) -> Outcome {
     work.run_and_keep(
         fps,
         |maker| {
-            maker.check(&wish.request, shape, fps)?;
+            let checked = maker.check(&wish.request, shape, fps);
+            checked.map_err(|failure| about(&args, failure, &wish.request.prompt))?;
             maker.fulfil(&wish, false)
         },
         |maker| match &args.save_latents {
@@ -55,6 +69,33 @@ pub fn run(args: Generate) -> Outcome {
             }
         },
     )
+}
+
+/// The prompt as a language model says it.
+fn rewritten(args: &Generate, lm: &OsStr, prompt: &str) -> Result<String, Failure> {
+    let speech = args.making.speech;
+    settings::apply(&args.making.network.compute)?;
+    let options = LanguageOptions { seed: args.making.seed.unwrap_or(0), ..LanguageOptions::default() };
+    let (_, said) = language::rewrite(lm, prompt, &options, speech.json || speech.quiet)?;
+    tell(args, &said.rewritten.text)?;
+    Ok(said.rewritten.text)
+}
+
+/// Shows what a prompt became, before the wait for its video.
+fn tell(args: &Generate, prompt: &str) -> Outcome {
+    let Speech { json, quiet } = args.making.speech;
+    if json || quiet { Ok(()) } else { output::line(format!("expanded: {prompt}")) }
+}
+
+/// A refusal of a prompt that the user did not write.
+fn about(args: &Generate, failure: Failure, prompt: &str) -> Failure {
+    match failure {
+        Failure::Usage(error) if args.lm.is_some() => Failure::Usage(error.context(format!(
+            "the video model refuses what the language model made of the prompt: `{prompt}`\n\
+             hint: without `--lm`, `--expand` says what is left open in words that `mini` knows"
+        ))),
+        failure => failure,
+    }
 }
 
 /// What is given of the clip.

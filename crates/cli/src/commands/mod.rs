@@ -10,6 +10,7 @@ mod eval;
 mod eval_run;
 mod expand;
 mod generate;
+mod language;
 mod making;
 mod model;
 mod source;

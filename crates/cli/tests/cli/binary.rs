@@ -33,7 +33,12 @@ impl Place {
     /// The binary, about to run here, without what the tester's environment would change.
     pub fn command<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_vidit"));
-        command.args(args).current_dir(self.path()).env_remove("VIDIT_ISA").env_remove("VIDIT_THREADS");
+        command
+            .args(args)
+            .current_dir(self.path())
+            .env_remove("VIDIT_ISA")
+            .env_remove("VIDIT_THREADS")
+            .env_remove("VIDIT_MODELS");
         command
     }
 

@@ -6,6 +6,7 @@ mod clips;
 mod evaluation;
 mod generation;
 mod interrupts;
+mod language;
 mod vbench;
 mod verbs;
 mod weights;
