@@ -22,7 +22,7 @@ const LOGIT_TOLERANCE: f32 = 2e-4;
 const QUANTISED_TOLERANCE: f32 = 0.7;
 /// What the llama in `golden` learned to say.
 const ANSWER: &str = "A shiny red car drives slowly to the left across a plain yellow background, and the camera stands still.";
-const NO: AtomicBool = AtomicBool::new(false);
+static NO: AtomicBool = AtomicBool::new(false);
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden").join(name)
