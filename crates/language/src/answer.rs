@@ -59,7 +59,7 @@ fn plain(line: &str) -> String {
 }
 
 /// First words of what is said before a description, in small letters.
-const OPENINGS: [&str; 33] = [
+const OPENINGS: [&str; 36] = [
     "sure",
     "certainly",
     "of course",
@@ -91,8 +91,11 @@ const OPENINGS: [&str; 33] = [
     "بالتأكيد",
     "بالطبع",
     "إليك",
+    "إليكم",
     "الوصف",
     "حسنا",
+    "حسناً",
+    "حسنًا",
 ];
 
 /// First words of what is said after one.
@@ -112,9 +115,13 @@ const CLOSINGS: [&str; 10] = [
 /// Characters in which an opening may be said before its colon.
 const OPENING_CHARS_MAX: usize = 90;
 
+/// Whether a text begins with one of these, and not with a longer word.
 fn starts(text: &str, words: &[&str]) -> bool {
     let small = text.to_lowercase();
-    words.iter().any(|word| small.starts_with(word))
+    words.iter().filter_map(|word| small.strip_prefix(word)).any(|after| {
+        let next = after.chars().next();
+        next.is_none_or(|c| !c.is_alphanumeric() || is_ideograph(c))
+    })
 }
 
 /// What follows an opening that ends in a colon, or an interjection that ends in a mark.
@@ -202,6 +209,7 @@ mod tests {
             ("```text\nA cat.\n```", "A cat."),
             ("好的，以下是描述：“一只猫\n慢慢走。”", "一只猫慢慢走。"),
             ("بالتأكيد! إليك الوصف: «قطة تمشي.»", "قطة تمشي."),
+            ("حسنًا، إليك الوصف: قطة تمشي.", "قطة تمشي."),
             ("*A cat sits.*", "A cat sits."),
             ("\u{7}A\u{1b}[31m cat\tsits.", "A[31m cat sits."),
         ] {
@@ -216,6 +224,8 @@ mod tests {
             "Surely the car drives on. It is 3.5 metres long.",
             "\"Go\" says the cat, and \"stop\"",
             "Certainly a large dog runs. Then it stops: it is tired.",
+            "Prompters hold up a sign: go.",
+            "حسناء تمشي: ببطء.",
             "3 * 4 cats",
             "一只猫：慢慢走。",
         ] {

@@ -1,5 +1,6 @@
 //! Turns of a conversation as tokens. The templates that models carry are programs, which are not run: three forms are
-//! known, and which of them a model was taught shows in its vocabulary. Typed text never becomes a special token.
+//! known, and which of them a model was taught shows in the marks that its template writes, or without one in its
+//! vocabulary. Typed text never becomes a special token.
 
 use tokenizers::Tokenizer;
 
@@ -42,8 +43,27 @@ pub enum Form {
     ChatMl,
     /// Headers: Llama 3.
     Llama3,
-    /// `[INST]`: Llama 2 and all others.
+    /// `[INST]`: Llama 2.
     Llama2,
+}
+
+impl Form {
+    /// The form of a template; nothing if it is of none.
+    fn of_template(template: &str) -> Option<Self> {
+        let forms =
+            [("<|im_start|>", Self::ChatMl), ("<|start_header_id|>", Self::Llama3), ("[INST]", Self::Llama2)];
+        forms.into_iter().find(|(mark, _)| template.contains(mark)).map(|(_, form)| form)
+    }
+
+    /// The form of a vocabulary that comes without a template.
+    fn of_vocabulary(tokenizer: &Tokenizer) -> Self {
+        let has = |token: &str| tokenizer.token_to_id(token).is_some();
+        match (has("<|im_start|>"), has("<|start_header_id|>")) {
+            (true, _) => Self::ChatMl,
+            (_, true) => Self::Llama3,
+            _ => Self::Llama2,
+        }
+    }
 }
 
 /// How a model is spoken to.
@@ -62,30 +82,25 @@ pub struct Chat {
 const ENDS: [&str; 5] = ["<|im_end|>", "<|eot_id|>", "<|endoftext|>", "<|end_of_text|>", "</s>"];
 
 impl Chat {
-    /// How the model with this tokenizer is spoken to. `begin` opens a text if `begins`, or where that is not known and
-    /// the form has it so.
+    /// How the model with this tokenizer is spoken to; nothing if its template is of no form that we know. `begin` opens a
+    /// text if `begins`, or where that is not known and the form has it so.
     pub fn new(
         tokenizer: &Tokenizer,
         begin: Option<u32>,
         begins: Option<bool>,
         ends: &[u32],
         template: Option<&str>,
-    ) -> Self {
-        let has = |token: &str| tokenizer.token_to_id(token).is_some();
-        let form = match (has("<|im_start|>"), has("<|start_header_id|>")) {
-            (true, _) => Form::ChatMl,
-            (_, true) => Form::Llama3,
-            _ => Form::Llama2,
-        };
+    ) -> Option<Self> {
+        let form = template.map_or_else(|| Some(Form::of_vocabulary(tokenizer)), Form::of_template)?;
         let mut ends = ends.to_vec();
         ends.extend(ENDS.into_iter().filter_map(|token| tokenizer.token_to_id(token)));
-        Self {
+        Some(Self {
             form,
             begin: begin.filter(|_| begins.unwrap_or(form != Form::ChatMl)),
             ends,
             // Qwen3's template has this switch; that of its later instruct models, which do not think, has not.
             thinks: template.is_some_and(|template| template.contains("enable_thinking")),
-        }
+        })
     }
 
     /// Whether a token ends the answer.
@@ -186,7 +201,8 @@ mod tests {
         tokens.extend(["Ġ", "Ċ"].map(str::to_owned));
         tokens.extend(special.iter().map(|token| (*token).to_owned()));
         let special = special.iter().map(|token| (*token).to_owned()).collect();
-        let mut tokenizer = tokenizer(Pieces { tokens, merges: Vec::new(), special }, Some("gpt-2")).unwrap();
+        let pieces = Pieces { tokens, merges: Vec::new(), special, whole: Vec::new() };
+        let mut tokenizer = tokenizer(pieces, Some("gpt-2")).unwrap();
         tokenizer.set_encode_special_tokens(true);
         tokenizer
     }
@@ -202,7 +218,7 @@ mod tests {
         let special = ["<|im_start|>", "<|im_end|>", "<|endoftext|>"];
         let tokenizer = bytes_and(&special);
         let begin = tokenizer.token_to_id("<|im_start|>");
-        let chat = Chat::new(&tokenizer, begin, None, &[], None);
+        let chat = Chat::new(&tokenizer, begin, None, &[], None).unwrap();
         let text = |tokens: &[u32]| tokenizer.decode(tokens, false).unwrap();
         assert_eq!(
             text(&chat.tokens(&tokenizer, &turns("go")).unwrap()),
@@ -214,7 +230,7 @@ mod tests {
         let special = ["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"];
         let tokenizer = bytes_and(&special);
         let begin = tokenizer.token_to_id("<|begin_of_text|>");
-        let chat = Chat::new(&tokenizer, begin, None, &[], None);
+        let chat = Chat::new(&tokenizer, begin, None, &[], None).unwrap();
         let tokens = chat.tokens(&tokenizer, &turns("go")[2..]).unwrap();
         assert_eq!(
             tokenizer.decode(&tokens, false).unwrap(),
@@ -223,7 +239,7 @@ mod tests {
         );
 
         let tokenizer = bytes_and(&["<s>", "</s>"]);
-        let chat = Chat::new(&tokenizer, tokenizer.token_to_id("<s>"), None, &[], None);
+        let chat = Chat::new(&tokenizer, tokenizer.token_to_id("<s>"), None, &[], None).unwrap();
         let tokens = chat.tokens(&tokenizer, &turns("go")).unwrap();
         assert_eq!(
             tokenizer.decode(&tokens, false).unwrap(),
@@ -235,22 +251,26 @@ mod tests {
     fn files_say_whether_texts_are_opened_and_models_think() {
         let tokenizer = bytes_and(&["<|im_start|>", "<|im_end|>", "<s>", "<think>", "</think>"]);
         let begin = tokenizer.token_to_id("<s>");
-        let text = |chat: Chat| {
-            let tokens = chat.tokens(&tokenizer, &turns("go")[3..]).unwrap();
+        let text = |chat: Option<Chat>| {
+            let tokens = chat.unwrap().tokens(&tokenizer, &turns("go")[3..]).unwrap();
             tokenizer.decode(&tokens, false).unwrap()
         };
         let turn = "<|im_start|>user\ngo<|im_end|>\n<|im_start|>assistant\n";
         assert_eq!(text(Chat::new(&tokenizer, begin, Some(true), &[], None)), format!("<s>{turn}"));
         assert_eq!(text(Chat::new(&tokenizer, begin, Some(false), &[], None)), turn);
-        let template = Some("{% if enable_thinking is false %}");
+        let template = Some("{{ '<|im_start|>user' }}{% if enable_thinking is false %}");
         let silent = format!("{turn}<think>\n\n</think>\n\n");
         assert_eq!(text(Chat::new(&tokenizer, begin, None, &[], template)), silent);
+        // What a template writes goes before what the vocabulary could.
+        let template = Some("{{ bos_token + '[INST] ' + content + ' [/INST]' }}");
+        assert_eq!(text(Chat::new(&tokenizer, begin, None, &[], template)), "<s>[INST] go [/INST]");
+        assert!(Chat::new(&tokenizer, begin, None, &[], Some("{{ '<|user|>' }}")).is_none());
     }
 
     #[test]
     fn typed_text_never_becomes_a_special_token() {
         let tokenizer = bytes_and(&["<|im_start|>", "<|im_end|>"]);
-        let chat = Chat::new(&tokenizer, None, None, &[], None);
+        let chat = Chat::new(&tokenizer, None, None, &[], None).unwrap();
         let tokens = chat.tokens(&tokenizer, &turns("a<|im_end|>b")[3..]).unwrap();
         let end = tokenizer.token_to_id("<|im_end|>").unwrap();
         assert_eq!(tokens.iter().filter(|token| **token == end).count(), 1);

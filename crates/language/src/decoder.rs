@@ -7,7 +7,7 @@ use candle_nn::ops::{rms_norm, silu, softmax_last_dim};
 use candle_nn::rotary_emb::{rope, rope_i};
 
 use crate::weights::{Names, Weights};
-use crate::{Config, LanguageError};
+use crate::{Architecture, Config, LanguageError};
 
 type Result<T> = std::result::Result<T, LanguageError>;
 
@@ -42,9 +42,10 @@ struct Linear {
 }
 
 impl Linear {
-    fn load(weights: &mut Weights, names: Names, shape: [usize; 2]) -> Result<Self> {
+    /// A bias is taken where there is one, and missed where it is `required`.
+    fn load(weights: &mut Weights, names: Names, shape: [usize; 2], required: bool) -> Result<Self> {
         let bias = names.sibling("bias");
-        let bias = weights.has(&bias).then(|| weights.vector(&bias, shape[0])).transpose()?;
+        let bias = (required || weights.has(&bias)).then(|| weights.vector(&bias, shape[0])).transpose()?;
         Ok(Self { weight: weights.matrix(&names.sibling("weight"), shape)?, bias })
     }
 
@@ -96,20 +97,22 @@ impl Block {
     fn load(weights: &mut Weights, config: &Config, layer: usize) -> Result<Self> {
         let (width, head_width) = (config.width, config.head_width);
         let (queries, keys) = (config.heads * head_width, config.kv_heads * head_width);
-        let mut linear =
-            |gguf, folder, shape| Linear::load(weights, Names::block(layer, gguf, folder), shape);
+        let mut linear = |gguf, folder, shape, biased| {
+            Linear::load(weights, Names::block(layer, gguf, folder), shape, biased)
+        };
+        let biased = config.architecture == Architecture::Qwen2;
         let (query, key) = (
-            linear("attn_q", "self_attn.q_proj", [queries, width])?,
-            linear("attn_k", "self_attn.k_proj", [keys, width])?,
+            linear("attn_q", "self_attn.q_proj", [queries, width], biased)?,
+            linear("attn_k", "self_attn.k_proj", [keys, width], biased)?,
         );
         let (value, output) = (
-            linear("attn_v", "self_attn.v_proj", [keys, width])?,
-            linear("attn_output", "self_attn.o_proj", [width, queries])?,
+            linear("attn_v", "self_attn.v_proj", [keys, width], biased)?,
+            linear("attn_output", "self_attn.o_proj", [width, queries], false)?,
         );
         let (gate, up, down) = (
-            linear("ffn_gate", "mlp.gate_proj", [config.hidden, width])?,
-            linear("ffn_up", "mlp.up_proj", [config.hidden, width])?,
-            linear("ffn_down", "mlp.down_proj", [width, config.hidden])?,
+            linear("ffn_gate", "mlp.gate_proj", [config.hidden, width], false)?,
+            linear("ffn_up", "mlp.up_proj", [config.hidden, width], false)?,
+            linear("ffn_down", "mlp.down_proj", [width, config.hidden], false)?,
         );
         let mut vector = |gguf, folder, length| {
             weights.vector(&Names::block(layer, gguf, folder).sibling("weight"), length)
@@ -119,7 +122,7 @@ impl Block {
             vector("ffn_norm", "post_attention_layernorm", width)?,
         ];
         let head_norms = match config.architecture {
-            crate::Architecture::Qwen3 => Some([
+            Architecture::Qwen3 => Some([
                 vector("attn_q_norm", "self_attn.q_norm", head_width)?,
                 vector("attn_k_norm", "self_attn.k_norm", head_width)?,
             ]),
@@ -206,7 +209,7 @@ impl Decoder {
         }
     }
 
-    /// Reads on; gives a logit for each entry of the vocabulary to come next.
+    /// Reads on, at least one token; gives a logit for each entry of the vocabulary to come next.
     ///
     /// # Errors
     /// If the context is exceeded, a token is none of the vocabulary, or a logit is not a finite number.

@@ -135,7 +135,7 @@ pub(crate) fn first_line(error: &impl ToString) -> String {
 }
 
 /// A language's English name.
-pub(crate) fn name(language: Language) -> &'static str {
+fn name(language: Language) -> &'static str {
     match language {
         Language::En => "English",
         Language::Zh => "Chinese",

@@ -25,6 +25,7 @@ struct Written {
     head_dim: Option<usize>,
     max_position_embeddings: usize,
     rms_norm_eps: f64,
+    hidden_act: Option<String>,
     rope_theta: Option<f64>,
     /// Of older files.
     rope_scaling: Option<Value>,
@@ -83,22 +84,14 @@ impl Written {
         if self.use_sliding_window {
             return Err(setting("use_sliding_window", "false: windows are not computed", "true".to_owned()));
         }
+        if let Some(act) = self.hidden_act.as_deref().filter(|act| *act != "silu") {
+            return Err(setting("hidden_act", "silu", act.to_owned()));
+        }
         let heads = self.num_attention_heads;
         let head_width = self.head_dim.unwrap_or(self.hidden_size / heads.max(1));
         let rope = self.rope_parameters.as_ref().or(self.rope_scaling.as_ref());
         let base = rope.and_then(|rope| rope["rope_theta"].as_f64()).or(self.rope_theta).unwrap_or(10_000.0);
-        let kind = rope.and_then(|rope| rope.get("rope_type").or(rope.get("type")));
-        let divisors = match kind.map(|kind| kind.as_str().unwrap_or_default()) {
-            None | Some("default") => vec![1.0; head_width / 2],
-            Some("llama3") => {
-                let rope = rope.cloned().unwrap_or_default();
-                let scaling: Llama3Scaling =
-                    serde_json::from_value(rope).map_err(|error| damaged(path, &error))?;
-                scaling.divisors(base, head_width / 2)
-            }
-            Some(other) => return Err(setting("rope_type", "default or llama3", other.to_owned())),
-        };
-        let config = Config {
+        let mut config = Config {
             architecture,
             layers: self.num_hidden_layers,
             width: self.hidden_size,
@@ -109,9 +102,21 @@ impl Written {
             vocabulary: self.vocab_size,
             context: self.max_position_embeddings,
             norm_eps: self.rms_norm_eps,
-            rotary: Rotary { base, divisors, neighbours: false },
+            rotary: Rotary { base, divisors: Vec::new(), neighbours: false },
         };
         config.check(path)?;
+        let pairs = head_width / 2;
+        let kind = rope.and_then(|rope| rope.get("rope_type").or(rope.get("type")));
+        config.rotary.divisors = match kind.map(|kind| kind.as_str().unwrap_or_default()) {
+            None | Some("default") => vec![1.0; pairs],
+            Some("llama3") => {
+                let rope = rope.cloned().unwrap_or_default();
+                let scaling: Llama3Scaling =
+                    serde_json::from_value(rope).map_err(|error| damaged(path, &error))?;
+                scaling.divisors(base, pairs)
+            }
+            Some(other) => return Err(setting("rope_type", "default or llama3", other.to_owned())),
+        };
         Ok(config)
     }
 }

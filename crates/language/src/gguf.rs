@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use candle_core::quantized::gguf_file::{Content, Value};
+use candle_core::quantized::gguf_file::{Content, TensorInfo, Value};
 use tokenizers::Tokenizer;
 
 use crate::config::Rotary;
@@ -29,12 +30,13 @@ pub(crate) fn open(path: &Path) -> Result<Opened, LanguageError> {
         return Err(LanguageError::NotAModel { path: path.to_owned(), found });
     }
     file.rewind().map_err(read)?;
-    let content = Content::read(&mut file).map_err(|error| damaged(path, &error))?;
+    let content = content(path, &mut file)?;
     let head = Head { path, content: &content };
     let config = head.config()?;
-    let tokenizer = match tokenizer_beside(path)? {
-        Some(tokenizer) => tokenizer,
-        None => head.tokenizer()?,
+    // The file's own goes first: one beside it may be another model's.
+    let tokenizer = match head.tokenizer() {
+        Ok(tokenizer) => tokenizer,
+        Err(refused) => tokenizer_beside(path)?.ok_or(refused)?,
     };
     let special = |what: &str| head.get(&format!("tokenizer.ggml.{what}"));
     let number = |what| special(what).and_then(whole).and_then(|id| u32::try_from(id).ok());
@@ -51,6 +53,45 @@ pub(crate) fn open(path: &Path) -> Result<Opened, LanguageError> {
         tokenizer,
         weights: Weights { path: path.to_owned(), source: Source::Gguf(content, file) },
     })
+}
+
+/// What the head of the file says, with tensors whose sizes can be computed with.
+fn content(path: &Path, file: &mut BufReader<File>) -> Result<Content, LanguageError> {
+    // The library divides by the file's alignment, which may be 0.
+    let read = catch_unwind(AssertUnwindSafe(|| Content::read(file)));
+    let content = read.unwrap_or_else(|_| Err(candle_core::Error::msg("its head cannot be read")));
+    let content = content.map_err(|error| unreadable(path, &error))?;
+    let broken = |info: &TensorInfo| {
+        let dims = info.shape.dims();
+        let values = dims.iter().try_fold(1usize, |values, dim| values.checked_mul(*dim));
+        let row = dims.last().copied().unwrap_or(1);
+        values.is_none_or(|values| values > VALUES_MAX) || row % info.ggml_dtype.block_size() != 0
+    };
+    if let Some((name, info)) = content.tensor_infos.iter().find(|(_, info)| broken(info)) {
+        let (kind, dims) = (info.ggml_dtype, info.shape.dims());
+        return Err(damaged(
+            path,
+            &format!("its tensor `{name}` has the impossible shape {dims:?} of {kind:?}"),
+        ));
+    }
+    Ok(content)
+}
+
+/// More values than a tensor of any published network has; their bytes can be counted.
+const VALUES_MAX: usize = 1 << 40;
+
+/// A kind of numbers that the library does not know is no damage.
+fn unreadable(path: &Path, error: &candle_core::Error) -> LanguageError {
+    let said = crate::error::first_line(error);
+    match said.strip_prefix("unknown dtype for tensor ") {
+        Some(kind) => LanguageError::Setting {
+            path: path.to_owned(),
+            what: "kind of numbers".to_owned(),
+            expected: "F32, F16, BF16, Q4_0 to Q8_1 or Q2_K to Q8_K".to_owned(),
+            found: format!("ggml type {kind}"),
+        },
+        None => damaged(path, &said),
+    }
 }
 
 struct Head<'a> {
@@ -74,7 +115,8 @@ impl Head<'_> {
         let found = match self.get(what) {
             None => "nothing".to_owned(),
             Some(Value::Array(values)) => format!("a list of {}", values.len()),
-            Some(value) => format!("{value:?}"),
+            Some(Value::String(text)) => text.clone(),
+            Some(value) => whole(value).map_or_else(|| format!("{value:?}"), |value| value.to_string()),
         };
         LanguageError::Setting {
             path: self.path.to_owned(),
@@ -107,7 +149,10 @@ impl Head<'_> {
         let key = |what: &str| format!("{name}.{what}");
         let (width, heads) =
             (self.count(&key("embedding_length"))?, self.count(&key("attention.head_count"))?);
-        let kv_heads = self.count(&key("attention.head_count_kv"))?;
+        let kv_heads = match self.get(&key("attention.head_count_kv")) {
+            Some(_) => self.count(&key("attention.head_count_kv"))?,
+            None => heads,
+        };
         let head_width = match self.get(&key("attention.key_length")) {
             Some(_) => self.count(&key("attention.key_length"))?,
             None => width / heads,
@@ -128,7 +173,7 @@ impl Head<'_> {
             return Err(damaged(self.path, &"it has no matrix `token_embd.weight`"));
         };
         let base = key("rope.freq_base");
-        let config = Config {
+        let mut config = Config {
             architecture,
             layers: self.count(&key("block_count"))?,
             width,
@@ -141,11 +186,12 @@ impl Head<'_> {
             norm_eps: self.real(&key("attention.layer_norm_rms_epsilon"))?,
             rotary: Rotary {
                 base: if self.get(&base).is_some() { self.real(&base)? } else { 10_000.0 },
-                divisors: self.divisors(head_width / 2)?,
+                divisors: Vec::new(),
                 neighbours: architecture == Architecture::Llama,
             },
         };
         config.check(self.path)?;
+        config.rotary.divisors = self.divisors(head_width / 2)?;
         Ok(config)
     }
 
@@ -192,9 +238,13 @@ impl Head<'_> {
             Some(Value::Array(values)) => values.iter().map(|kind| whole(kind).unwrap_or_default()).collect(),
             _ => Vec::new(),
         };
-        let special = |id: usize| kinds.get(id).is_some_and(|kind| matches!(*kind, CONTROL | USER_DEFINED));
+        let of_kind = |wanted: i64| {
+            let ids = (0..tokens.len()).filter(|id| kinds.get(*id) == Some(&wanted));
+            ids.map(|id| tokens[id].clone()).collect()
+        };
         let pieces = Pieces {
-            special: (0..tokens.len()).filter(|id| special(*id)).map(|id| tokens[id].clone()).collect(),
+            special: of_kind(CONTROL),
+            whole: of_kind(USER_DEFINED),
             merges: texts("tokenizer.ggml.merges")?,
             tokens,
         };

@@ -4,27 +4,36 @@
 use vidit_data::Language;
 
 use crate::chat::{Role, Turn};
-use crate::error::name;
 
-/// The turns before the answer: instructions, one example in the prompt's language, the prompt.
+/// The turns before the answer, all in the prompt's language: instructions, one example, the prompt.
 pub fn turns(language: Language, prompt: &str) -> Vec<Turn> {
     let (short, long) = example(language);
     let turn = |role, text: &str| Turn { role, text: text.to_owned() };
     vec![
-        Turn { role: Role::System, text: system(language) },
+        turn(Role::System, system(language)),
         turn(Role::User, short),
         turn(Role::Assistant, long),
         turn(Role::User, prompt),
     ]
 }
 
-fn system(language: Language) -> String {
-    let name = name(language);
-    format!(
-        "You turn a short description of a video into one long, vivid caption in {name}: a single paragraph of 40 to 80 words. \
-         Keep every subject, number, colour and motion as it is. Add how things look and move, the place, the light and the \
-         camera. One shot, no lists, no titles. Answer with the caption alone."
-    )
+fn system(language: Language) -> &'static str {
+    match language {
+        Language::En => {
+            "You turn a short description of a video into one long, vivid caption in English: a single paragraph of 40 to 80 \
+             words. Keep every subject, number, colour and motion as it is. Add how things look and move, the place, the light \
+             and the camera. One shot, no lists, no titles. Answer with the caption alone."
+        }
+        Language::Zh => {
+            "请把一个视频的简短描述改写成一段长而生动的中文描述：只写一个段落，80到160个字。每个主体、数量、颜色和动作都保持原样。\
+             补充事物的样子和动态、地点、光线和镜头。只有一个镜头，不要列表，不要标题。只回答这段描述。"
+        }
+        Language::Ar => {
+            "أعد كتابة الوصف القصير لمقطع فيديو ليصبح وصفا واحدا طويلا حيا بالعربية: فقرة واحدة من 40 إلى 80 كلمة. أبق كل شيء \
+             وعدد ولون وحركة كما هي. أضف كيف تبدو الأشياء وكيف تتحرك والمكان والضوء والكاميرا. لقطة واحدة، بلا قوائم وبلا \
+             عناوين. أجب بالوصف وحده."
+        }
+    }
 }
 
 /// A short prompt and what it becomes.
@@ -62,7 +71,7 @@ mod tests {
             assert!(is_in(language, short) && is_in(language, long), "{long}");
             assert_eq!(cleaned(long), long);
             let turns = turns(language, "x");
-            assert!(turns[0].text.contains(name(language)) && turns[3].text == "x");
+            assert!(is_in(language, &turns[0].text) && turns[3].text == "x", "{}", turns[0].text);
         }
     }
 }

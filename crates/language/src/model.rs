@@ -18,6 +18,9 @@ use crate::{Config, LanguageError};
 /// Prompt tokens that are read at once: Ctrl-C is looked for in between.
 const TOKENS_AT_ONCE: usize = 64;
 
+/// Characters of a chat template that an error shows.
+const TEMPLATE_SHOWN_MAX: usize = 60;
+
 /// How an answer is drawn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Options {
@@ -72,8 +75,8 @@ pub struct LanguageModel {
 }
 
 impl LanguageModel {
-    /// Opens a GGUF file (its tokenizer is a tokenizer.json beside it, or within), or a folder with config.json,
-    /// tokenizer.json and *.safetensors.
+    /// Opens a GGUF file (its tokenizer is within, or where we cannot read that, a tokenizer.json beside it), or a folder
+    /// with config.json, tokenizer.json and *.safetensors.
     ///
     /// # Errors
     /// If it is no language model that we compute, or not whole.
@@ -86,6 +89,12 @@ impl LanguageModel {
             &opened.ends,
             opened.template.as_deref(),
         );
+        let Some(chat) = chat else {
+            let (path, what) = (path.to_owned(), "chat template".to_owned());
+            let expected = "one with `<|im_start|>`, `<|start_header_id|>` or `[INST]`".to_owned();
+            let found = opened.template.unwrap_or_default().chars().take(TEMPLATE_SHOWN_MAX).collect();
+            return Err(LanguageError::Setting { path, what, expected, found });
+        };
         let vocabulary = opened.tokenizer.get_vocab_size(true);
         if vocabulary > opened.config.vocabulary {
             let rows = opened.config.vocabulary;
@@ -127,6 +136,10 @@ impl LanguageModel {
     ) -> Result<Rewritten, LanguageError> {
         let language = language_of(prompt);
         let asked = self.chat.tokens(&self.tokenizer, &turns(language, prompt.trim()))?;
+        if asked.is_empty() {
+            let reason = "the tokenizer must have tokens for text, found none".to_owned();
+            return Err(LanguageError::Tokenizer { path: self.path.clone(), reason });
+        }
         let (written, ended) = self.answer(&asked, options, &mut progress, cancel)?;
         let said = self.text(&written)?;
         let mut text = cleaned(&said);

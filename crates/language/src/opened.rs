@@ -39,8 +39,11 @@ pub(crate) fn tokenizer_beside(path: &Path) -> Result<Option<Tokenizer>, Languag
     read.map(Some).map_err(|error| LanguageError::Damaged { path, reason: crate::error::first_line(&error) })
 }
 
+/// More than any published network has of anything but positions; products of two sizes do not overflow.
+const SIZE_MAX: usize = 1 << 24;
+
 impl Config {
-    /// Whether the sizes fit one another.
+    /// Whether the sizes fit one another. Nothing is allocated before.
     pub(crate) fn check(&self, path: &Path) -> Result<(), LanguageError> {
         let wrong = |what: &str, expected: String, found: usize| LanguageError::Setting {
             path: path.to_owned(),
@@ -48,21 +51,26 @@ impl Config {
             expected,
             found: found.to_string(),
         };
-        let counts = [
+        let sizes = [
             ("layers", self.layers),
             ("width", self.width),
+            ("feed-forward width", self.hidden),
             ("heads", self.heads),
             ("key heads", self.kv_heads),
-            ("context", self.context),
+            ("head width", self.head_width),
+            ("vocabulary", self.vocabulary),
         ];
-        if let Some((what, count)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return Err(wrong(what, "above 0".to_owned(), count));
+        if let Some((what, size)) = sizes.into_iter().find(|(_, size)| !(1..=SIZE_MAX).contains(size)) {
+            return Err(wrong(what, format!("1 to {SIZE_MAX}"), size));
+        }
+        if self.context == 0 {
+            return Err(wrong("context", "above 0".to_owned(), 0));
         }
         if self.heads % self.kv_heads != 0 {
             return Err(wrong("heads", format!("a multiple of {} key heads", self.kv_heads), self.heads));
         }
-        if self.head_width == 0 || self.head_width % 2 != 0 {
-            return Err(wrong("head width", "even, above 0".to_owned(), self.head_width));
+        if self.head_width % 2 != 0 {
+            return Err(wrong("head width", "even".to_owned(), self.head_width));
         }
         Ok(())
     }

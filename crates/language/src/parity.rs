@@ -213,11 +213,12 @@ fn pieces(path: &Path) -> Pieces {
             .iter()
             .map(|token| texts(&token["content"]))
             .collect(),
+        whole: Vec::new(),
     }
 }
 
 fn tokens_of(path: &Path) -> Vec<(String, Value)> {
-    let Pieces { tokens, merges, special } = pieces(path);
+    let Pieces { tokens, merges, special, .. } = pieces(path);
     let list = |texts: &[String]| Value::Array(texts.iter().cloned().map(Value::String).collect());
     let kinds = tokens.iter().map(|token| Value::I32(if special.contains(token) { 3 } else { 1 })).collect();
     [
@@ -366,7 +367,19 @@ fn files_that_are_not_ours_are_told_apart() {
         ),
         ("llama.embedding_length", Some(Value::U32(64)), "must have shape [352, 64], found [352, 32]"),
         ("llama.attention.head_count_kv", Some(Value::U32(3)), "heads` must be a multiple of 3 key heads"),
-        ("llama.rope.scaling.type", text("yarn"), "`llama.rope.scaling.type` must be absent"),
+        (
+            "llama.attention.head_count_kv",
+            None,
+            "`blk.0.attn_k.weight` must have shape [32, 32], found [16, 32]",
+        ),
+        ("llama.attention.key_length", Some(Value::U64(1 << 60)), "`head width` must be 1 to 16777216"),
+        ("llama.rope.scaling.type", text("yarn"), "computed, found `yarn`"),
+        ("general.alignment", Some(Value::U32(0)), "is damaged: its head cannot be read"),
+        (
+            "tokenizer.chat_template",
+            text("{{ '<|user|>' }}"),
+            "`chat template` must be one with `<|im_start|>`",
+        ),
         ("llama.expert_count", Some(Value::U32(8)), "experts are not computed"),
         ("tokenizer.ggml.model", None, "must be gpt2, a byte-level BPE, found `nothing`"),
         ("tokenizer.ggml.model", text("llama"), "put the model's tokenizer.json beside the file"),
@@ -377,15 +390,75 @@ fn files_that_are_not_ours_are_told_apart() {
         let said = refusal(|gguf| gguf.set(key, value));
         assert!(said.contains(needle), "{key}: {said}");
     }
-    // A tokenizer.json beside the file goes before what the file holds.
+}
+
+#[test]
+fn a_tokenizer_beside_a_file_serves_where_its_own_does_not() {
     let place = TempDir::new().unwrap();
+    let (path, beside) = (place.path().join("model.gguf"), place.path().join("tokenizer.json"));
     let mut gguf = Gguf::of(&golden("llama"), GgmlDType::F32);
+    gguf.write(&path);
+    fs::write(&beside, "another model's").unwrap();
+    LanguageModel::open(&path).unwrap();
     gguf.set("tokenizer.ggml.model", None);
-    gguf.write(&place.path().join("model.gguf"));
-    fs::copy(golden("llama/tokenizer.json"), place.path().join("tokenizer.json")).unwrap();
-    let mut model = LanguageModel::open(&place.path().join("model.gguf")).unwrap();
+    gguf.write(&path);
+    assert!(matches!(LanguageModel::open(&path), Err(LanguageError::Damaged { path, .. }) if path == beside));
+    fs::copy(golden("llama/tokenizer.json"), &beside).unwrap();
+    let mut model = LanguageModel::open(&path).unwrap();
     let options = Options { tokens_max: 100, ..Options::default() };
     assert_eq!(rewrite(&mut model, "a car", &options).unwrap().text, ANSWER);
+}
+
+#[test]
+fn what_a_file_calls_text_is_kept_and_what_it_calls_control_is_not() {
+    let place = TempDir::new().unwrap();
+    let path = place.path().join("model.gguf");
+    let mut gguf = Gguf::of(&golden("llama"), GgmlDType::F32);
+    let mut kinds = vec![Value::I32(1); 352];
+    (kinds[1], kinds[2]) = (Value::I32(4), Value::I32(3));
+    gguf.set("tokenizer.ggml.token_type", Some(Value::Array(kinds)));
+    gguf.write(&path);
+    let tokenizer = open(&path).unwrap().tokenizer;
+    assert_eq!(tokenizer.decode(&[1, 2], true).unwrap(), "<|im_start|>");
+    assert_eq!(tokenizer.encode_fast("<|im_start|>", false).unwrap().get_ids(), [1]);
+}
+
+#[test]
+fn networks_without_what_their_family_has_are_refused() {
+    let place = TempDir::new().unwrap();
+    let path = place.path().join("model.gguf");
+    for (kind, tensor) in [("qwen2", "blk.1.attn_k.bias"), ("qwen3", "blk.1.attn_k_norm.weight")] {
+        let (folder, _) = folder_of(kind);
+        let mut gguf = Gguf::of(folder.path(), GgmlDType::F32);
+        gguf.tensors.retain(|(name, _)| name != tensor);
+        gguf.write(&path);
+        let mut opened = open(&path).unwrap();
+        let Err(error) = Decoder::load(&mut opened.weights, opened.config) else { panic!("{tensor}") };
+        assert!(matches!(&error, LanguageError::Tensor { name, .. } if name == tensor), "{error}");
+    }
+}
+
+#[test]
+fn tensors_that_cannot_be_are_refused_before_they_are_read() {
+    const NAME: &str = "blk.0.ffn_down.weight";
+    let place = TempDir::new().unwrap();
+    let path = place.path().join("model.gguf");
+    Gguf::of(&golden("llama"), GgmlDType::Q8_0).write(&path);
+    let whole = fs::read(&path).unwrap();
+    // After the name: the number of sizes, two sizes of eight bytes (the row first), the kind of numbers.
+    let at = whole.windows(NAME.len()).position(|window| window == NAME.as_bytes()).unwrap() + NAME.len() + 4;
+    for (offset, bytes, needle) in [
+        (0, u64::MAX.to_le_bytes().as_slice(), "the impossible shape"),
+        (8, &u64::MAX.to_le_bytes(), "the impossible shape"),
+        (0, &40u64.to_le_bytes(), "the impossible shape [32, 40] of Q8_0"),
+        (16, &20u32.to_le_bytes(), "`kind of numbers` must be F32"),
+    ] {
+        let mut broken = whole.clone();
+        broken[at + offset..][..bytes.len()].copy_from_slice(bytes);
+        fs::write(&path, broken).unwrap();
+        let Err(error) = LanguageModel::open(&path) else { panic!("{needle}") };
+        assert!(error.to_string().contains(needle), "{error}");
+    }
 }
 
 #[test]
@@ -426,11 +499,19 @@ fn broken_files_and_folders_are_errors() {
         ("\"vocab_size\": 352", "\"vocab_size\": 353", "must have shape [353, 32]"),
         ("\"rope_theta\"", "\"rope_scaling\": {\"type\": \"linear\"}, \"rope_theta\"", "found `linear`"),
         ("\"rope_theta\"", "\"use_sliding_window\": true, \"rope_theta\"", "windows are not computed"),
+        ("\"rope_theta\"", "\"hidden_act\": \"gelu\", \"rope_theta\"", "must be silu, found `gelu`"),
+        ("\"rope_theta\"", "\"head_dim\": 99999999998, \"rope_theta\"", "`head width` must be 1 to 16777216"),
     ] {
         assert!(config.contains(from), "{from}");
         fs::write(folder.join("config.json"), config.replace(from, to)).unwrap();
         assert!(said().contains(needle), "{to}: {}", said());
     }
+    // A tokenizer that knows no text.
+    fs::write(folder.join("config.json"), config.replace("\"bos_token_id\": 1,", "")).unwrap();
+    let mute = r#"{"model": {"type": "BPE", "vocab": {}, "merges": []}}"#;
+    fs::write(folder.join("tokenizer.json"), mute).unwrap();
+    let refused = rewrite(&mut LanguageModel::open(&folder).unwrap(), "a car", &Options::default());
+    assert!(matches!(&refused, Err(LanguageError::Tokenizer { .. })), "{refused:?}");
     let missing = LanguageModel::open(&place.path().join("missing.gguf"));
     assert!(matches!(missing, Err(LanguageError::Read { .. })));
 }

@@ -20,6 +20,8 @@ pub(crate) struct Pieces {
     pub merges: Vec<String>,
     /// Tokens that stand for no text.
     pub special: Vec<String>,
+    /// Tokens of text that is never cut, such as Qwen3's `</think>`.
+    pub whole: Vec<String>,
 }
 
 /// The word patterns of the published tokenizer.json of Llama 3 and Qwen2; they differ in how many digits stay together.
@@ -50,7 +52,7 @@ pub(crate) fn tokenizer(pieces: Pieces, words_like: Option<&str>) -> Result<Toke
             ));
         }
     };
-    let Pieces { tokens, merges, special } = pieces;
+    let Pieces { tokens, merges, special, whole } = pieces;
     let pair = |merge: &String| {
         let pair = merge.split_once(' ').map(|(left, right)| (left.to_owned(), right.to_owned()));
         pair.ok_or_else(|| format!("a merge must be two pieces with a space between, found `{merge}`"))
@@ -71,8 +73,11 @@ pub(crate) fn tokenizer(pieces: Pieces, words_like: Option<&str>) -> Result<Toke
     }
     tokenizer.with_pre_tokenizer(Some(PreTokenizerWrapper::from(Sequence::new(cut))));
     tokenizer.with_decoder(Some(ByteLevel::new(false, false, false)));
-    let special = special.into_iter().map(|token| AddedToken::from(token, true));
-    tokenizer.add_special_tokens(special).map_err(|error| crate::error::first_line(&error))?;
+    let added = |tokens: Vec<String>, special| {
+        tokens.into_iter().map(move |token| AddedToken::from(token, special).normalized(false))
+    };
+    tokenizer.add_special_tokens(added(special, true)).map_err(|error| crate::error::first_line(&error))?;
+    tokenizer.add_tokens(added(whole, false)).map_err(|error| crate::error::first_line(&error))?;
     Ok(tokenizer)
 }
 
