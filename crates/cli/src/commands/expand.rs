@@ -56,16 +56,12 @@ fn by_language_model(args: &Expand, prompt: &str, lm: &OsStr) -> Outcome {
         Options { seed: args.seed, temperature: args.temperature, tokens_max: args.max_tokens as usize };
     let (model, said) = language::rewrite(lm, prompt, &options, args.speech.json || args.speech.quiet)?;
     let rewritten = &said.rewritten;
-    let words = |kind| {
-        let of_kind = rewritten.changes.iter().filter(move |change| change.kind == kind);
-        of_kind.map(|change| change.words.as_str()).collect::<Vec<_>>()
-    };
-    let (added, removed) = (words(ChangeKind::Added), words(ChangeKind::Removed));
     let (architecture, quantisation) = (model.config().architecture.name(), model.quantisation());
     let seconds = (said.writing.as_secs_f64() * 1000.0).round() / 1000.0;
     if args.speech.json {
-        let runs = |runs: &[&str]| {
-            runs.iter().map(|words| json!({"what": "words", "words": words})).collect::<Vec<_>>()
+        let runs = |kind| {
+            let runs = said.words(kind).into_iter();
+            runs.map(|words| json!({"what": "words", "words": words})).collect::<Vec<_>>()
         };
         let told = json!({
             "prompt": prompt,
@@ -76,8 +72,8 @@ fn by_language_model(args: &Expand, prompt: &str, lm: &OsStr) -> Outcome {
                 "architecture": architecture,
                 "quantisation": quantisation,
             },
-            "added": runs(&added),
-            "removed": runs(&removed),
+            "added": runs(ChangeKind::Added),
+            "removed": runs(ChangeKind::Removed),
             "tokens": rewritten.tokens,
             "cut": rewritten.cut,
             "seconds": seconds,
@@ -87,13 +83,11 @@ fn by_language_model(args: &Expand, prompt: &str, lm: &OsStr) -> Outcome {
     if args.speech.quiet {
         return output::line(&rewritten.text);
     }
-    let list = |runs: &[&str]| if runs.is_empty() { "nothing".to_owned() } else { runs.join(" · ") };
     let cut = if rewritten.cut { ", cut after the last whole sentence" } else { "" };
     output::print(format!(
-        "{}\n  added: {}\n  removed: {}\n  {} ({architecture}, {quantisation}): {} tokens in {seconds:.1} s{cut}\n",
+        "{}\n{}  {} ({architecture}, {quantisation}): {} tokens in {seconds:.1} s{cut}\n",
         rewritten.text,
-        list(&added),
-        list(&removed),
+        said.changes(),
         model.path().display(),
         rewritten.tokens,
     ))

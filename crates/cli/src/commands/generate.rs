@@ -7,7 +7,7 @@ use anyhow::anyhow;
 use vidit_data::Pack;
 use vidit_language::Options as LanguageOptions;
 use vidit_media::{FrameRate, fit};
-use vidit_pipeline::{DEFAULT_SHAPE, Given, Latents, Limits, Request, Wish};
+use vidit_pipeline::{DEFAULT_SHAPE, Given, Latents, Limits, Request, RequestError, Wish};
 use vidit_video::{Frames, PixelShape};
 
 use super::making::{Work, request, utf8};
@@ -32,7 +32,7 @@ pub fn run(args: Generate) -> Outcome {
     let prompt = match by_grammar {
         true => {
             let prompt = vidit_data::expand(&Pack::embedded(), &prompt, args.making.seed.unwrap_or(0)).text;
-            tell(&args, &prompt)?;
+            tell(&args, &prompt, "")?;
             prompt
         }
         false => prompt,
@@ -43,16 +43,13 @@ pub fn run(args: Generate) -> Outcome {
     if let Some(path) = &args.save_latents {
         check_file_target(path, args.making.overwrite)?;
     }
-    if let Some(lm) = &args.lm {
-        request.prompt = rewritten(&args, lm, &request.prompt)?;
-        request
-            .check(&limits)
-            .map_err(Failure::usage)
-            .map_err(|failure| about(&args, failure, &request.prompt))?;
-    }
     let fps = FrameRate::from(args.fps);
     let noise = args.init_latents.as_deref().map(Latents::read).transpose()?;
     let guides = boxes::asked(&args.making, shape.frames)?;
+    if let Some(lm) = &args.lm {
+        request.prompt = rewritten(&args, lm, &request.prompt)?;
+        request.check(&limits).map_err(|error| about(&args, error.into(), &request.prompt))?;
+    }
     let wish = pictures.wish(Request { noise, ..request }, size).steered(&guides, 0);
     work.run_and_keep(
         fps,
@@ -77,25 +74,40 @@ fn rewritten(args: &Generate, lm: &OsStr, prompt: &str) -> Result<String, Failur
     settings::apply(&args.making.network.compute)?;
     let options = LanguageOptions { seed: args.making.seed.unwrap_or(0), ..LanguageOptions::default() };
     let (_, said) = language::rewrite(lm, prompt, &options, speech.json || speech.quiet)?;
-    tell(args, &said.rewritten.text)?;
+    tell(args, &said.rewritten.text, &said.changes())?;
     Ok(said.rewritten.text)
 }
 
-/// Shows what a prompt became, before the wait for its video.
-fn tell(args: &Generate, prompt: &str) -> Outcome {
+/// Shows what a prompt became, before the wait for its video; `changes` is whole lines.
+fn tell(args: &Generate, prompt: &str, changes: &str) -> Outcome {
     let Speech { json, quiet } = args.making.speech;
-    if json || quiet { Ok(()) } else { output::line(format!("expanded: {prompt}")) }
+    if json || quiet { Ok(()) } else { output::print(format!("expanded: {prompt}\n{changes}")) }
 }
 
-/// A refusal of a prompt that the user did not write.
+/// A refusal that may be of a prompt which the user did not write.
 fn about(args: &Generate, failure: Failure, prompt: &str) -> Failure {
     match failure {
-        Failure::Usage(error) if args.lm.is_some() => Failure::Usage(error.context(format!(
-            "the video model refuses what the language model made of the prompt: `{prompt}`\n\
-             hint: without `--lm`, `--expand` says what is left open in words that `mini` knows"
-        ))),
+        Failure::Usage(error) if args.lm.is_some() && is_of_prompt(&error) => {
+            Failure::Usage(error.context(format!(
+                "the video model refuses what the language model made of the prompt: `{prompt}`\n\
+                 hint: without `--lm`, `--expand` says what is left open in words that `mini` knows"
+            )))
+        }
         failure => failure,
     }
+}
+
+fn is_of_prompt(error: &anyhow::Error) -> bool {
+    matches!(
+        error.downcast_ref::<RequestError>(),
+        Some(
+            RequestError::EmptyPrompt
+                | RequestError::NoWords
+                | RequestError::PromptBytes { which: "prompt", .. }
+                | RequestError::PromptTokens { which: "prompt", .. }
+                | RequestError::ControlCharacter { which: "prompt", .. }
+        )
+    )
 }
 
 /// What is given of the clip.
@@ -174,7 +186,33 @@ pub fn check_file_target(path: &Path, overwrite: bool) -> Outcome {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+    use crate::args::{Args, Command};
+
+    #[test]
+    fn a_language_model_is_named_where_its_prompt_is_refused_and_only_there() {
+        let generate = |words: &[&str]| match Args::parse_from(words).command {
+            Command::Generate(args) => args,
+            _ => unreachable!("the words ask for it"),
+        };
+        let with = generate(&["vidit", "generate", "a cat", "--expand", "--lm", "tiny"]);
+        let without = generate(&["vidit", "generate", "a cat"]);
+        let said = |args, error: RequestError| match about(args, error.into(), "a long cat") {
+            Failure::Usage(error) => error.to_string(),
+            other => panic!("{other:?}"),
+        };
+        let long = RequestError::PromptTokens { which: "prompt", found: 99, limit: 64 };
+        assert!(said(&with, long.clone()).contains("refuses what the language model made"));
+        assert_eq!(said(&without, long.clone()), long.to_string());
+        for other in [
+            RequestError::NoBoxAdapter,
+            RequestError::PromptTokens { which: "negative prompt", found: 99, limit: 64 },
+        ] {
+            assert_eq!(said(&with, other.clone()), other.to_string());
+        }
+    }
 
     #[test]
     fn seconds_become_the_nearest_legal_frames() {

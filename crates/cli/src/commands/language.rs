@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
-use vidit_language::{LanguageModel, Options, Progress, Rewritten};
+use vidit_language::{ChangeKind, LanguageModel, Options, Progress, Rewritten};
 
 use crate::interrupt::{self, Grace};
 use crate::progress::Bars;
@@ -22,6 +22,23 @@ pub struct Said {
     pub writing: Duration,
 }
 
+impl Said {
+    /// Runs of words that were added, or removed.
+    pub fn words(&self, kind: ChangeKind) -> Vec<&str> {
+        let of_kind = self.rewritten.changes.iter().filter(|change| change.kind == kind);
+        of_kind.map(|change| change.words.as_str()).collect()
+    }
+
+    /// Both, a line each.
+    pub fn changes(&self) -> String {
+        let list = |kind| match self.words(kind) {
+            runs if runs.is_empty() => "nothing".to_owned(),
+            runs => runs.join(" · "),
+        };
+        format!("  added: {}\n  removed: {}\n", list(ChangeKind::Added), list(ChangeKind::Removed))
+    }
+}
+
 /// Opens the model and lets it rewrite the prompt.
 pub fn rewrite(
     lm: &OsStr,
@@ -33,20 +50,17 @@ pub fn rewrite(
     let cancel = interrupt::install(Grace::Short)?;
     let mut model = LanguageModel::open(&path)?;
     let mut bars = Bars::new(silent);
-    let mut began = None;
+    let mut began: Option<Instant> = None;
     let rewritten = model.rewrite(
         prompt,
         options,
         |Progress { writing, done, total }| {
-            let name = if writing { "write" } else { "read" };
-            let began: &Instant = match writing {
-                true => began.get_or_insert_with(Instant::now),
-                false => &Instant::now(),
-            };
-            let speed = match done {
-                0 => String::new(),
-                _ if writing => format!("{:.0} tokens/s", done as f64 / began.elapsed().as_secs_f64()),
-                _ => "tokens".to_owned(),
+            let (name, speed) = match writing {
+                false => ("read", "tokens".to_owned()),
+                true => {
+                    let seconds = began.get_or_insert_with(Instant::now).elapsed().as_secs_f64();
+                    ("write", format!("{:.0} tokens/s", done as f64 / seconds.max(f64::MIN_POSITIVE)))
+                }
             };
             bars.show(name, done as u64, total as u64, &speed);
         },

@@ -42,7 +42,8 @@ fn a_video_is_made_of_what_the_language_model_said() {
     assert_eq!(told["prompt"], ANSWER);
     // The file is called after what was typed.
     let words = place.vidit([&args[..], &["--steps", "1", "--threads", "1"]].concat()).done();
-    assert!(words.starts_with(&format!("expanded: {ANSWER}\na-car.mp4\n")), "{words}");
+    let told = format!("expanded: {ANSWER}\n  added: shiny red · drives slowly ");
+    assert!(words.starts_with(&told) && words.contains("\n  removed: nothing\na-car.mp4\n"), "{words}");
     // What cannot be written is refused before the model is asked.
     let refused = place.vidit([&args[..], &["-o", "car.png"]].concat());
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""));
