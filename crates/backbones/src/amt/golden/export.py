@@ -13,47 +13,31 @@ of which the large ones are thinned by the strides in their names.
 
 import importlib
 import platform
-import resource
-import statistics
 import sys
-import time
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import nn
 from vbench.third_party.amt.networks.blocks.feat_enc import SmallEncoder
 from vbench.third_party.amt.networks.blocks.raft import SmallUpdateBlock
 from vbench.third_party.amt.utils.utils import InputPadder
 
+sys.path.insert(0, str(Path(__file__).parents[3] / "golden"))
+import exporting  # noqa: E402
+import motion  # noqa: E402
+from motion import last  # noqa: E402
+
 Model = importlib.import_module("vbench.third_party.amt.networks.AMT-S").Model
 
-torch.set_grad_enabled(False)
-
 SEED = 20_230_418
-# The second frame shows the texture this much lower and further right.
-SHIFT = (2, 5)
 EMBT = torch.tensor(0.5).view(1, 1, 1, 1)
-
-
-def shrink_encoder(encoder, widths, output):
-    """The layers of `SmallEncoder` with other widths; its forward pass stays."""
-    encoder.conv1 = nn.Conv2d(3, widths[0], 7, stride=2, padding=3)
-    encoder.norm1 = nn.InstanceNorm2d(widths[0])
-    encoder.in_planes = widths[0]
-    encoder.layer1 = encoder._make_layer(widths[0], stride=1)
-    encoder.layer2 = encoder._make_layer(widths[1], stride=2)
-    encoder.layer3 = encoder._make_layer(widths[2], stride=2)
-    encoder.conv2 = nn.Conv2d(widths[2], output, 1)
 
 
 def tiny():
     channels = [4, 5, 6, 7]
     model = Model(channels=channels, skip_channels=3)
     model.feat_encoder = SmallEncoder(output_dim=18, norm_fn="instance", dropout=0.0)
-    shrink_encoder(model.feat_encoder, (8, 8, 12), 18)
+    motion.shrink_encoder(model.feat_encoder, nn.InstanceNorm2d, (8, 8, 12), 18)
 
     def update(width, scale):
         return SmallUpdateBlock(width, hidden_dim=7, flow_dim=3, corr_dim=5, fc_dim=6, scale_factor=scale, radius=3)
@@ -81,42 +65,11 @@ def draw(model, generator):
         parameter.copy_(value)
 
 
-def texture(height, width, generator):
-    """Blobs of several sizes, 0 to 255, whole numbers."""
-    total = torch.zeros(1, 3, height, width)
-    for cells in (3, 9, 27):
-        noise = torch.randn(1, 3, cells, cells, generator=generator)
-        total += F.interpolate(noise, size=(height, width), mode="bicubic", align_corners=False)
-    total -= total.min()
-    return (total * 255 / total.max()).round()
-
-
-def crops(image, height, width):
-    down, right = SHIFT
-    frames = image[..., :height, :width], image[..., down : down + height, right : right + width]
-    return [frame / 255.0 for frame in frames]
-
-
-def last(x, every=1):
-    """Channels last, no batch, every so many rows and columns."""
-    return x[0].movedim(0, -1)[::every, ::every].contiguous()
-
-
 def trace(model, first, second, every):
     """The official forward pass, and what its parts gave."""
-    seen = {}
-
-    def keep(name):
-        def hook(_, __, output):
-            seen.setdefault(name, []).append(output)
-
-        return hook
-
-    modules = ["feat_encoder", "encoder", "decoder4", "decoder3", "decoder2", "decoder1", "update4", "update3", "update2"]
-    handles = [getattr(model, name).register_forward_hook(keep(name)) for name in modules]
-    out = model(first, second, EMBT)
-    for handle in handles:
-        handle.remove()
+    names = ["feat_encoder", "encoder", "decoder4", "decoder3", "decoder2", "decoder1", "update4", "update3", "update2"]
+    with exporting.watched({name: getattr(model, name) for name in names}, each=True) as seen:
+        out = model(first, second, EMBT)
     activations = {}
 
     def put(name, *parts):
@@ -143,62 +96,36 @@ def trace(model, first, second, every):
 
 
 def write(path, model, image, size, every):
-    first, second = crops(image, *size)
+    first, second = (frame / 255.0 for frame in motion.crops(image, size))
     padder = InputPadder(first.shape, 16)
     first, second = padder.pad(first, second)
     activations = trace(model, first, second, every)
     # Whole rows and columns of the frame, not of the padded one.
     midpoint = padder.unpad(activations.pop("midpoint"))
     activations[f"midpoint.thinned{every + 1}"] = last(midpoint, every + 1)
-    tensors = {f"weights.{name}": value.clone() for name, value in model.state_dict().items()}
-    # Whole numbers up to 255 are exact in bf16.
-    tensors["input.texture"] = last(image).to(torch.bfloat16)
-    tensors.update(activations)
-    metadata = {
-        "seed": str(SEED),
-        "size": f"{size[0]} {size[1]}",
-        "shift": f"{SHIFT[0]} {SHIFT[1]}",
-        "python": platform.python_version(),
-        "torch": version("torch"),
-        "vbench": version("vbench"),
-        "official": "vbench.third_party.amt, AMT-S",
-    }
-    save_file(tensors, path, metadata=metadata)
-    for name, value in activations.items():
-        print(f"{name:32} {tuple(value.shape)} largest {value.abs().max():.3f} deviation {value.std():.3f}")
-    print(path, path.stat().st_size)
+    tensors = exporting.weights(model.state_dict())
+    tensors["input.texture"], frames = motion.given(image, size)
+    metadata = {"seed": str(SEED), "python": platform.python_version()} | frames
+    metadata |= exporting.versions("torch", "vbench") | {"official": "vbench.third_party.amt, AMT-S"}
+    exporting.write(path, tensors | activations, metadata)
+    exporting.print_scales(activations)
     return first, second
 
 
-def processor_seconds():
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
 def main():
-    torch.set_num_threads(1)
+    options = exporting.begin(__file__, SEED)
     generator = torch.Generator().manual_seed(SEED)
-    if len(sys.argv) == 3 and sys.argv[1] == "--full":
-        model = Model().eval()
-        draw(model, generator)
-        for height, width in ((240, 320), (256, 448)):
-            image = texture(height + SHIFT[0], width + SHIFT[1], generator)
-            path = Path(sys.argv[2]) / f"amt-{height}x{width}.safetensors"
-            first, second = write(path, model, image, (height, width), 1)
-            torch.set_num_threads(2)
-            seconds, used = [], processor_seconds()
-            for _ in range(5):
-                start = time.perf_counter()
-                model(first, second, EMBT, eval=True)
-                seconds.append(time.perf_counter() - start)
-            used = (processor_seconds() - used) / len(seconds)
-            torch.set_num_threads(1)
-            print(f"{height}x{width}: median {statistics.median(seconds):.3f} s, processors {used:.3f} s each")
-        return
-    model = tiny().eval()
+    model = Model() if options.full else tiny()
+    model.eval()
     draw(model, generator)
-    image = texture(121 + SHIFT[0], 139 + SHIFT[1], generator)
-    write(Path(__file__).parent / "tiny.safetensors", model, image, (121, 139), 2)
+    if not options.full:
+        size = (121, 139)
+        write(options.path, model, motion.texture(size, generator), size, 2)
+        return
+    for size in ((240, 320), (256, 448)):
+        path = options.folder / f"amt-{size[0]}x{size[1]}.safetensors"
+        first, second = write(path, model, motion.texture(size, generator), size, 1)
+        exporting.print_time(f"{size}", lambda: model(first, second, EMBT, eval=True), options.runs)
 
 
 main()

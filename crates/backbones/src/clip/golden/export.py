@@ -1,18 +1,18 @@
 """openai-clip's towers and tokenizer, for parity tests. `export.py` writes the tiny golden, the cut-down vocabulary and its tokens
 beside itself; `export.py --full DIR` writes ViT-B/32 and ViT-L/14 with random weights, and prints PyTorch's times."""
 
-import argparse
 import gzip
-import importlib.metadata
 import json
 import pathlib
-import statistics
-import time
+import sys
+from importlib.metadata import version
 
 import torch
 from clip import simple_tokenizer
 from clip.model import CLIP, VisionTransformer
-from safetensors.torch import save_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "golden"))
+import exporting  # noqa: E402
 
 SEED = 11
 HERE = pathlib.Path(__file__).parent
@@ -134,7 +134,7 @@ def export_tokens():
         ids = [start, *small.encode(text), end]
         cut = ids if len(ids) <= 32 else [*ids[:31], end]
         cases.append({"text": text, "clip": ids if len(ids) <= 77 else None, "viclip": cut})
-    versions = {name: importlib.metadata.version(name) for name in ("openai-clip", "ftfy", "regex")}
+    versions = {name: version(name) for name in ("openai-clip", "ftfy", "regex")}
     lines = ",\n".join(json.dumps(case) for case in cases)
     (HERE / "tokens.json").write_text(f'{{"versions": {json.dumps(versions)},\n"cases": [\n{lines}\n]}}\n')
     print(len(cases), "texts,", len(small.bpe_ranks), "merges")
@@ -164,72 +164,44 @@ def randomise(network):
 
 def watch(clip, images, texts):
     """Activations by name; the last block's and what follows at the token that is read alone."""
-    seen, hooks = {}, []
     ends = texts.argmax(dim=-1)
     length, rows = int(ends.max()) + 1, torch.arange(len(texts))
-
-    def hook(module, keep, before=False):
-        if before:
-            hooks.append(module.register_forward_pre_hook(lambda _, given: keep(given[0])))
-        else:
-            hooks.append(module.register_forward_hook(lambda _, given, out: keep(out)))
-
-    def put(name, value):
-        seen[name] = value
-
-    visual, blocks = clip.visual, clip.visual.transformer.resblocks
-    hook(visual.conv1, lambda x: put("image.patches", x.flatten(2).transpose(1, 2)))
-    hook(visual.ln_pre, lambda x: put("image.embedded", x))
+    visual, modules = clip.visual, {}
+    modules["image.patches"] = (visual.conv1, lambda x: x.flatten(2).transpose(1, 2))
+    modules["image.embedded"] = visual.ln_pre
+    blocks = visual.transformer.resblocks
     for i, block in enumerate(blocks):
         last = i + 1 == len(blocks)
-        hook(block, lambda x, i=i, last=last: put(f"image.block.{i}", x.transpose(0, 1)[:, : 1 if last else None]))
+        modules[f"image.block.{i}"] = (block, lambda x, last=last: x.transpose(0, 1)[:, : 1 if last else None])
     blocks = clip.transformer.resblocks
-    hook(clip.transformer, lambda x: put("text.embedded", x.transpose(0, 1)[:, :length]), before=True)
     for i, block in enumerate(blocks):
-        if i + 1 == len(blocks):
-            hook(block, lambda x, i=i: put(f"text.block.{i}", x.transpose(0, 1)[rows, ends]))
-        else:
-            hook(block, lambda x, i=i: put(f"text.block.{i}", x.transpose(0, 1)[:, :length]))
-    seen["image.feature"] = clip.encode_image(images)
-    seen["text.feature"] = clip.encode_text(texts)
-    for handle in hooks:
-        handle.remove()
+        places = (rows, ends) if i + 1 == len(blocks) else (slice(None), slice(length))
+        modules[f"text.block.{i}"] = (block, lambda x, places=places: x.transpose(0, 1)[places])
+    before = {}
+    handle = clip.transformer.register_forward_pre_hook(lambda _, given: before.update(x=given[0]))
+    with exporting.watched(modules) as seen:
+        seen["image.feature"] = clip.encode_image(images)
+        seen["text.feature"] = clip.encode_text(texts)
+    handle.remove()
+    seen["text.embedded"] = before["x"].transpose(0, 1)[:, :length]
     seen["logit_scale"] = clip.logit_scale.exp().reshape(1)
     return seen
-
-
-def median_time(run, times=5):
-    spent = []
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        spent.append(time.perf_counter() - start)
-    return statistics.median(spent)
 
 
 def export(clip, images, texts, path):
     clip.eval()
     randomise(clip)
-    out = {f"weights.{name}": weight for name, weight in clip.state_dict().items()}
+    out = exporting.weights(clip.state_dict())
     out |= {"input.images": images, "input.texts": texts.float()} | watch(clip, images, texts)
-    metadata = {"seed": str(SEED), "torch": torch.__version__, "openai-clip": importlib.metadata.version("openai-clip")}
-    # A file holds no views; weights are none.
-    whole = {key: value if key.startswith("weights.") else value.clone().contiguous() for key, value in out.items()}
-    save_file(whole, path, metadata)
-    print(path, path.stat().st_size)
+    exporting.write(path, out, {"seed": str(SEED)} | exporting.versions("torch", "openai-clip"))
 
 
-@torch.no_grad()
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--full", type=pathlib.Path)
-    full = parser.parse_args().full
-    torch.manual_seed(SEED)
-    if not full:
+    options = exporting.begin(__file__, SEED)
+    if not options.full:
         export_tokens()
         texts = torch.tensor([[48, 7, 3, 21, 49, 0, 0, 0, 0], [48, 30, 49, 49, 0, 0, 0, 0, 0], [48, 1, 2, 3, 4, 5, 49, 0, 0]])
-        return export(tiny(), torch.randn(2, 3, 12, 12), texts, HERE / "tiny.safetensors")
-    torch.set_num_threads(2)
+        return export(tiny(), torch.randn(2, 3, 12, 12), texts, options.path)
     texts = torch.zeros(2, 77, dtype=torch.long)
     texts[0, :9] = torch.tensor([49406, 320, 2533, 530, 518, 4919, 12, 7, 49407])
     texts[1, :5] = torch.tensor([49406, 40000, 1, 2, 49407])
@@ -238,9 +210,9 @@ def main():
         "l14": (768, 224, 24, 1024, 14, 77, 49408, 768, 12, 12),
     }.items():
         clip, images = CLIP(*sizes), torch.randn(1, 3, 224, 224)
-        export(clip, images, texts, full / f"clip-{name}.safetensors")
-        print(f"PyTorch, 2 threads, {name}: image {median_time(lambda: clip.encode_image(images)):.3f} s")
-        print(f"PyTorch, 2 threads, {name}: 2 texts {median_time(lambda: clip.encode_text(texts)):.3f} s")
+        export(clip, images, texts, options.folder / f"clip-{name}.safetensors")
+        exporting.print_time(f"{name}, image", lambda: clip.encode_image(images), options.runs)
+        exporting.print_time(f"{name}, 2 texts", lambda: clip.encode_text(texts), options.runs)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,16 @@
 that does what facebookresearch/dino does about positions. `export.py` writes the tiny golden beside itself;
 `export.py --full DIR` writes the published size with random weights, and prints PyTorch's time."""
 
-import argparse
 import functools
 import pathlib
-import statistics
-import time
+import sys
 
-import timm
 import torch
-from safetensors.torch import save_file
 from timm.models.vision_transformer import Block
 from torch import nn
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "golden"))
+import exporting  # noqa: E402
 
 SEED = 7
 
@@ -65,14 +64,9 @@ def randomise(network):
             weight.normal_(0.0, 0.3)
 
 
-@torch.no_grad()
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--full", type=pathlib.Path)
-    full = parser.parse_args().full
-    torch.manual_seed(SEED)
-    if full:
-        torch.set_num_threads(2)
+    options = exporting.begin(__file__, SEED)
+    if options.full:
         network = Dino(16, 14, 768, 12, 12)
         sizes = {"wide": (1, 3, 224, 398)}
     else:
@@ -80,25 +74,16 @@ def main():
         sizes = {"square": (2, 3, 16, 16), "odd": (1, 3, 22, 31), "oblong": (1, 3, 18, 16)}
     network.eval()
     randomise(network)
-    out = {f"weights.{name}": weight for name, weight in network.state_dict().items()}
+    out = exporting.weights(network.state_dict())
     for case, size in sizes.items():
         images = out[f"input.{case}"] = torch.randn(size)
         seen = {}
         network(images, seen)
         out |= {f"{case}.{name}": values for name, values in seen.items()}
-        if full:
-            times = []
-            for _ in range(5):
-                start = time.perf_counter()
-                network(images)
-                times.append(time.perf_counter() - start)
-            print(f"PyTorch, 2 threads, {size}: {statistics.median(times):.3f} s")
-    metadata = {"seed": str(SEED), "torch": torch.__version__, "timm": timm.__version__}
-    path = full / "dino.safetensors" if full else pathlib.Path(__file__).with_name("tiny.safetensors")
-    # A file holds no views; weights are none.
-    whole = {key: value if key.startswith("weights.") else value.clone().contiguous() for key, value in out.items()}
-    save_file(whole, path, metadata)
-    print(path, path.stat().st_size)
+        if options.full:
+            exporting.print_time(f"{size}", lambda: network(images), options.runs)
+    metadata = {"seed": str(SEED)} | exporting.versions("torch", "timm")
+    exporting.write(options.path, out, metadata)
 
 
 if __name__ == "__main__":

@@ -12,26 +12,23 @@ Keys: `weights.*` as in a published checkpoint, `input.image [H, W, 3]`, and act
 last. Metadata: seed, versions, the settings of the run, names and captions (joined by new lines).
 """
 
-import argparse
 import importlib.util
 import json
 import math
 import platform
-import statistics
 import sys
-import time
 from functools import partial
 from pathlib import Path
 
 import torch
-import torchvision
 import transformers
-from safetensors.torch import save_file
 from torch import nn
 
 import detectron2_pieces as pieces
 
-HERE = Path(__file__).parent
+sys.path.insert(0, str(Path(__file__).parents[3] / "golden"))
+import exporting  # noqa: E402
+
 pieces.install(Path(importlib.util.find_spec("vbench").submodule_search_locations[0]))
 
 from centernet.modeling.backbone.fpn_p5 import LastLevelP6P7_P5
@@ -42,8 +39,6 @@ from vbench.third_party.grit_src.grit.modeling.meta_arch.grit import GRiT
 from vbench.third_party.grit_src.grit.modeling.roi_heads import grit_roi_heads
 from vbench.third_party.grit_src.grit.modeling.roi_heads.grit_fast_rcnn import GRiTFastRCNNOutputLayers
 from vbench.third_party.grit_src.grit.modeling.text.text_decoder import TransformerDecoderTextualHead
-
-torch.set_grad_enabled(False)
 
 TINY = {
     "seed": 3,
@@ -280,62 +275,47 @@ def run(model, image):
     return model([given])[0]["instances"]
 
 
-def median(work, count=3):
-    seconds = []
-    for _ in range(count):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds)
-
-
 def published(state):
     """As the training code wrote it: one text decoder."""
     return {key: value for key, value in state.items() if "text_decoder_det" not in key}
 
 
 def write(path, sizes, model, image, noted, found):
-    tensors = {f"weights.{key}": value.half().contiguous() for key, value in published(model.state_dict()).items()}
-    tensors = {key: value.clone() for key, value in tensors.items()}
-    tensors["input.image"] = image.permute(1, 2, 0).half().contiguous()
+    tensors = exporting.weights({key: value.half() for key, value in published(model.state_dict()).items()})
+    tensors["input.image"] = image.permute(1, 2, 0).half()
     tensors |= noted
-    tensors["detections.corners"] = found.pred_boxes.tensor.clone()
+    tensors["detections.corners"] = found.pred_boxes.tensor
+    versions = {"python": platform.python_version()} | exporting.versions("torch", "vbench", "torchvision", "transformers")
     metadata = {
         "seed": str(sizes["seed"]),
-        "versions": json.dumps(
-            {"python": platform.python_version(), "torch": torch.__version__, "vbench": "0.1.5"}
-            | {"torchvision": torchvision.__version__, "transformers": transformers.__version__}
-        ),
+        "versions": json.dumps(versions),
         "score_min": repr(sizes["boxes"]["score_min"]),
         "names": "\n".join(found.det_obj.data),
         "captions": "\n".join(found.pred_object_descriptions.data),
         "order": "\n".join(noted),
     }
-    save_file(tensors, path, metadata)
-    print(f"{path}: {path.stat().st_size} bytes, {len(found)} detections")
+    exporting.write(path, tensors, metadata)
+    print(f"{len(found)} detections")
 
 
-def tiny():
-    torch.set_num_threads(1)
-    path = HERE / "vocabulary.txt"
-    path.write_text("\n".join(vocabulary(TINY["text"]["words"])) + "\n")
-    model = build(TINY, str(path))
-    image = picture(TINY["image"], torch.Generator().manual_seed(TINY["seed"]))
+def begun(sizes, folder):
+    """The network, whose tokenizer reads a vocabulary in the folder, and what it sees."""
+    path = folder / "vocabulary.txt"
+    path.write_text("\n".join(vocabulary(sizes["text"]["words"])) + "\n")
+    return build(sizes, str(path)), picture(sizes["image"], torch.Generator().manual_seed(sizes["seed"]))
+
+
+def tiny(options):
+    model, image = begun(TINY, options.folder)
     noted = trace(model, whole=True)
     found = run(model, image)
-    for name, value in noted.items():
-        print(f"{name:28} {str(list(value.shape)):22} deviation {value.std():.3f}, largest {value.abs().max():.3f}")
+    exporting.print_scales(noted)
     print(*zip(found.det_obj.data, found.pred_object_descriptions.data), sep="\n")
-    write(HERE / "tiny.safetensors", TINY, model, image, noted, found)
+    write(options.path, TINY, model, image, noted, found)
 
 
-def full(folder):
-    torch.set_num_threads(2)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "vocabulary.txt"
-    path.write_text("\n".join(vocabulary(FULL["text"]["words"])) + "\n")
-    model = build(FULL, str(path))
-    image = picture(FULL["image"], torch.Generator().manual_seed(FULL["seed"]))
+def full(options):
+    model, image = begun(FULL, options.folder)
     heads = model.roi_heads
     # The threshold first: between two scores after the suppression of overlaps.
     seen, final = [], heads.fast_rcnn_inference_GRiT
@@ -350,18 +330,19 @@ def full(folder):
         predictor.test_score_thresh = FULL["boxes"]["score_min"]
     noted = trace(model, whole=False)
     found = run(model, image)
-    write(folder / "full.safetensors", FULL, model, image, noted, found)
-    times = {"backbone": median(lambda: model.backbone(images.tensor))}
+    write(options.path, FULL, model, image, noted, found)
     proposals = model.proposal_generator(images, features, None)[0]
-    times["proposals"] = median(lambda: model.proposal_generator(images, features, None))
-    times["boxes and captions"] = median(lambda: heads._forward_box(features, proposals), 1)
-    times["the whole, names and captions"] = median(lambda: run(model, image), 1)
-    for name, seconds in times.items():
-        print(f"PyTorch, 2 threads, {FULL['image'][0]}×{FULL['image'][1]}: {name} {seconds:.2f} s")
+    height, width = FULL["image"]
+    for part, most, work in [
+        ("backbone", options.runs, lambda: model.backbone(images.tensor)),
+        ("proposals", options.runs, lambda: model.proposal_generator(images, features, None)),
+        # Minutes each.
+        ("boxes and captions", 1, lambda: heads._forward_box(features, proposals)),
+        ("the whole, names and captions", 1, lambda: run(model, image)),
+    ]:
+        exporting.print_time(f"{height}×{width}, {part}", work, min(options.runs, most))
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--full", type=Path)
-    folder = parser.parse_args().full
-    full(folder) if folder else tiny()
+    options = exporting.begin(__file__, TINY["seed"])
+    full(options) if options.full else tiny(options)

@@ -1,19 +1,19 @@
 """Writes golden activations of MUSIQ from pyiqa 0.1.10 (not a dependency of this repository).
 
 Usage: python export.py [--full DIR]; needs torch, pyiqa and safetensors. `--full` writes the published size with random weights,
-which is not kept in the repository.
+which is not kept in the repository, and prints PyTorch's time.
 """
 
-import argparse
 import importlib
 import importlib.metadata
 import pathlib
 import sys
-import time
 import types
 
 import torch
-from safetensors.torch import save_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "golden"))
+import exporting  # noqa: E402
 
 SEED = 7
 
@@ -34,17 +34,16 @@ musiq_arch = importlib.import_module("pyiqa.archs.musiq_arch")
 
 def randomise(model, generator):
     """Weights under which activations neither vanish nor grow, and norms and biases are not the identity."""
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            noise = torch.randn(value.shape, generator=generator)
-            if value.dim() == 1 and "weight" in name:
-                value.copy_(1 + 0.2 * noise)
-            elif value.dim() == 1:
-                value.copy_(0.1 * noise)
-            elif "emb" in name and value.dim() != 2 or "cls" in name or "scale_emb" in name:
-                value.copy_(0.5 * noise)
-            else:
-                value.copy_(noise / value[0].numel() ** 0.5)
+    for name, value in model.named_parameters():
+        noise = torch.randn(value.shape, generator=generator)
+        if value.dim() == 1 and "weight" in name:
+            value.copy_(1 + 0.2 * noise)
+        elif value.dim() == 1:
+            value.copy_(0.1 * noise)
+        elif "emb" in name and value.dim() != 2 or "cls" in name or "scale_emb" in name:
+            value.copy_(0.5 * noise)
+        else:
+            value.copy_(noise / value[0].numel() ** 0.5)
 
 
 def tiny():
@@ -65,7 +64,7 @@ def full():
     return musiq_arch.MUSIQ(pretrained=False), (1, 3, 288, 512)
 
 
-def export(model, shape, path):
+def export(model, shape, options):
     generator = torch.Generator().manual_seed(SEED)
     randomise(model, generator)
     model.eval()
@@ -75,20 +74,10 @@ def export(model, shape, path):
     ramp = torch.linspace(0, 1, shape[3]) * torch.linspace(0.2, 1, shape[2])[:, None]
     image[-1] = 0.9 * ramp + 0.1 * image[-1]
     tensors = {"input.image": image.permute(0, 2, 3, 1)}
-    seen = {}
-
-    def keep(name):
-        def hook(_, __, output):
-            seen[name] = output
-        return hook
-
     encoder = model.transformer_encoder
     blocks = list(encoder.transformer.values())
-    for name, module in [("root", model.root_pool), ("block", model.block1), ("embedding", model.embedding)]:
-        module.register_forward_hook(keep(name))
-    encoder.dropout.register_forward_hook(keep("tokens"))
-    for i, block in enumerate(blocks):
-        block.register_forward_hook(keep(f"blocks.{i}"))
+    modules = {"root": model.root_pool, "block": model.block1, "embedding": model.embedding, "tokens": encoder.dropout}
+    modules |= {f"blocks.{i}": block for i, block in enumerate(blocks)}
     scaled = []
     official = musiq_arch.get_multiscale_patches.__globals__["resize_preserve_aspect_ratio"]
 
@@ -100,10 +89,8 @@ def export(model, shape, path):
     masks = {}
     musiq_arch.get_multiscale_patches.__globals__["resize_preserve_aspect_ratio"] = resize
     encoder.register_forward_pre_hook(lambda _, arguments: masks.update(mask=arguments[3]))
-    with torch.no_grad():
-        start = time.time()
+    with exporting.watched(modules) as seen:
         tensors["scores"] = model(image).reshape(batch)
-        print(f"{time.time() - start:.3f} s for {tuple(shape)}")
     tensors["small"], tensors["middle"] = (x.permute(0, 2, 3, 1) for x in scaled)
     mask = masks["mask"]
     with_class = torch.cat([torch.ones(batch, 1, dtype=torch.bool), mask], dim=1)
@@ -114,28 +101,17 @@ def export(model, shape, path):
     for i in range(len(blocks) - 1):
         tensors[f"blocks.{i}"] = seen[f"blocks.{i}"][with_class]
     tensors["last"] = seen[f"blocks.{len(blocks) - 1}"][:, 0]
-    tensors.update({f"weights.{name}": value for name, value in model.state_dict().items()})
-    metadata = {
-        "seed": str(SEED),
-        "torch": torch.__version__,
-        "pyiqa": importlib.metadata.version("pyiqa"),
-    }
-    save_file({name: value.float().contiguous() for name, value in tensors.items()}, path, metadata=metadata)
-    print(path, "scores", tensors["scores"].tolist())
-    for name in ["root", "block", "embedding", "tokens", "last"]:
-        print(name, tuple(tensors[name].shape), "std", tensors[name].std().item())
+    tensors |= exporting.weights(model.state_dict())
+    exporting.write(options.path, tensors, {"seed": str(SEED)} | exporting.versions("torch", "pyiqa"))
+    print("scores", tensors["scores"].tolist())
+    exporting.print_scales({name: tensors[name] for name in ["root", "block", "embedding", "tokens", "last"]})
+    if options.full:
+        exporting.print_time(f"{shape}", lambda: model(image), options.runs)
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--full", type=pathlib.Path)
-    arguments = parser.parse_args()
-    torch.manual_seed(SEED)
-    if arguments.full:
-        arguments.full.mkdir(parents=True, exist_ok=True)
-        export(*full(), arguments.full / "musiq.safetensors")
-    else:
-        export(*tiny(), pathlib.Path(__file__).parent / "tiny.safetensors")
+    options = exporting.begin(__file__, SEED)
+    export(*(full() if options.full else tiny()), options)
 
 
 main()

@@ -1,17 +1,18 @@
 """Writes golden activations of the Swin transformer of Tag2Text from vbench 0.1.5 (not a dependency of this repository).
 
 Usage: python export.py [--full DIR]; needs torch, timm 1.0.12, scipy, vbench and safetensors. `--full` writes the published size with
-random weights, which is not kept in the repository.
+random weights, which is not kept in the repository, and prints PyTorch's time.
 """
 
-import argparse
 import importlib.metadata
 import importlib.util
 import pathlib
-import time
+import sys
 
 import torch
-from safetensors.torch import save_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "golden"))
+import exporting  # noqa: E402
 
 SEED = 11
 
@@ -30,17 +31,16 @@ swin_transformer = official()
 
 def randomise(model, generator):
     """Weights under which activations neither vanish nor grow, and norms and biases are not the identity."""
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            noise = torch.randn(value.shape, generator=generator)
-            if value.dim() == 1 and "weight" in name:
-                value.copy_(1 + 0.2 * noise)
-            elif value.dim() == 1:
-                value.copy_(0.1 * noise)
-            elif "bias_table" in name:
-                value.copy_(noise)
-            else:
-                value.copy_(noise / value[0].numel() ** 0.5)
+    for name, value in model.named_parameters():
+        noise = torch.randn(value.shape, generator=generator)
+        if value.dim() == 1 and "weight" in name:
+            value.copy_(1 + 0.2 * noise)
+        elif value.dim() == 1:
+            value.copy_(0.1 * noise)
+        elif "bias_table" in name:
+            value.copy_(noise)
+        else:
+            value.copy_(noise / value[0].numel() ** 0.5)
 
 
 def tiny():
@@ -56,49 +56,28 @@ def full():
     ), (1, 3, 384, 384)
 
 
-def export(model, shape, path):
+def export(model, shape, options):
     generator = torch.Generator().manual_seed(SEED)
     randomise(model, generator)
     model.eval()
     image = torch.randn(shape, generator=generator)
-    tensors = {"input.image": image.permute(0, 2, 3, 1)}
-
-    def keep(name):
-        def hook(_, __, output):
-            tensors[name] = output
-        return hook
-
-    model.patch_embed.register_forward_hook(keep("patches"))
+    modules = {"patches": model.patch_embed}
     for i, stage in enumerate(model.layers):
-        for j, block in enumerate(stage.blocks):
-            block.register_forward_hook(keep(f"stage.{i}.block.{j}"))
+        modules |= {f"stage.{i}.block.{j}": block for j, block in enumerate(stage.blocks)}
         if stage.downsample is not None:
-            stage.downsample.register_forward_hook(keep(f"stage.{i}.merged"))
-    with torch.no_grad():
-        start = time.time()
-        tensors["features"] = model(image)
-        print(f"{time.time() - start:.3f} s for {shape}")
-    tensors.update({f"weights.{name}": value for name, value in model.state_dict().items()})
-    metadata = {
-        "seed": str(SEED),
-        "torch": torch.__version__,
-        "vbench": importlib.metadata.version("vbench"),
-    }
-    kept = {name: value.contiguous() for name, value in tensors.items() if value.is_floating_point()}
-    save_file(kept, path, metadata=metadata)
-    print(path, {name: round(value.std().item(), 3) for name, value in kept.items() if "." not in name})
+            modules[f"stage.{i}.merged"] = stage.downsample
+    with exporting.watched(modules) as seen:
+        seen["features"] = model(image)
+    tensors = {"input.image": image.permute(0, 2, 3, 1)} | seen | exporting.weights(model.state_dict())
+    exporting.write(options.path, tensors, {"seed": str(SEED)} | exporting.versions("torch", "vbench"))
+    exporting.print_scales(seen)
+    if options.full:
+        exporting.print_time(f"{shape}", lambda: model(image), options.runs)
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--full", type=pathlib.Path)
-    arguments = parser.parse_args()
-    torch.manual_seed(SEED)
-    if arguments.full:
-        arguments.full.mkdir(parents=True, exist_ok=True)
-        export(*full(), arguments.full / "swin.safetensors")
-    else:
-        export(*tiny(), pathlib.Path(__file__).parent / "tiny.safetensors")
+    options = exporting.begin(__file__, SEED)
+    export(*(full() if options.full else tiny()), options)
 
 
 main()

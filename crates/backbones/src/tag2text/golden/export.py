@@ -1,25 +1,25 @@
 """Writes golden activations and captions of Tag2Text from vbench 0.1.5 (not a dependency of this repository).
 
 Usage: python export.py [--full DIR]; needs torch, timm 1.0.12, scipy, transformers 4.33.2, fairscale, vbench and safetensors.
-`--full` writes the published size with random weights, which is not kept in the repository.
+`--full` writes the published size with random weights, which is not kept in the repository, and prints PyTorch's times.
 """
 
-import argparse
-import importlib.metadata
 import json
 import pathlib
+import sys
 import tempfile
-import time
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from transformers import BertConfig, BertTokenizer, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
 from vbench.third_party.tag2Text import tag2text
 from vbench.third_party.tag2Text.med import BertLMHeadModel, BertModel
 from vbench.third_party.tag2Text.swin_transformer import SwinTransformer
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "golden"))
+import exporting  # noqa: E402
 
 SEED = 23
 PIECES = (
@@ -76,20 +76,19 @@ class Sized(tag2text.Tag2Text_Caption):
 
 def randomise(model, generator):
     """Weights under which activations neither vanish nor grow, and norms and biases are not the identity."""
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            noise = torch.randn(value.shape, generator=generator)
-            if value.dim() == 1 and "weight" in name:
-                value.copy_(1 + 0.2 * noise)
-            elif value.dim() == 1:
-                value.copy_(0.1 * noise)
-            elif "word_embeddings" in name or "label_embed" in name or name == "fc.W":
-                value.copy_(2 * noise / value.shape[-1] ** 0.5)
-            elif "position_embeddings" in name or "bias_table" in name or name == "fc.b":
-                value.copy_(noise)
-            else:
-                value.copy_(1.5 * noise / value[0].numel() ** 0.5)
-        model.text_decoder.cls.predictions.transform.LayerNorm.weight *= 1.0
+    for name, value in model.named_parameters():
+        noise = torch.randn(value.shape, generator=generator)
+        if value.dim() == 1 and "weight" in name:
+            value.copy_(1 + 0.2 * noise)
+        elif value.dim() == 1:
+            value.copy_(0.1 * noise)
+        elif "word_embeddings" in name or "label_embed" in name or name == "fc.W":
+            value.copy_(2 * noise / value.shape[-1] ** 0.5)
+        elif "position_embeddings" in name or "bias_table" in name or name == "fc.b":
+            value.copy_(noise)
+        else:
+            value.copy_(1.5 * noise / value[0].numel() ** 0.5)
+    model.text_decoder.cls.predictions.transform.LayerNorm.weight *= 1.0
 
 
 def even_out(model, frames, generator):
@@ -101,13 +100,12 @@ def even_out(model, frames, generator):
         model.generate(frame[None])
     hook.remove()
     outside = torch.cat(states).repeat(16, 1, 1)
-    with torch.no_grad():
-        logits = model.text_decoder(texts, encoder_hidden_states=outside).logits
-        bias = model.text_decoder.cls.predictions.bias
-        bias -= logits.mean((0, 1))
-        bias[:5] -= 4
-        bias[-2:] -= 4
-        bias[model.tokenizer.sep_token_id] += END
+    logits = model.text_decoder(texts, encoder_hidden_states=outside).logits
+    bias = model.text_decoder.cls.predictions.bias
+    bias -= logits.mean((0, 1))
+    bias[:5] -= 4
+    bias[-2:] -= 4
+    bias[model.tokenizer.sep_token_id] += END
 
 
 class Table(PreTrainedModel):
@@ -154,11 +152,8 @@ def beam_searches(generator):
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--full", type=pathlib.Path)
-    arguments = parser.parse_args()
-    sizes = FULL if arguments.full else TINY
-    torch.manual_seed(SEED)
+    options = exporting.begin(__file__, SEED)
+    sizes = FULL if options.full else TINY
     generator = torch.Generator().manual_seed(SEED)
     folder = tempfile.TemporaryDirectory()
     vocabulary = pathlib.Path(folder.name) / "vocab.txt"
@@ -173,70 +168,49 @@ def main():
     # Each of another colour, so that captions differ.
     count, side = sizes["frames"], sizes["side"]
     frames = torch.randn(count, 3, side, side, generator=generator) + 2 * torch.randn(count, 3, 1, 1, generator=generator)
-    if not arguments.full:
+    if not options.full:
         even_out(model, frames, generator)
     tensors = {"input.frames": frames.permute(0, 2, 3, 1)}
-    kept = {name: [] for name in ["features", "tag_logits", "states"]}
-    begun = []
-
-    def keep(name, read):
-        def hook(_, __, output):
-            kept[name].append(read(output))
-            begun.append(time.time())
-        return hook
-
-    model.visual_encoder.register_forward_hook(keep("features", lambda output: output))
-    model.fc.register_forward_hook(keep("tag_logits", lambda output: output))
-    model.tag_encoder.register_forward_hook(keep("states", lambda output: output.last_hidden_state[:1]))
-    outputs = []
-    official = model.text_decoder.generate
+    official, outputs = model.text_decoder.generate, []
     model.text_decoder.generate = lambda **arguments: outputs.append(official(**arguments)) or outputs[-1]
     captions, tags = [], []
-    end = model.tokenizer.sep_token_id
-    with torch.no_grad():
+    modules = {"features": model.visual_encoder, "tag_logits": model.fc}
+    modules["states"] = (model.tag_encoder, lambda output: output.last_hidden_state[:1])
+    with exporting.watched(modules, each=True) as seen:
         for frame in frames:
-            begun.append(time.time())
             caption, tag = model.generate(frame[None], return_tag_predict=True)
-            begun.append(time.time())
             captions += caption
             tags += tag
-        if arguments.full:
-            parts = zip(["features", "tag_logits", "states", "text"], begun, begun[1:])
-            print({name: f"{after - before:.3f} s" for name, before, after in parts})
-        tensors.update({name: torch.cat(values) for name, values in kept.items()})
-        prompt = model.tokenizer(model.prompt).input_ids[:-1]
-        for i, output in enumerate(outputs):
-            text = output[0].tolist()
-            text = text[:text.index(end)] if end in text else text
-            tensors[f"text.{i}"] = torch.tensor(text)
-            logits = model.text_decoder(torch.tensor([text]), encoder_hidden_states=tensors["states"][i:i + 1]).logits
-            # What follows the prompt, and each token after it.
-            tensors[f"logits.{i}"] = logits[0, len(prompt) - 1:]
-        if not arguments.full:
-            # All frames at once: caption i is that of frame i // 3, as transformers repeats states that were repeated before.
-            together, _ = model.generate(frames, return_tag_predict=True)
-            assert together == [captions[i // 3] for i in range(len(frames))], (together, captions)
-            tensors.update(beam_searches(generator))
-    tensors.update({f"weights.{name}": value for name, value in model.state_dict().items()
-                    if value.is_floating_point()})
-    metadata = {
-        "seed": str(SEED),
-        "torch": torch.__version__,
-        "transformers": importlib.metadata.version("transformers"),
-        "vbench": importlib.metadata.version("vbench"),
+    model.text_decoder.generate = official
+    tensors |= {name: torch.cat(values) for name, values in seen.items()}
+    prompt, end = model.tokenizer(model.prompt).input_ids[:-1], model.tokenizer.sep_token_id
+    for i, output in enumerate(outputs):
+        text = output[0].tolist()
+        text = text[:text.index(end)] if end in text else text
+        tensors[f"text.{i}"] = torch.tensor(text).float()
+        logits = model.text_decoder(torch.tensor([text]), encoder_hidden_states=tensors["states"][i:i + 1]).logits
+        # What follows the prompt, and each token after it.
+        tensors[f"logits.{i}"] = logits[0, len(prompt) - 1:]
+    if not options.full:
+        # All frames at once: caption i is that of frame i // 3, as transformers repeats states that were repeated before.
+        together, _ = model.generate(frames, return_tag_predict=True)
+        assert together == [captions[i // 3] for i in range(len(frames))], (together, captions)
+        searches = beam_searches(generator)
+        tensors |= {name: value.float() for name, value in searches.items()}
+    tensors |= exporting.weights(model.state_dict())
+    metadata = {"seed": str(SEED)} | exporting.versions("torch", "transformers", "vbench") | {
         "vocabulary": "\n".join(sizes["pieces"]),
         "tag_list": "\n".join(sizes["tags"]),
         "captions": "\n".join(captions),
         "tags": "\n".join(tags),
     }
-    path = pathlib.Path(__file__).parent / "tiny.safetensors"
-    if arguments.full:
-        arguments.full.mkdir(parents=True, exist_ok=True)
-        path = arguments.full / "tag2text.safetensors"
-    save_file({name: value.float().clone().contiguous() for name, value in tensors.items()}, path, metadata=metadata)
+    exporting.write(options.path, tensors, metadata)
     print(json.dumps({"captions": captions, "tags": tags, "lengths": [len(o[0]) for o in outputs]}, indent=1))
-    if not arguments.full:
-        print((tensors["beam.texts"] >= 0).sum(1).tolist(), path.stat().st_size)
+    if options.full:
+        exporting.print_time("features", lambda: model.visual_encoder(frames), options.runs)
+        exporting.print_time("the whole", lambda: model.generate(frames[:1], return_tag_predict=True), options.runs)
+    else:
+        print((searches["beam.texts"] >= 0).sum(1).tolist())
 
 
 main()

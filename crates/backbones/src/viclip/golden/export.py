@@ -1,25 +1,22 @@
 """VBench's copy of ViCLIP, for parity tests. `export.py` writes the tiny golden beside itself; `export.py --full DIR` writes the
 published size with random weights, and prints PyTorch's times."""
 
-import argparse
 import atexit
-import importlib.metadata
 import os
 import pathlib
 import shutil
-import statistics
 import sys
 import tempfile
-import time
 import types
 
 import clip
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
+sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "golden"))
+import exporting  # noqa: E402
+
 SEED = 13
-HERE = pathlib.Path(__file__).parent
 
 # Importing its tokenizer opens a vocabulary in VBench's cache, and asks pkg_resources about versions.
 CACHE = tempfile.mkdtemp()
@@ -63,7 +60,7 @@ def randomise(network):
 def watch(network, frames):
     """Activations of `[T, 3, H, W]` by name; the last block's of the class token alone. The official order of patches is by place and
     then by time; here it is by time, which attention does not tell apart."""
-    seen, hooks, tower = {}, [], network.vision_encoder
+    tower = network.vision_encoder
 
     def by_time(x):
         if x.shape[1] == 1:
@@ -71,41 +68,20 @@ def watch(network, frames):
         patches = x[:, 1:].unflatten(1, (-1, len(frames))).transpose(1, 2).flatten(1, 2)
         return torch.cat([x[:, :1], patches], dim=1)
 
-    def hook(module, name, change):
-        hooks.append(module.register_forward_hook(lambda _, given, out: seen.update({name: change(out)})))
-
+    modules = {"patches": (tower.conv1, lambda x: x[0].permute(1, 2, 3, 0).flatten(1, 2)), "embedded": (tower.ln_pre, by_time)}
     blocks = tower.transformer.resblocks
-    hook(tower.conv1, "patches", lambda x: x[0].permute(1, 2, 3, 0).flatten(1, 2))
-    hook(tower.ln_pre, "embedded", by_time)
     for i, block in enumerate(blocks):
         end = 1 if i + 1 == len(blocks) else None
-        hook(block, f"block.{i}", lambda x, end=end: by_time(x.transpose(0, 1)[:, :end]))
-    # As encode_vision hands it over: [1, 3, T, H, W].
-    seen["feature"] = tower(frames.transpose(0, 1)[None])
-    for handle in hooks:
-        handle.remove()
+        modules[f"block.{i}"] = (block, lambda x, end=end: by_time(x.transpose(0, 1)[:, :end]))
+    with exporting.watched(modules) as seen:
+        # As encode_vision hands it over: [1, 3, T, H, W].
+        seen["feature"] = tower(frames.transpose(0, 1)[None])
     return seen
 
 
-def median_time(run, times):
-    spent = []
-    for _ in range(times):
-        start = time.perf_counter()
-        run()
-        spent.append(time.perf_counter() - start)
-    return statistics.median(spent)
-
-
-@torch.no_grad()
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--full", type=pathlib.Path)
-    parser.add_argument("--runs", type=int, default=3, help="how often PyTorch is timed; 0: not at all")
-    arguments = parser.parse_args()
-    full, runs = arguments.full, arguments.runs
-    torch.manual_seed(SEED)
-    if full:
-        torch.set_num_threads(2)
+    options = exporting.begin(__file__, SEED)
+    if options.full:
         vision = dict(input_resolution=224, patch_size=14, width=1024, layers=24, heads=16, output_dim=768, num_frames=8)
         text = dict(embed_dim=768, context_length=32, vocab_size=49408, transformer_width=768, transformer_heads=12, transformer_layers=12)
         texts = torch.zeros(1, 32, dtype=torch.long)
@@ -117,21 +93,17 @@ def main():
     network = ViCLIP(vision, text).eval()
     randomise(network)
     frames = torch.randn(vision["num_frames"], 3, vision["input_resolution"], vision["input_resolution"])
-    out = {f"weights.{name}": weight for name, weight in network.state_dict().items()}
+    out = exporting.weights(network.state_dict())
     out |= {"input.video": frames, "input.texts": texts.float(), "text.feature": network.text_encoder(texts)}
     out |= {f"video.{name}": value for name, value in watch(network, frames).items()}
-    if full and runs:
+    if options.full:
         video = frames.transpose(0, 1)[None]
-        print(f"PyTorch, 2 threads: video {median_time(lambda: network.vision_encoder(video), runs):.3f} s")
-        print(f"PyTorch, 2 threads: text {median_time(lambda: network.text_encoder(texts), runs):.3f} s")
-    if not full:
+        exporting.print_time("video", lambda: network.vision_encoder(video), options.runs)
+        exporting.print_time("text", lambda: network.text_encoder(texts), options.runs)
+    else:
         out |= {f"single.{name}": value for name, value in watch(network, frames[:1]).items()}
-    metadata = {"seed": str(SEED), "torch": torch.__version__, "vbench": importlib.metadata.version("vbench")}
-    path = full / "viclip.safetensors" if full else HERE / "tiny.safetensors"
-    # A file holds no views; weights are none.
-    whole = {key: value if key.startswith("weights.") else value.clone().contiguous() for key, value in out.items()}
-    save_file(whole, path, metadata)
-    print(path, path.stat().st_size)
+    metadata = {"seed": str(SEED)} | exporting.versions("torch", "vbench")
+    exporting.write(options.path, out, metadata)
 
 
 if __name__ == "__main__":
