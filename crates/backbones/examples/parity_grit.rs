@@ -1,70 +1,64 @@
-//! How near is GRiT at its published size to the official code, and how fast? Reads what `src/grit/golden/export.py --full FOLDER` wrote:
-//!
-//!     cargo run --release -p vidit-backbones --example parity_grit -- FOLDER/full.safetensors
+//! GRiT-B beside the reference: `parity_grit FILE`, written by `src/grit/golden/export.py --full` with a vocabulary beside it.
 
-use std::path::PathBuf;
+mod parity;
+
 use std::time::Instant;
 
+use parity::{Golden, compare_texts, median, print_peak};
 use vidit_backbones::grit::{Asked, BoxConfig, Config, Detection, Grit};
-use vidit_weights::TensorStore;
 
 const RUNS: usize = 3;
 
-fn cosine(a: &[f32], b: &[f32]) -> f64 {
-    let dot =
-        |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum() };
-    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-}
-
-fn compare(name: &str, found: &[f32], expected: &[f32]) {
-    if found.len() != expected.len() {
-        println!("{name:32} {} values, expected {}", found.len(), expected.len());
-        return;
+/// Where each official proposal is among ours: the order is that of scores, of which some differ by less than a sum in another order
+/// does. Prints which changed places, and how far apart the official scores of such places are.
+fn places(found: &[f32], golden: &Golden) -> Vec<usize> {
+    let (official, scores) =
+        (&golden.entry("proposals.boxes").values, &golden.entry("proposals.scores").values);
+    let distance = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let nearest = |corners: &[f32]| {
+        let rows = found.chunks_exact(4).map(|row| distance(row, corners)).enumerate();
+        rows.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(row, _)| row).expect("there are proposals")
+    };
+    let order: Vec<usize> = official.chunks_exact(4).map(nearest).collect();
+    for (place, row) in order.iter().enumerate().filter(|(place, row)| place != *row) {
+        let apart = scores.get(*row).map_or(f32::NAN, |score| (scores[place] - score).abs());
+        println!("proposal {place} is our {row}, scores {apart:.1e} apart");
     }
-    let largest = expected.iter().fold(0.0f32, |most, value| most.max(value.abs()));
-    let worst = found.iter().zip(expected).fold(0.0f32, |worst, (f, e)| worst.max((f - e).abs()));
-    let cosine = cosine(found, expected);
-    println!(
-        "{name:32} largest difference {worst:.2e}, {:.2e} of the largest, cosine {cosine:.9}",
-        worst / largest
-    );
-}
-
-fn compare_words(name: &str, found: Vec<&str>, expected: &str) {
-    let expected: Vec<&str> = expected.split('\n').collect();
-    let same = found.iter().zip(&expected).filter(|(f, e)| f == e).count();
-    println!("{name}: {same} of {} the same, {} found", expected.len(), found.len());
+    order
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let file = PathBuf::from(std::env::args().nth(1).ok_or("which file?")?);
-    let vocabulary = std::fs::read(file.with_file_name("vocabulary.txt"))?;
-    let mut golden = TensorStore::read(&file)?;
-    let weights = golden.under("weights.");
-    golden.tensors.retain(|key, _| !key.starts_with("weights."));
+    let (weights, golden) = Golden::from_arguments()?;
+    let vocabulary = std::fs::read(golden.path.with_file_name("vocabulary.txt"))?;
     let score_min = golden.text("score_min")?.parse()?;
     let config = Config { boxes: BoxConfig { score_min, ..Config::B.boxes }, ..Config::B };
-    let start = Instant::now();
     let network = Grit::load(weights, &vocabulary, config)?;
-    println!("loaded in {:.2} s", start.elapsed().as_secs_f64());
 
-    let image = &golden.tensors["input.image"];
+    let image = golden.entry("input.image");
     let size = [image.shape[0], image.shape[1]];
     let both = Asked { names: true, captions: true };
+    let mut order = Vec::new();
     let found = network.trace(&image.values, size, both, &mut |name, values| {
-        if let Some(expected) = golden.tensors.get(name) {
-            compare(name, values, &expected.values);
+        if name == "proposals.boxes" {
+            order = places(values, &golden);
+        }
+        let of_proposals = ["proposals.boxes", "proposals.scores", "boxes.logits", "boxes.deltas"];
+        if of_proposals.iter().any(|start| name.starts_with(start)) {
+            let width = values.len() / order.len();
+            let rows = order.iter().flat_map(|row| &values[row * width..][..width]);
+            golden.compare(name, &rows.copied().collect::<Vec<_>>());
+        } else if golden.has(name) {
+            golden.compare(name, values);
         }
     });
     let corners: Vec<f32> = found.iter().flat_map(|detection| detection.corners).collect();
-    compare("detections.corners", &corners, &golden.tensors["detections.corners"].values);
-    let words = |name: bool| {
-        let text = move |d: &Detection| if name { d.name.clone() } else { d.caption.clone() };
-        found.iter().filter_map(text).map(|text| text.words).collect::<Vec<_>>()
+    golden.compare("detections.corners", &corners);
+    let words = |of: fn(&Detection) -> Option<&str>, key| -> Result<(), Box<dyn std::error::Error>> {
+        compare_texts(key, found.iter().filter_map(of), golden.text(key)?);
+        Ok(())
     };
-    for (name, key) in [(true, "names"), (false, "captions")] {
-        compare_words(key, words(name).iter().map(String::as_str).collect(), golden.text(key)?);
-    }
+    words(|detection| Some(&detection.name.as_ref()?.words), "names")?;
+    words(|detection| Some(&detection.caption.as_ref()?.words), "captions")?;
 
     let mut times: Vec<Vec<(String, f64)>> = Vec::new();
     for _ in 0..RUNS {
@@ -79,16 +73,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         run.push(("the whole".to_owned(), start.elapsed().as_secs_f64()));
         times.push(run);
     }
-    println!(
-        "seconds from the start, medians of {RUNS}, {} detections at {}×{}:",
-        found.len(),
-        size[0],
-        size[1]
-    );
+    let ([height, width], count) = (size, found.len());
+    println!("seconds from the start, medians of {RUNS}, {count} detections at {height}×{width}:");
     for (i, (name, _)) in times[0].iter().enumerate() {
-        let mut seconds: Vec<f64> = times.iter().map(|run| run[i].1).collect();
-        seconds.sort_by(f64::total_cmp);
-        println!("  until {name:32} {:.2}", seconds[RUNS / 2]);
+        println!("  until {name:32} {:.2}", median(times.iter().map(|run| run[i].1).collect()));
     }
+    print_peak();
     Ok(())
 }

@@ -1,15 +1,17 @@
-//! Compares Swin with a file of `swin/golden/export.py --full DIR`, activation by activation, and times it.
+//! Tag2Text's Swin beside the reference: `parity_swin FILE`, written by `src/swin/golden/export.py --full`.
 
 mod parity;
 
+use parity::{Golden, print_peak, time};
 use vidit_backbones::Checkpoint;
 use vidit_backbones::swin::Swin;
 
-fn main() {
-    let golden = parity::golden();
-    let checkpoint = Checkpoint::new("Swin", golden.under("weights."));
-    let network = Swin::load(&checkpoint.root()).expect("the weights fit");
-    let images = parity::grid(&golden, "input.image");
-    network.forward_watched(&images, &mut |name, found| parity::report(&golden, name, found));
-    parity::time(|| drop(network.forward(&images)));
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (weights, golden) = Golden::from_arguments()?;
+    let network = Swin::load(&Checkpoint::new("Swin", weights).root())?;
+    let images = golden.channels_last("input.image");
+    network.forward_watched(&images, &mut |name, found| golden.compare(name, found));
+    time("one image", 5, || drop(network.forward(&images)));
+    print_peak();
+    Ok(())
 }

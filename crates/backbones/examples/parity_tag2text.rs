@@ -1,48 +1,36 @@
-//! Compares Tag2Text with a file of `tag2text/golden/export.py --full DIR`, part by part, and times them.
+//! Tag2Text beside the reference, part by part: `parity_tag2text FILE`, written by `src/tag2text/golden/export.py --full`.
 
 mod parity;
 
-use std::time::Instant;
-
+use parity::{Golden, compare_texts, print_peak, time};
 use vidit_backbones::Vocabulary;
 use vidit_backbones::tag2text::{Config, Tag2Text, TagList};
 
-fn main() {
-    let mut golden = parity::golden();
-    let weights = golden.under("weights.");
-    golden.tensors.retain(|key, _| !key.starts_with("weights."));
-    let text = |key: &str| golden.text(key).expect("the golden has the text");
-    let vocabulary = Vocabulary::new(text("vocabulary").as_bytes()).expect("the golden has a vocabulary");
-    let tags = TagList::vbench();
-    let network = Tag2Text::load(weights, vocabulary, tags, Config::VBENCH).expect("the weights fit");
-    let frames = parity::grid(&golden, "input.frames");
-    let start = Instant::now();
-    let mut last = 0.0;
-    let mut passed = |name: &str| {
-        let now = start.elapsed().as_secs_f64();
-        println!("{name:18} {:.3} s", now - last);
-        last = now;
-    };
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (weights, golden) = Golden::from_arguments()?;
+    let vocabulary = Vocabulary::new(golden.text("vocabulary")?.as_bytes())?;
+    let network = Tag2Text::load(weights, vocabulary, TagList::vbench(), Config::VBENCH)?;
+    let frames = golden.channels_last("input.frames");
     let features = network.features(&frames);
-    passed("features");
     let logits = network.tag_logits(&features);
-    passed("tag_logits");
     let tags = network.tags(&logits);
     let states = network.states(&features, &tags);
-    passed("states");
     let texts = network.write(&states);
-    passed("text");
-    parity::report(&golden, "features", &features.data);
-    parity::report(&golden, "tag_logits", &logits);
-    parity::report(&golden, "states", &states.data);
-    let expected: Vec<&str> = text("tags").lines().collect();
-    println!("tags are the same: {}", tags == expected);
+    golden.compare("features", &features.data);
+    golden.compare("tag_logits", &logits);
+    golden.compare("states", &states.data);
+    compare_texts("tags", tags.iter().map(String::as_str), golden.text("tags")?);
     for (i, found) in texts.iter().enumerate() {
-        let expected: Vec<usize> =
-            golden.tensors[&format!("text.{i}")].values.iter().map(|token| *token as usize).collect();
-        println!("tokens of caption {i} are the same: {}", *found == expected);
+        let found: Vec<f32> = found.iter().map(|token| *token as f32).collect();
+        golden.compare(&format!("text.{i}"), &found);
     }
     let captions: Vec<String> = network.captions(&frames).into_iter().map(|caption| caption.text).collect();
-    println!("captions are the same: {}", captions == text("captions").lines().collect::<Vec<_>>());
-    parity::time(|| drop(network.captions(&frames)));
+    compare_texts("captions", captions.iter().map(String::as_str), golden.text("captions")?);
+    time("features", 5, || drop(network.features(&frames)));
+    time("tags", 5, || drop(network.tag_logits(&features)));
+    time("states", 5, || drop(network.states(&features, &tags)));
+    time("texts", 5, || drop(network.write(&states)));
+    time("the whole", 5, || drop(network.captions(&frames)));
+    print_peak();
+    Ok(())
 }

@@ -1,22 +1,23 @@
 //! ViCLIP-L/14 beside the reference: `parity_viclip FILE`, written by `src/viclip/golden/export.py --full`.
 
-mod comparison;
+mod parity;
 
-use comparison::{Reference, time};
+use parity::{Golden, print_peak, time};
 use vidit_backbones::clip::Config;
 use vidit_backbones::viclip::ViClip;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (weights, reference) = Reference::from_arguments()?;
+    let (weights, golden) = Golden::from_arguments()?;
     let network = ViClip::load(weights, Config::OPENAI)?;
-    let (frames, texts) = (reference.grid("input.video"), reference.texts("input.texts"));
-    network.video.watched(&frames, &mut |name, found| reference.compare(&format!("video.{name}"), found));
+    let (frames, texts) = (golden.channels_first("input.video"), golden.tokens("input.texts"));
+    network.video.watched(&frames, &mut |name, found| golden.compare(&format!("video.{name}"), found));
     network.text.watched(&texts, &mut |name, found| {
         if name == "feature" {
-            reference.compare("text.feature", found);
+            golden.compare("text.feature", found);
         }
     })?;
     time("8 frames", 3, || drop(network.video.forward(&frames)));
     time("a text", 3, || drop(network.text.forward(&texts)));
+    print_peak();
     Ok(())
 }

@@ -3,6 +3,9 @@
 use vidit_testkit::difference;
 use vidit_weights::TensorStore;
 
+use crate::Grid;
+use crate::layers::Padding;
+
 /// A golden file: `weights.*` is the checkpoint, `input.*` what goes in, and the rest activations by name.
 pub struct Golden(TensorStore);
 
@@ -35,6 +38,17 @@ impl Golden {
     /// Its shape.
     pub fn shape(&self, name: &str) -> &[usize] {
         &self.0.tensors[name].shape
+    }
+
+    /// Two crops of `input.texture`, the second lower and further right by the metadata's `shift`; each `[1, H, W, 3]`.
+    pub fn frames(&self) -> [Grid; 2] {
+        let shift: Vec<usize> =
+            self.text("shift").split(' ').map(|n| n.parse().expect("whole numbers")).collect();
+        let [down, right] = shift[..].try_into().expect("rows and columns");
+        let shape = self.shape("input.texture"); // [H, W, 3]
+        let texture = Grid::new(self.values("input.texture").to_vec(), [1, shape[0], shape[1], shape[2]]);
+        [(0, 0), (down, right)]
+            .map(|(y, x)| Padding { rows: [y, down - y], columns: [x, right - x] }.unpad(&texture))
     }
 
     /// Compares activations in the order of computation.

@@ -47,6 +47,17 @@ impl Grid {
         &self.data[((b * self.height + y) * self.width + x) * self.channels..][..self.channels]
     }
 
+    /// Every so many rows and columns, from the first on.
+    pub fn thinned(&self, every: usize) -> Self {
+        let rows = || (0..self.height).step_by(every);
+        let columns = || (0..self.width).step_by(every);
+        let mut data = Vec::new();
+        for (b, y) in (0..self.batch).flat_map(|b| rows().map(move |y| (b, y))) {
+            columns().for_each(|x| data.extend_from_slice(self.at(b, y, x)));
+        }
+        Self::new(data, [self.batch, rows().len(), columns().len(), self.channels])
+    }
+
     /// The maps side by side along the channels, `[B, H, W, ΣC]`.
     ///
     /// # Panics
@@ -193,5 +204,13 @@ mod tests {
         assert_eq!(grid.to_channels_first(), data);
         let (left, right) = (grid.channels(0..1), grid.channels(1..3));
         assert_eq!(Grid::join(&[&left, &right]), grid);
+    }
+
+    #[test]
+    fn thinning_keeps_the_first_of_every_so_many_places() {
+        let grid = Grid::new((0..2 * 3 * 5).map(|i| i as f32).collect(), [2, 3, 5, 1]);
+        let thinned = grid.thinned(2);
+        assert_eq!(thinned.shape(), [2, 2, 3, 1]);
+        assert_eq!(thinned.data, [0.0, 2.0, 4.0, 10.0, 12.0, 14.0, 15.0, 17.0, 19.0, 25.0, 27.0, 29.0]);
     }
 }

@@ -5,33 +5,15 @@ use crate::golden::Golden;
 
 /// f32 sums of up to some hundred values in another order, through a dozen layers and four steps.
 const TOLERANCE: f32 = 2e-5;
-/// Rows and columns of the frames, and how far the second lies in the texture.
-const SIZE: [usize; 2] = [125, 131];
-const SHIFT: [usize; 2] = [2, 5];
 const STEPS: usize = 4;
 
 fn golden() -> Golden {
     Golden::new(include_bytes!("golden/tiny.safetensors"))
 }
 
-/// The two frames.
+/// The two frames, padded as the network wants them.
 fn frames(golden: &Golden) -> [Grid; 2] {
-    let shape = golden.shape("input.texture");
-    let texture = Grid::new(golden.values("input.texture").to_vec(), [1, shape[0], shape[1], shape[2]]);
-    [[0, 0], SHIFT].map(|[down, right]| {
-        let [rows, columns] = SIZE;
-        let crop = Padding {
-            rows: [down, texture.height - down - rows],
-            columns: [right, texture.width - right - columns],
-        };
-        padding(rows, columns).pad(&crop.unpad(&texture))
-    })
-}
-
-/// Every so many rows and columns.
-fn thinned(x: &Grid, every: usize) -> Vec<f32> {
-    let places = (0..x.height).step_by(every).flat_map(|y| (0..x.width).step_by(every).map(move |x| (y, x)));
-    places.flat_map(|(y, column)| x.at(0, y, column)).copied().collect()
+    golden.frames().map(|frame| padding(frame.height, frame.width).pad(&frame))
 }
 
 /// Windows column by column, as the official code has them.
@@ -58,9 +40,9 @@ fn tiny_network_agrees_with_the_official_code() {
     let context = raft.context(&first).unwrap();
     golden.check(
         [
-            ("features.0.thinned2", &thinned(features[0].map(), 2)[..]),
-            ("features.1.thinned2", &thinned(features[1].map(), 2)),
-            ("context.thinned2", &thinned(&context.encoded, 2)),
+            ("features.0.thinned2", &features[0].map().thinned(2).data[..]),
+            ("features.1.thinned2", &features[1].map().thinned(2).data),
+            ("context.thinned2", &context.encoded.thinned(2).data),
         ],
         TOLERANCE,
     );
@@ -69,19 +51,19 @@ fn tiny_network_agrees_with_the_official_code() {
     let motion = raft.update.motion(&estimate.correlation(), &estimate.flow_at_eighth());
     golden.check(
         [
-            ("correlation.0.thinned5", &thinned(&correlation, 5)[..]),
-            ("motion.0.thinned2", &thinned(&motion, 2)),
+            ("correlation.0.thinned5", &correlation.thinned(5).data[..]),
+            ("motion.0.thinned2", &motion.thinned(2).data),
         ],
         TOLERANCE,
     );
     for step in 0..STEPS {
         if step + 1 == STEPS {
             let correlation = by_columns(&estimate.correlation());
-            golden.check([("correlation.last.thinned5", &thinned(&correlation, 5)[..])], TOLERANCE);
+            golden.check([("correlation.last.thinned5", &correlation.thinned(5).data[..])], TOLERANCE);
         }
         estimate.step();
         if step == 0 {
-            golden.check([("hidden.0.thinned2", &thinned(&estimate.hidden, 2)[..])], TOLERANCE);
+            golden.check([("hidden.0.thinned2", &estimate.hidden.thinned(2).data[..])], TOLERANCE);
         }
         let name = format!("flow.{step}");
         if golden.has(&name) {
@@ -90,7 +72,7 @@ fn tiny_network_agrees_with_the_official_code() {
     }
     let flow = raft.flow(&features[0], &features[1], &context, STEPS);
     assert!(flow == estimate.upsampled(), "steps are the same whoever counts them");
-    golden.check([("upsampled.thinned3", &thinned(&flow, 3)[..])], TOLERANCE);
+    golden.check([("upsampled.thinned3", &flow.thinned(3).data[..])], TOLERANCE);
 }
 
 #[test]
