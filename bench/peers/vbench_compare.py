@@ -4,7 +4,7 @@
     vbench_reference.py weights WEIGHTS
     vbench_compare.py --vidit target/release/vidit --weights WEIGHTS CLIP.mp4... [--rounds 3] [--threads 2] [-o OUT.json]
 
-Prints for each quality dimension both scores, the largest difference (of a video or of all), seconds (medians; the reference's without
+Prints for each dimension both scores, the largest difference (of a video or of all), seconds (medians; the reference's without
 the loading of its network, ours with everything, reading and hashing of weights included), their ratio, and peak memory. Exit status 1
 if a score differs by more than its tolerance.
 
@@ -15,6 +15,7 @@ The reference's environment, installed without resolving dependencies (its decla
 """
 
 import argparse
+import itertools
 import json
 import os
 import shutil
@@ -34,7 +35,14 @@ TOLERANCES = {
     "background_consistency": 1e-5,
     "aesthetic_quality": 1e-5,
     "imaging_quality": 1e-5,
+    "appearance_style": 1e-5,
+    "temporal_style": 1e-5,
+    "overall_consistency": 1e-5,
+    "human_action": 0.0,
 }
+SEMANTIC = ["appearance_style", "temporal_style", "overall_consistency", "human_action"]
+# What videos are called after for these: words of each are looked for.
+PROMPTS = ["a person is riding a bike", "a person is marching", "a ship at sea, in the style of Monet", "earth, zoom in"]
 
 
 def timed(command):
@@ -58,9 +66,21 @@ def ours(arguments, dimension, folder, out):
         "sys.exit(r)"
     )
     command = [
-        arguments.vidit, "eval", "run", folder, "--custom", "--dimensions", dimension, "--weights",
-        arguments.weights, "-o", out, "--threads", str(arguments.threads), "--quiet",
+        arguments.vidit, "eval", "run", folder, "--dimensions", dimension, "--weights", arguments.weights, "-o", out,
+        "--threads", str(arguments.threads), "--quiet",
     ]
+    if dimension in SEMANTIC:
+        suite = os.path.join(tempfile.gettempdir(), f"suite-{os.getpid()}.json")
+        names = sorted(name.rsplit("-", 1)[0] for name in os.listdir(folder) if name.endswith(".mp4"))
+        entries = [
+            {"prompt_en": name, "dimension": SEMANTIC, "auxiliary_info": {"appearance_style": {"appearance_style": name}}}
+            for name in names
+        ]
+        with open(suite, "w") as file:
+            json.dump(entries, file)
+        command += ["--suite", suite, "--samples", "1"]
+    else:
+        command += ["--custom"]
     seconds = timed([sys.executable, "-c", code, peak] + command)
     with open(os.path.join(out, "vidit_eval_results.json")) as file:
         result = json.load(file)[dimension]
@@ -90,8 +110,10 @@ def main():
     arguments = parser.parse_args()
     work = tempfile.mkdtemp(prefix="vbench-compare-")
     videos = []
-    for clip in sorted(arguments.clips):
-        videos.append(shutil.copy(clip, work))
+    for clip, prompt in zip(sorted(arguments.clips), itertools.cycle(PROMPTS)):
+        name = f"{prompt}-0.mp4" if len(arguments.clips) <= len(PROMPTS) else os.path.basename(clip)
+        videos.append(shutil.copy(clip, os.path.join(work, name)))
+    videos.sort()
     failed, told = False, {}
     print(f"{'':24}{'reference':>13}{'vidit':>13}{'difference':>12}{'ref s':>9}{'vidit s':>9}{'ratio':>7}{'ref MiB':>9}{'MiB':>7}")
     for dimension in arguments.dimensions.split(","):

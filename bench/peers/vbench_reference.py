@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Runs quality dimensions of the VBench reference (vbench 0.1.5) on a CPU with random weights, to hold `vidit eval run` to.
+"""Runs dimensions of the VBench reference (vbench 0.1.5) on a CPU with random weights, to hold `vidit eval run` to.
 
     vbench_reference.py weights DIR [--seed 7]      random checkpoints at full size, under the published names
     vbench_reference.py run DIM VIDEO... --weights DIR -o OUT.json [--threads 2]
 
-`run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
+Semantic dimensions take a video's prompt and style from its name, `PROMPT-0.mp4`. `run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
 process' peak memory. Nothing here downloads anything. Needs torch, torchvision, vbench 0.1.5, openai-clip, pyiqa, opencv, decord, timm,
 omegaconf and their dependencies; see requirements in bench/peers/vbench_compare.py.
 """
@@ -14,6 +14,7 @@ import importlib
 import json
 import os
 import resource
+import shutil
 import sys
 import time
 import types
@@ -26,7 +27,11 @@ FILES = {
     "musiq": "musiq_spaq_ckpt-358bb6af.pth",
     "amt": "amt-s.pth",
     "raft": "raft-things.pth",
+    "viclip": "ViClip-InternVid-10M-FLT.pth",
+    "umt": "l16_ptk710_ftk710_ftk400_f16_res224.pth",
 }
+# Words of CLIP and ViCLIP, where the reference looks for them.
+WORDS = "ViCLIP/bpe_simple_vocab_16e6.txt.gz"
 NETWORKS = {
     "subject_consistency": ["dino"],
     "background_consistency": ["clip_b"],
@@ -35,6 +40,10 @@ NETWORKS = {
     "dynamic_degree": ["raft"],
     "aesthetic_quality": ["clip_l", "aesthetic"],
     "imaging_quality": ["musiq"],
+    "appearance_style": ["clip_b"],
+    "temporal_style": ["viclip"],
+    "overall_consistency": ["viclip"],
+    "human_action": ["umt"],
 }
 
 
@@ -97,6 +106,35 @@ def amt():
     return build_from_cfg(OmegaConf.load(config).network)
 
 
+def umt():
+    from timm.models import create_model
+    import vbench.third_party.umt.models.modeling_finetune  # noqa: F401
+
+    network = create_model(
+        "vit_large_patch16_224", pretrained=False, num_classes=400, all_frames=16, tubelet_size=1,
+        use_learnable_pos_emb=False, fc_drop_rate=0.0, drop_rate=0.0, drop_path_rate=0.2, attn_drop_rate=0.0,
+        drop_block_rate=None, use_checkpoint=False, checkpoint_num=16, use_mean_pooling=True, init_scale=0.001,
+    )
+    # Drawn small, no action would be likely; one is made likely in every video, so that names decide.
+    import torch
+
+    torch.nn.init.normal_(network.head.weight, std=0.06)
+    network.head.bias.data[0] = 20.0
+    return network
+
+
+def without_pkg_resources():
+    """ViCLIP's tokenizer asks it for versions only."""
+    if "pkg_resources" not in sys.modules:
+        import packaging.version
+
+        sys.modules["pkg_resources"] = types.SimpleNamespace(packaging=packaging)
+
+
+def prompt_of(video):
+    return os.path.basename(video).rsplit("-", 1)[0]
+
+
 def raft_arguments(path):
     from easydict import EasyDict
 
@@ -108,6 +146,14 @@ def write_weights(folder, seed):
 
     os.makedirs(folder, exist_ok=True)
     without_pyiqa_imports()
+    without_pkg_resources()
+    # Importing ViCLIP's tokenizer opens the words.
+    os.environ["VBENCH_CACHE_DIR"] = folder
+    import clip as openai
+
+    os.makedirs(os.path.join(folder, os.path.dirname(WORDS)), exist_ok=True)
+    words = os.path.join(os.path.dirname(openai.__file__), os.path.basename(WORDS))
+    shutil.copy(words, os.path.join(folder, WORDS))
     from pyiqa.archs.musiq_arch import MUSIQ
     from vbench.third_party.RAFT.core.raft import RAFT
 
@@ -132,6 +178,10 @@ def write_weights(folder, seed):
     keep("musiq", lambda: MUSIQ(pretrained=False))
     keep("amt", amt, lambda state: {"state_dict": state})
     keep("raft", lambda: RAFT(raft_arguments("")), lambda state: {f"module.{k}": v for k, v in state.items()})
+    from vbench.third_party.ViCLIP.viclip import ViCLIP
+
+    keep("viclip", lambda: ViCLIP(tokenizer="none", pretrain=None), lambda state: {"model": state})
+    keep("umt", umt)
 
 
 def run(dimension, videos, weights, out, threads):
@@ -142,6 +192,8 @@ def run(dimension, videos, weights, out, threads):
 
     cv2.setNumThreads(threads)
     without_pyiqa_imports()
+    without_pkg_resources()
+    os.environ["VBENCH_CACHE_DIR"] = weights
     path = {name: os.path.join(weights, FILES[name]) for name in NETWORKS[dimension]}
     device = torch.device("cpu")
     module = importlib.import_module(f"vbench.{dimension}")
@@ -177,6 +229,20 @@ def run(dimension, videos, weights, out, threads):
     elif dimension == "dynamic_degree":
         network = module.DynamicDegree(raft_arguments(path["raft"]), device)
         work = lambda: module.dynamic_degree(network, videos)
+    elif dimension == "appearance_style":
+        from clip.model import build_model
+
+        network = build_model(torch.load(path["clip_b"])).float().eval()
+        asked = [{"prompt": "", "video_list": [v], "auxiliary_info": {dimension: prompt_of(v)}} for v in videos]
+        work = lambda: module.appearance_style(network, asked, device)
+    elif dimension in ["temporal_style", "overall_consistency"]:
+        tokenizer = module.SimpleTokenizer(os.path.join(weights, WORDS))
+        network = module.ViCLIP(tokenizer=tokenizer, pretrain=path["viclip"]).eval()
+        asked = [{"prompt": prompt_of(v), "video_list": [v]} for v in videos]
+        work = lambda: getattr(module, dimension)(network, asked, tokenizer, device)
+    elif dimension == "human_action":
+        # Loads its network itself, which counts as its time.
+        work = lambda: module.human_action(path["umt"], videos, device)
     else:
         work = lambda: module.temporal_flickering(videos)
     loaded = time.monotonic()

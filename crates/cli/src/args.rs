@@ -579,6 +579,8 @@ pub enum Eval {
     Report(vbench::Report),
     /// Pack results of VBench for its leaderboard, if they are a whole suite
     Submission(vbench::Submission),
+    /// Find the videos that stand still, on which VBench's protocol measures flicker
+    Filter(vbench::Filter),
     /// The weights that VBench measures with: list, fetch, verify, convert
     #[command(subcommand)]
     Weights(weights::Weights),

@@ -124,14 +124,16 @@ pub enum VbenchError {
     },
     /// A vocabulary that is not there.
     #[error(
-        "{} lacks `{name}`, the words that a network's texts are made of\nhint: `vidit eval weights fetch` fetches it as one of `clip_words`, `bert_words`",
+        "{} lacks `{file}`, the words that a network's texts are made of\nhint: `vidit eval weights fetch {name}` fetches it",
         shown_folder(folder)
     )]
     NoVocabulary {
         /// Where it was looked for.
         folder: Option<PathBuf>,
-        /// What it is called.
+        /// What it is called here.
         name: &'static str,
+        /// What the file is called.
+        file: &'static str,
     },
     /// A journal of an earlier run that cannot be read.
     #[error("`{}`: line {line} is none of a journal: {reason}\nhint: measure into another folder, or remove the file to measure all again", path.display())]

@@ -1,4 +1,4 @@
-//! `vidit eval run|aggregate|compare|preflight|report|submission`
+//! `vidit eval run|filter|aggregate|compare|preflight|report|submission`
 
 use std::path::PathBuf;
 
@@ -94,6 +94,39 @@ pub struct Run {
         help_heading = "Output"
     )]
     pub published: Vec<String>,
+
+    #[command(flatten)]
+    pub speech: super::Speech,
+
+    #[command(flatten)]
+    pub compute: super::Compute,
+}
+
+#[derive(Debug, ClapArgs)]
+pub struct Filter {
+    /// Folder of videos called `{prompt}-{sample}.mp4`, more than five of each prompt
+    #[arg(value_hint = ValueHint::DirPath)]
+    pub videos: PathBuf,
+
+    /// A suite of your own in the layout of VBench_full_info.json, instead of VBench's
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "all")]
+    pub suite: Option<PathBuf>,
+
+    /// Look at all videos, not at those of temporal flickering alone, and take more than five of a prompt
+    #[arg(long)]
+    pub all: bool,
+
+    /// Folder of the networks' weights: RAFT's
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub weights: Option<PathBuf>,
+
+    /// Whose rules hold: the reference's, which looks at the padding, too, or ours
+    #[arg(long, value_enum, default_value = "compat")]
+    pub mode: ModeName,
+
+    /// Folder for `filtered_videos`, `filtered_static_video.json`, and the journal that a stopped run goes on from
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Output")]
+    pub output: PathBuf,
 
     #[command(flatten)]
     pub speech: super::Speech,

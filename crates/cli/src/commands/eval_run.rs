@@ -45,19 +45,10 @@ pub fn run(args: Run) -> Outcome {
     let options =
         MeasureOptions { mode, weights: &weights, folder: &args.output, limits: ReadLimits::default() };
     let mut bars = Bars::new(args.speech.json || args.speech.quiet);
-    let mut on_progress = |Progress { done, total, share, path }: Progress| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let short: String = name.chars().take(24).collect();
-        let at = done * STEPS + (share * STEPS as f64) as usize;
-        bars.show("measure", at as u64, (total * STEPS) as u64, &short);
-    };
+    let mut on_progress = |progress: Progress| show(&mut bars, progress);
     let began = SystemTime::now();
     let outcome = on_pool(|| measure(&plan, &options, stop, &mut on_progress));
-    let Some(outcome) = outcome? else {
-        return Err(Failure::Interrupted(
-            "what was measured is kept; the same command goes on from there".to_owned(),
-        ));
-    };
+    let outcome = outcome?.ok_or_else(interrupted)?;
     warnings.extend(doubts(&outcome, complete, args.custom));
     let manifest = manifest(&args, &outcome, &weights, complete, began)?;
     let results = outcome.results(mode);
@@ -79,6 +70,26 @@ pub fn run(args: Run) -> Outcome {
             "{count} measurements failed, as `{}` says\nhint: mend or remake these videos and run the same command: the others are not measured again",
             args.output.join("failed.json").display()
         ))),
+    }
+}
+
+/// A bar over all videos.
+pub(super) fn show(bars: &mut Bars, Progress { done, total, share, path }: Progress) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let short: String = name.chars().take(24).collect();
+    let at = done * STEPS + (share * STEPS as f64) as usize;
+    bars.show("measure", at as u64, (total * STEPS) as u64, &short);
+}
+
+pub(super) fn interrupted() -> Failure {
+    Failure::Interrupted("what was measured is kept; the same command goes on from there".to_owned())
+}
+
+/// Names what could not be measured.
+pub(super) fn tell_failed(outcome: &Measured) {
+    for failed in &outcome.failed {
+        let dimension = failed.dimension.map_or(String::new(), |dimension| format!(", {dimension}"));
+        eprintln!("failed: `{}`{dimension}: {}", failed.path.display(), failed.reason);
     }
 }
 
@@ -241,10 +252,7 @@ fn tell(args: &Run, outcome: &Measured, report: &Report) -> Outcome {
         });
         return output::line(line.to_string());
     }
-    for failed in &outcome.failed {
-        let dimension = failed.dimension.map_or(String::new(), |dimension| format!(", {dimension}"));
-        eprintln!("failed: `{}`{dimension}: {}", failed.path.display(), failed.reason);
-    }
+    tell_failed(outcome);
     warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     if args.speech.quiet {
         return Ok(());

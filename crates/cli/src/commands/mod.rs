@@ -7,6 +7,7 @@ mod data;
 mod decode;
 mod doctor;
 mod eval;
+mod eval_filter;
 mod eval_run;
 mod expand;
 mod generate;
@@ -42,6 +43,7 @@ pub fn run(args: Args) -> Outcome {
         Command::Train(args) => train::run(args),
         Command::Eval(Eval::Mini(args)) => eval::mini(args),
         Command::Eval(Eval::Run(args)) => eval_run::run(args),
+        Command::Eval(Eval::Filter(args)) => eval_filter::run(args),
         Command::Eval(Eval::Aggregate(args)) => vbench::aggregate(args),
         Command::Eval(Eval::Compare(args)) => vbench::compare(args),
         Command::Eval(Eval::Preflight(args)) => vbench::preflight(args),

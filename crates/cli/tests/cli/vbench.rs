@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use vidit_media::{WriteOptions, write_video};
 use vidit_vbench::{Dimension, DimensionResult, Results, SAMPLES, Suite, VideoResult, published_row};
 use vidit_video::{Frames, PixelShape};
+use vidit_weights::{StoredType, TensorStore};
 
 use crate::binary::{Place, Run};
 
@@ -377,4 +378,36 @@ fn a_full_disk_is_told_of_and_what_was_measured_is_kept() {
     let left: Vec<_> =
         fs::read_dir(place.file("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 5, "something is left of what could not be written: {left:?}");
+}
+
+#[test]
+fn videos_that_stand_still_are_found_copied_and_not_looked_at_twice() {
+    let place = Place::new();
+    fs::create_dir_all(place.file("videos")).unwrap();
+    let command = ["eval", "filter", "videos", "-o", "out", "--all", "--weights", "weights", "--json"];
+    let run = place.vidit(command);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("holds no videos"), "{}", run.stderr);
+    for (name, shades) in [("a cup-0.mp4", [90, 90]), ("a cup-1.mp4", [90, 90]), ("a cat-0.mp4", [20, 200])] {
+        let mut clip = Frames::black(PixelShape::new(2, 128, 128));
+        shades.iter().enumerate().for_each(|(index, shade)| clip.frame_mut(index).fill(*shade));
+        write_video(&clip, 8, &place.file("videos").join(name), &WriteOptions::default()).unwrap();
+    }
+    let run = place.vidit(command);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
+    assert!(run.stderr.contains("lacks the weights of `raft`"), "{}", run.stderr);
+    // A network of random weights: what it says is of no use, but it says the same of the same.
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../backbones/src/raft/golden/tiny.safetensors");
+    fs::create_dir(place.file("weights")).unwrap();
+    let weights = TensorStore::read(&golden).unwrap().under("weights.");
+    weights.write(&place.file("weights/raft.safetensors"), |_| StoredType::F32).unwrap();
+    let told = line(&place.vidit(command).done());
+    assert_eq!((&told["videos"], &told["measured_before"]), (&json!(3), &json!(0)));
+    let list: Value =
+        serde_json::from_slice(&fs::read(place.file("out/filtered_static_video.json")).unwrap()).unwrap();
+    let count = |prompt: &str| list[prompt]["static_count"].as_u64().unwrap();
+    assert!(matches!(count("a cup"), 0 | 2) && count("a cat") <= 1, "{list}");
+    let copies = fs::read_dir(place.file("out/filtered_videos")).unwrap().count() as u64;
+    assert_eq!((copies, &told["static"]), (count("a cup") + count("a cat"), &json!(copies)));
+    assert_eq!(line(&place.vidit(command).done())["measured_before"], 3);
 }

@@ -158,7 +158,7 @@ pub const CHECKPOINTS: [Checkpoint; 13] = [
         name: "clip_words",
         network: None,
         file: "bpe_simple_vocab_16e6.txt.gz",
-        folder: "clip_model",
+        folder: "ViCLIP",
         url: "https://github.com/openai/CLIP/raw/main/clip/bpe_simple_vocab_16e6.txt.gz",
         member: None,
         size: Size::Exact(1_356_917),

@@ -9,7 +9,7 @@ use crate::run::{ClipFacts, Measure, Measured, Refusal};
 use crate::{Dimension, Mode};
 
 /// Rounds of refinement.
-const ITERATIONS: usize = 20;
+pub(super) const ITERATIONS: usize = 20;
 
 pub(crate) struct DynamicDegree {
     network: Raft,
@@ -49,7 +49,7 @@ fn interval(fps: f64) -> usize {
 }
 
 /// Mean of the largest `share` of lengths; NaN if these are none.
-pub(crate) fn mean_of_fastest(lengths: &mut [f32], share: f64) -> f64 {
+pub(super) fn mean_of_fastest(lengths: &mut [f32], share: f64) -> f64 {
     let count = (lengths.len() as f64 * share) as usize;
     if count < lengths.len() && count > 0 {
         lengths.select_nth_unstable_by(count, |a, b| b.total_cmp(a));

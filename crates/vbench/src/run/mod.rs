@@ -8,6 +8,7 @@ mod journal;
 mod networks;
 mod outcome;
 mod plan;
+mod still;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ pub use engine::{MeasureOptions, Progress, measure};
 pub use networks::WeightsFolder;
 pub use outcome::{Failed, Outcome};
 pub use plan::{Plan, Task};
+pub use still::{STILL_MAX, Still, look_for_still, still_by_prompt};
 
 use crate::pixels::RgbFrame;
 use crate::{Auxiliary, Dimension, Mode, Score};

@@ -10,10 +10,10 @@ use vidit_backbones::{Vocabulary, amt, dino, grit, musiq, raft, umt, viclip};
 use vidit_weights::{TensorStore, TorchCheckpoint};
 
 use super::{Measure, MeasureOptions};
-use crate::checkpoints::{Checkpoint, Verdict};
+use crate::checkpoints::{Checkpoint, Presence, Verdict};
 use crate::dimensions::{
     AestheticQuality, AppearanceStyle, Batched, Detections, DynamicDegree, HumanAction, ImagingQuality,
-    MotionSmoothness, OverallConsistency, Scene, TemporalFlickering, background_consistency,
+    MotionSmoothness, OverallConsistency, Scene, StaticFilter, TemporalFlickering, background_consistency,
     subject_consistency,
 };
 use crate::hash::sha256_of_file;
@@ -58,9 +58,17 @@ impl WeightsFolder {
     /// # Errors
     /// Names every file that is missing and what it is called, if some are.
     pub fn open(folder: Option<&Path>, dimensions: &[Dimension]) -> Result<Self, VbenchError> {
+        Self::of(folder, &networks_of(dimensions))
+    }
+
+    /// The same for some networks.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of(folder: Option<&Path>, networks: &[Network]) -> Result<Self, VbenchError> {
         let mut files = BTreeMap::new();
         let mut missing = Vec::new();
-        for network in networks_of(dimensions) {
+        for &network in networks {
             let found = folder.and_then(|folder| find(folder, network));
             match found {
                 Some(path) => drop(files.insert(network, Found::new(network, path)?)),
@@ -94,18 +102,25 @@ impl WeightsFolder {
         Ok(Hashes(hashes))
     }
 
+    /// The hash of a network's weights.
+    pub(super) fn hash(&self, network: Network) -> Result<&str, VbenchError> {
+        Ok(&self.found(network)?.sha256)
+    }
+
     fn found(&self, network: Network) -> Result<&Found, VbenchError> {
         self.files
             .get(&network)
             .ok_or_else(|| VbenchError::NoWeights { folder: None, missing: vec![network] })
     }
 
-    /// A file of words that networks share.
+    /// A file of words that networks share, by its name among [`CHECKPOINTS`](crate::checkpoints::CHECKPOINTS).
     fn vocabulary(&self, name: &'static str) -> Result<Vec<u8>, VbenchError> {
-        let path = self.folder.as_ref().map(|folder| folder.join(name));
-        match path.filter(|path| path.is_file()) {
-            Some(path) => std::fs::read(&path).map_err(|error| VbenchError::reading(&path, error)),
-            None => Err(VbenchError::NoVocabulary { folder: self.folder.clone(), name }),
+        let words = Checkpoint::named(name).expect("it is in the table");
+        match self.folder.as_deref().map(|folder| words.presence(folder)) {
+            Some(Presence::Present { path, .. }) => {
+                std::fs::read(&path).map_err(|error| VbenchError::reading(&path, error))
+            }
+            _ => Err(VbenchError::NoVocabulary { folder: self.folder.clone(), name, file: words.file }),
         }
     }
 
@@ -146,6 +161,11 @@ fn find(folder: &Path, network: Network) -> Option<PathBuf> {
     folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))).find(|path| path.is_file())
 }
 
+/// What tells whether a video stands still.
+pub(super) fn static_filter(options: &MeasureOptions) -> Result<Box<dyn Measure>, VbenchError> {
+    Ok(Box::new(StaticFilter::new(raft::Raft::load(options.weights.store(Network::Raft)?)?)))
+}
+
 /// What measures `dimensions`.
 pub(super) fn measures(
     dimensions: &[Dimension],
@@ -178,7 +198,7 @@ pub(super) fn measures(
     }
     let videos = has(Dimension::TemporalStyle) || has(Dimension::OverallConsistency);
     let tokenizer = match videos || has(Dimension::AppearanceStyle) {
-        true => Some(Rc::new(Tokenizer::new(&options.weights.vocabulary("bpe_simple_vocab_16e6.txt.gz")?)?)),
+        true => Some(Rc::new(Tokenizer::new(&options.weights.vocabulary("clip_words")?)?)),
         false => None,
     };
     if let (true, Some(tokenizer)) = (has(Dimension::AppearanceStyle), &tokenizer) {
@@ -208,12 +228,12 @@ pub(super) fn measures(
         Dimension::SpatialRelationship,
     ];
     if detected.into_iter().any(has) {
-        let vocabulary = options.weights.vocabulary("vocab.txt")?;
+        let vocabulary = options.weights.vocabulary("bert_words")?;
         let network = grit::Grit::load(store(Network::Grit)?, &vocabulary, grit::Config::B)?;
         measures.push(Box::new(Detections::new(network)));
     }
     if has(Dimension::Scene) {
-        let vocabulary = Vocabulary::new(&options.weights.vocabulary("vocab.txt")?)?;
+        let vocabulary = Vocabulary::new(&options.weights.vocabulary("bert_words")?)?;
         let (tags, config) = (TagList::vbench(), tag2text::Config::VBENCH);
         let network = Tag2Text::load(store(Network::Tag2Text)?, vocabulary, tags, config)?;
         measures.push(Box::new(Scene::new(network)));

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use crate::{Auxiliary, Dimension, Located, Suite, VbenchError, full_info_json, split_stem, stem_of};
+use crate::naming::composed;
+use crate::{
+    Auxiliary, Dimension, Located, Suite, VbenchError, full_info_json, split_stem, stem_of, video_stem,
+};
 
 /// A video, and what it is measured for.
 #[derive(Clone, Debug, PartialEq)]
@@ -97,6 +100,39 @@ impl Plan {
             .collect();
         let full_info = serde_json::to_string_pretty(&lines).expect("paths of videos are UTF-8");
         Ok(Self { tasks, full_info })
+    }
+
+    /// All videos of a folder that are called after these prompts, or all by their names if `prompts` is `None`: any number of each.
+    ///
+    /// # Errors
+    /// If the folder cannot be read or holds no such video.
+    pub fn called_after(
+        videos: &Path,
+        dimension: Dimension,
+        prompts: Option<&[&str]>,
+    ) -> Result<Self, VbenchError> {
+        // Names as they are on any file system, to prompts as they were written.
+        let name_of = |prompt: &str| composed(split_stem(&video_stem(prompt, 0)).0);
+        let known: Option<BTreeMap<String, &str>> =
+            prompts.map(|prompts| prompts.iter().map(|&prompt| (name_of(prompt), prompt)).collect());
+        let mut tasks = Vec::new();
+        for path in listed(videos)? {
+            let name = composed(split_stem(stem_of(&path.display().to_string())).0);
+            let prompt = match &known {
+                None => Some(name.clone()),
+                Some(known) => known.get(&name).map(|prompt| (*prompt).to_owned()),
+            };
+            tasks.extend(prompt.map(|prompt| Task {
+                path,
+                prompt,
+                dimensions: vec![dimension],
+                auxiliary: BTreeMap::new(),
+            }));
+        }
+        match tasks.is_empty() {
+            true => Err(VbenchError::NoVideos { path: videos.to_owned() }),
+            false => Ok(Self { tasks, full_info: String::new() }),
+        }
     }
 
     /// All dimensions that some video is measured for.

@@ -114,6 +114,19 @@ fn missing_weights_are_named_before_anything_is_read() {
 }
 
 #[test]
+fn videos_called_after_a_prompt_are_found_however_many() {
+    let names = ["a cup_mug-0.mp4", "a cup_mug-17.mp4", "a cat-0.mp4", "a cup_mug-2.txt"];
+    let room = Room::new(&names.map(|name| (name, CLIP)));
+    let prompts = |wanted: Option<&[&str]>| {
+        let plan = Plan::called_after(&room.path("videos"), DIMENSION, wanted);
+        plan.map(|plan| plan.tasks.iter().map(|task| task.prompt.clone()).collect::<Vec<_>>())
+    };
+    assert_eq!(prompts(Some(&["a cup/mug"])).unwrap(), ["a cup/mug", "a cup/mug"]);
+    assert_eq!(prompts(None).unwrap(), ["a cat", "a cup_mug", "a cup_mug"]);
+    assert!(matches!(prompts(Some(&["a dog"])), Err(VbenchError::NoVideos { .. })));
+}
+
+#[test]
 fn weights_are_published_or_not_by_their_hash() {
     use crate::WeightsOrigin::{Other, Published, Unverified};
     let published = "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af";

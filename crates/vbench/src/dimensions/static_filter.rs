@@ -1,0 +1,138 @@
+//! Does nothing move at all? What VBench's own protocol asks of videos before flicker is measured on them: RAFT's flow between all
+//! neighbours, and between the first and the last frame both ways.
+
+use std::rc::Rc;
+
+use vidit_backbones::Grid;
+use vidit_backbones::raft::{self, Context, Features, Raft};
+
+use super::dynamic_degree::{ITERATIONS, mean_of_fastest};
+use super::raw;
+use crate::pixels::RgbFrame;
+use crate::run::{ClipFacts, Measure, Measured, Refusal};
+use crate::{Dimension, Mode};
+
+/// Of the pixels, those that count: the fastest.
+const SHARE: f64 = 0.02;
+
+pub(crate) struct StaticFilter {
+    network: Raft,
+    mode: Mode,
+    frames: usize,
+    limits: Limits,
+    first: Option<(Rc<Features>, Context)>,
+    former: Option<(Rc<Features>, Context)>,
+    /// Neighbours that move.
+    moving: usize,
+    moves: bool,
+}
+
+/// From when on something moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Limits {
+    /// Pixels between neighbours.
+    speed: f64,
+    /// Pairs of neighbours that may be faster.
+    pairs: usize,
+    /// Pixels between first and last.
+    way: f64,
+}
+
+impl Limits {
+    fn of(frames: usize, height: usize, width: usize) -> Self {
+        let speed = 3.0 * (height.min(width) as f64 / 256.0);
+        let pairs = (2.0 * (frames as f64 / 16.0)).round_ties_even() as usize;
+        Self { speed, pairs, way: speed * pairs as f64 * 2.0 }
+    }
+}
+
+impl StaticFilter {
+    pub fn new(network: Raft) -> Self {
+        let (limits, first, former) = (Limits::default(), None, None);
+        Self { network, mode: Mode::Compat, frames: 0, limits, first, former, moving: 0, moves: false }
+    }
+
+    /// Mean length of the fastest flow from one frame to another.
+    fn speed(
+        &self,
+        from: &Features,
+        context: &Context,
+        to: &Features,
+        frame: &RgbFrame,
+    ) -> Result<f64, Refusal> {
+        let flow = self.network.flow(from, to, context, ITERATIONS); // [1, H, W, 2]
+        // The reference takes the padding along, as in `dynamic_degree`.
+        let flow = match self.mode {
+            Mode::Compat => flow,
+            Mode::Fixed => raft::padding(frame.height, frame.width).unpad(&flow),
+        };
+        let mut lengths: Vec<f32> =
+            flow.data.chunks_exact(2).map(|uv| (uv[0] * uv[0] + uv[1] * uv[1]).sqrt()).collect();
+        let speed = mean_of_fastest(&mut lengths, SHARE);
+        match speed.is_finite() {
+            true => Ok(speed),
+            false => Err("the network gave a flow that is not finite".to_owned()),
+        }
+    }
+
+    fn see(&self, padded: &Grid) -> Result<(Rc<Features>, Context), Refusal> {
+        let features = self.network.features(padded).map_err(|error| error.to_string())?;
+        let context = self.network.context(padded).map_err(|error| error.to_string())?;
+        Ok((Rc::new(features), context))
+    }
+}
+
+impl Measure for StaticFilter {
+    /// It has no name among the dimensions: it goes before this one.
+    fn dimensions(&self) -> &'static [Dimension] {
+        &[Dimension::TemporalFlickering]
+    }
+
+    fn begin(&mut self, clip: &ClipFacts, _: &[Dimension]) -> Result<(), Refusal> {
+        (self.mode, self.frames) = (clip.mode, clip.frames);
+        self.limits = Limits::of(clip.frames, clip.height, clip.width);
+        (self.first, self.former, self.moving, self.moves) = (None, None, 0, false);
+        super::at_least(clip.frames, 2)
+    }
+
+    fn frame(&mut self, index: usize, frame: &RgbFrame) -> Result<(), Refusal> {
+        if self.moves {
+            return Ok(());
+        }
+        let padded = raft::padding(frame.height, frame.width).pad(&raw(frame, 1.0)); // [1, H, W, 3]
+        let latter = self.see(&padded)?;
+        if let Some((former, context)) = self.former.take() {
+            let speed = self.speed(&former, &context, &latter.0, frame)?;
+            self.moving += usize::from(speed > self.limits.speed);
+            self.moves = self.moving > self.limits.pairs;
+        }
+        if index + 1 == self.frames && !self.moves {
+            let (first, context) = self.first.take().expect("there are two frames or more");
+            for (from, context, to) in [(&first, &context, &latter.0), (&latter.0, &latter.1, &first)] {
+                self.moves = self.moves || self.speed(from, context, to, frame)? > self.limits.way;
+            }
+        }
+        if index == 0 {
+            self.first = Some(self.see(&padded)?);
+        }
+        self.former = Some(latter);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
+        (self.first, self.former) = (None, None);
+        vec![(Dimension::TemporalFlickering, Ok(Measured::new(!self.moves)))]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_the_reference_s() {
+        assert_eq!(Limits::of(16, 256, 512), Limits { speed: 3.0, pairs: 2, way: 12.0 });
+        // Python rounds halves to the even one: 2 · 20/16 = 2.5, 2 · 28/16 = 3.5.
+        assert_eq!([20, 28, 49].map(|frames| Limits::of(frames, 512, 512).pairs), [2, 4, 6]);
+    }
+}
