@@ -53,6 +53,10 @@ pub struct Run {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub weights: Option<PathBuf>,
 
+    /// Say in manifest and report that the weights were drawn at random, as for a comparison of programs
+    #[arg(long, requires = "weights")]
+    pub random_weights: bool,
+
     /// Whose rules hold: the reference's, with which scores compare with published ones, or ours; see docs/vbench.md
     #[arg(long, value_enum, default_value = "compat")]
     pub mode: ModeName,

@@ -10,8 +10,8 @@ use vidit_kernels::{Isa, on_pool, thread_count};
 use vidit_media::ReadLimits;
 use vidit_vbench::run::{MeasureOptions, Outcome as Measured, Plan, Progress, WeightsFolder, measure};
 use vidit_vbench::{
-    Dimension, Group, Manifest, Mode, PreflightOptions, Report, Suite, Totals, preflight, published_row,
-    read_facts, sha256_of_file,
+    Dimension, Group, Manifest, Mode, PreflightOptions, Report, Suite, Totals, WeightsOrigin, preflight,
+    published_row, read_facts, sha256_of_file,
 };
 use vidit_weights::write_atomically;
 
@@ -194,6 +194,10 @@ fn manifest(
     if !outcome.failed.is_empty() {
         notes.insert("failed".to_owned(), outcome.failed.len().to_string());
     }
+    let mut used = weights.used();
+    if args.random_weights {
+        used.iter_mut().for_each(|weights| weights.origin = WeightsOrigin::Random);
+    }
     let suite_sha256 = args.suite.as_deref().map(sha256_of_file).transpose()?;
     let decoders: Vec<String> =
         outcome.decoders.iter().map(|(name, count)| format!("{name} ({count})")).collect();
@@ -209,7 +213,7 @@ fn manifest(
         },
         suite_sha256,
         complete,
-        weights: weights.used(),
+        weights: used,
         decoder: decoders.join(", "),
         colour_rule: colour.to_owned(),
         device: format!("cpu, {}, {} threads, f32", Isa::current(), thread_count()),

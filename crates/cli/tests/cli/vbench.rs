@@ -388,7 +388,7 @@ fn videos_that_stand_still_are_found_copied_and_not_looked_at_twice() {
     let run = place.vidit(command);
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert!(run.stderr.contains("holds no videos"), "{}", run.stderr);
-    for (name, shades) in [("a cup-0.mp4", [90, 90]), ("a cup-1.mp4", [90, 90]), ("a cat-0.mp4", [20, 200])] {
+    for (name, shades) in [("a cup-0.mp4", [90, 90]), ("a cup-1.mp4", [91, 91]), ("a cat-0.mp4", [20, 200])] {
         let mut clip = Frames::black(PixelShape::new(2, 128, 128));
         shades.iter().enumerate().for_each(|(index, shade)| clip.frame_mut(index).fill(*shade));
         write_video(&clip, 8, &place.file("videos").join(name), &WriteOptions::default()).unwrap();
@@ -396,7 +396,7 @@ fn videos_that_stand_still_are_found_copied_and_not_looked_at_twice() {
     let run = place.vidit(command);
     assert_eq!(run.code, Some(2), "{}", run.stderr);
     assert!(run.stderr.contains("lacks the weights of `raft`"), "{}", run.stderr);
-    // A network of random weights: what it says is of no use, but it says the same of the same.
+    // A network of random weights: what it says is of no use, but it says it once.
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../backbones/src/raft/golden/tiny.safetensors");
     fs::create_dir(place.file("weights")).unwrap();
     let weights = TensorStore::read(&golden).unwrap().under("weights.");
@@ -406,7 +406,7 @@ fn videos_that_stand_still_are_found_copied_and_not_looked_at_twice() {
     let list: Value =
         serde_json::from_slice(&fs::read(place.file("out/filtered_static_video.json")).unwrap()).unwrap();
     let count = |prompt: &str| list[prompt]["static_count"].as_u64().unwrap();
-    assert!(matches!(count("a cup"), 0 | 2) && count("a cat") <= 1, "{list}");
+    assert!(count("a cup") <= 2 && count("a cat") <= 1, "{list}");
     let copies = fs::read_dir(place.file("out/filtered_videos")).unwrap().count() as u64;
     assert_eq!((copies, &told["static"]), (count("a cup") + count("a cat"), &json!(copies)));
     assert_eq!(line(&place.vidit(command).done())["measured_before"], 3);
