@@ -180,7 +180,18 @@ def write_weights(folder, seed):
     keep("raft", lambda: RAFT(raft_arguments("")), lambda state: {f"module.{k}": v for k, v in state.items()})
     from vbench.third_party.ViCLIP.viclip import ViCLIP
 
-    keep("viclip", lambda: ViCLIP(tokenizer="none", pretrain=None), lambda state: {"model": state})
+
+    def spread_viclip():
+        network = ViCLIP(tokenizer="none", pretrain=None)
+        # Some of its tensors are left as memory was.
+        for name, p in network.named_parameters():
+            if "embedding" in name:
+                torch.nn.init.normal_(p.data, std=0.1)
+            elif p.dim() > 1:
+                torch.nn.init.normal_(p.data, std=p[0].numel() ** -0.5)
+        return network
+
+    keep("viclip", spread_viclip, lambda state: {"model": state})
     keep("umt", umt)
 
 
