@@ -115,12 +115,12 @@ impl Axis {
 }
 
 /// Keys' cubic at distances up to 1.
-pub(super) fn cubic_near(a: f32, x: f32) -> f32 {
+fn cubic_near(a: f32, x: f32) -> f32 {
     (a + 2.0).mul_add(x, -(a + 3.0)) * x * x + 1.0
 }
 
 /// Keys' cubic at distances from 1 to 2.
-pub(super) fn cubic_far(a: f32, x: f32) -> f32 {
+fn cubic_far(a: f32, x: f32) -> f32 {
     a.mul_add(x, -5.0 * a).mul_add(x, 8.0 * a) * x - 4.0 * a
 }
 
@@ -177,6 +177,6 @@ fn weighted(values: [f32; 4], weights: [f32; 4]) -> f32 {
 
 /// `a · b + c` with one rounding, as torch's loops have it on x86. The product is exact in f64, so that this differs from
 /// a fused instruction only where the sum is a tie of f32 to within 2⁻⁵³; unlike that, it is fast on every machine.
-fn fused(a: f32, b: f32, c: f32) -> f32 {
+pub(super) fn fused(a: f32, b: f32, c: f32) -> f32 {
     (f64::from(a) * f64::from(b) + f64::from(c)) as f32
 }

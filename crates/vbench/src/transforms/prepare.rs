@@ -4,8 +4,8 @@ use rayon::prelude::*;
 
 use super::sizes::MUSIQ_SIDE;
 use super::{
-    Coordinates, Kernel, MusiqRule, Window, centre, musiq_size, resize_bytes, resize_floats, resize_linear,
-    resize_pillow, short_side,
+    Coordinates, Kernel, MusiqRule, Window, centre, musiq_size, resize_antialiased, resize_bytes,
+    resize_floats, resize_linear, resize_pillow, short_side,
 };
 use crate::Mode;
 use crate::pixels::RgbFrame;
@@ -17,6 +17,8 @@ pub const CLIP_SIDE: usize = 224;
 const TAG2TEXT_SIDE: usize = 384;
 /// Short side before UMT's crop.
 const UMT_SIDE: usize = 256;
+/// Short side before the crop of VBench-I2V's DINO.
+const DINO_CROPPED_SIDE: usize = 256;
 
 /// What a network sees.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,6 +69,20 @@ pub fn dino(frame: &RgbFrame) -> FloatFrame {
     let size = short_side(frame.height, frame.width, CLIP_SIDE);
     let values = resize_floats(frame, size, Window::whole(size), Kernel::Bilinear, Coordinates::HalfPixel);
     Normalisation::IMAGENET.frame(size, values)
+}
+
+/// DINO of VBench-I2V on frames: short side 256, bicubic with antialiasing, neither clamped nor rounded, the middle. `[224, 224, 3]`
+pub fn dino_crop_tensor(frame: &RgbFrame) -> FloatFrame {
+    let size = short_side(frame.height, frame.width, DINO_CROPPED_SIDE);
+    let values = resize_antialiased(frame, size, centre(size, CLIP_SIDE), Kernel::Bicubic);
+    Normalisation::IMAGENET.frame((CLIP_SIDE, CLIP_SIDE), values)
+}
+
+/// DINO of VBench-I2V on the given picture: the same by Pillow, in bytes. `[224, 224, 3]`
+pub fn dino_crop_pillow(picture: &RgbFrame) -> FloatFrame {
+    let size = short_side(picture.height, picture.width, DINO_CROPPED_SIDE);
+    let values = resize_pillow(picture, size, centre(size, CLIP_SIDE), Kernel::Bicubic);
+    Normalisation::IMAGENET.frame((CLIP_SIDE, CLIP_SIDE), floats(&values))
 }
 
 /// CLIP on tensors: short side 224, bicubic without antialiasing or clamping, the middle. `[224, 224, 3]`

@@ -8,12 +8,6 @@ use crate::Mode;
 use crate::hash::hexadecimal;
 use crate::pixels::RgbFrame;
 
-/// Every weight and every sum rounds as torch's does on x86.
-const EXACT: f32 = 0.0;
-
-/// On the scale 0–255: sums of some dozens of products in another order.
-const ANTIALIASED: f32 = 1e-4;
-
 fn expected(name: &str) -> TensorStore {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/transforms/golden").join(name);
     TensorStore::read(&path).unwrap()
@@ -40,15 +34,16 @@ fn assert_bytes(store: &TensorStore, key: &str, found: &[u8]) {
     assert_eq!(sha, store.metadata[&format!("sha256.{key}")], "{key}");
 }
 
-fn assert_floats(store: &TensorStore, key: &str, found: &[f32], tolerance: f32) {
+fn assert_floats(store: &TensorStore, key: &str, found: &[f32]) {
     const FLOATS_MAX: usize = 400;
     let mut step = found.len().div_ceil(FLOATS_MAX).max(1);
     step += usize::from(step % 3 == 0);
     let sampled: Vec<f32> = found.iter().step_by(step).copied().collect();
     let expected = &store.tensors[key].values;
     assert_eq!(sampled.len(), expected.len(), "{key}");
+    // Every weight and every sum rounds as torch's does on x86.
     let off = sampled.iter().zip(expected).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(off <= tolerance, "{key}: off by {off}");
+    assert!(off == 0.0, "{key}: off by {off}");
 }
 
 fn sides(text: &str) -> (usize, usize) {
@@ -67,16 +62,14 @@ fn every_resampler_is_that_of_its_library() {
         let kernel = if parts[2] == "bicubic" { Kernel::Bicubic } else { Kernel::Bilinear };
         let floats = |coordinates| {
             let found = resize_floats(&frame, to, window, kernel, coordinates);
-            assert_floats(&store, key, &found, EXACT);
+            assert_floats(&store, key, &found);
         };
         let scale = |to: usize, from: usize| (to as f64 + 0.1) / from as f64;
         match *parts.last().unwrap() {
             "half_pixel" => floats(Coordinates::HalfPixel),
             "corners" => floats(Coordinates::Corners),
             "scaled" => floats(Coordinates::Scaled(scale(to.0, from.0), scale(to.1, from.1))),
-            "antialias" => {
-                assert_floats(&store, key, &resize_antialiased(&frame, to, window, kernel), ANTIALIASED)
-            }
+            "antialias" => assert_floats(&store, key, &resize_antialiased(&frame, to, window, kernel)),
             "bytes" => assert_bytes(&store, key, &resize_bytes(&frame, to, window, kernel)),
             "pillow" => assert_bytes(&store, key, &resize_pillow(&frame, to, window, kernel)),
             "opencv" => assert_bytes(&store, key, &resize_linear(&frame, to, window)),
@@ -96,6 +89,8 @@ fn every_network_sees_what_the_reference_shows_it() {
         let frame = noise(height, width);
         let found = match network {
             "dino" => dino(&frame),
+            "dino_crop_tensor" => dino_crop_tensor(&frame),
+            "dino_crop_pillow" => dino_crop_pillow(&frame),
             "clip_tensor" => clip_tensor(&frame),
             "clip_pillow" => clip_pillow(&frame),
             "viclip" => viclip(&frame),
@@ -114,7 +109,7 @@ fn every_network_sees_what_the_reference_shows_it() {
         if let Some(size) = store.tensors.get(&format!("{key}.size")) {
             assert_eq!([found.height as f32, found.width as f32], size.values[..], "{key}");
         }
-        assert_floats(&store, key, &found.values, EXACT);
+        assert_floats(&store, key, &found.values);
     }
 }
 
