@@ -1,4 +1,4 @@
-//! The sixteen things that VBench measures, and what is fixed about each.
+//! The sixteen things that VBench measures, one of VBench-I2V's, and what is fixed about each.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use crate::VbenchError;
 use crate::nearest::nearest;
 
-/// One of VBench's sixteen scores, in the order of its tables: seven of quality, then nine of semantics.
+/// One of VBench's sixteen scores, in the order of its tables: seven of quality, then nine of semantics; and what is measured of
+/// VBench-I2V's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dimension {
@@ -44,6 +45,8 @@ pub enum Dimension {
     TemporalStyle,
     /// How near the video is to its prompt.
     OverallConsistency,
+    /// VBench-I2V: whether the subject of the given picture is kept.
+    I2vSubject,
 }
 
 /// Which half of the total a dimension counts in.
@@ -54,6 +57,8 @@ pub enum Group {
     Quality,
     /// One fifth of the total.
     Semantic,
+    /// Not in VBench's total but in VBench-I2V's.
+    Given,
 }
 
 /// Which frames of a clip a dimension looks at.
@@ -145,9 +150,9 @@ struct Facts {
 
 /// Bounds and weights: VBench's `scripts/constant.py`. In the order of [`Dimension`].
 #[rustfmt::skip]
-const FACTS: [Facts; 16] = {
+const FACTS: [Facts; 17] = {
     use Decoder::{Decord, OpenCv};
-    use Group::{Quality, Semantic};
+    use Group::{Given, Quality, Semantic};
     use Sampling::{All, EightPerSecond, Middle};
     const SUBJECT: &str = "subject_consistency";
     const OVERALL: &str = "overall_consistency";
@@ -168,11 +173,12 @@ const FACTS: [Facts; 16] = {
         Facts { name: "appearance_style", min: 0.0009, max: 0.2855, weight: 1.0, group: Semantic, sampling: All, decoder: Decord, networks: &[Network::ClipB32], custom: false, folder: "appearance_style", prompts: 90 },
         Facts { name: "temporal_style", min: 0.0, max: 0.3640, weight: 1.0, group: Semantic, sampling: Middle(8), decoder: Decord, networks: &[Network::ViClip], custom: true, folder: "temporal_style", prompts: 100 },
         Facts { name: OVERALL, min: 0.0, max: 0.3640, weight: 1.0, group: Semantic, sampling: Middle(8), decoder: Decord, networks: &[Network::ViClip], custom: true, folder: OVERALL, prompts: 93 },
+        Facts { name: "i2v_subject", min: 0.1462, max: 1.0, weight: 1.0, group: Given, sampling: All, decoder: Decord, networks: &[Network::Dino], custom: true, folder: "i2v_subject", prompts: 0 },
     ]
 };
 
 impl Dimension {
-    /// All, in the order of VBench's tables.
+    /// VBench's sixteen, in the order of its tables.
     pub const ALL: [Self; 16] = [
         Self::SubjectConsistency,
         Self::BackgroundConsistency,
@@ -252,7 +258,7 @@ impl Dimension {
         self.facts().folder
     }
 
-    /// How many prompts of the standard suite are made for it, counted with repetitions.
+    /// How many prompts of VBench's standard suite are made for it, counted with repetitions.
     pub fn prompts(self) -> usize {
         self.facts().prompts
     }
@@ -272,9 +278,31 @@ impl Dimension {
         (raw - self.min()) / (self.max() - self.min())
     }
 
+    /// What is measured of VBench-I2V, in the order in which its prompts name them.
+    pub const I2V: [Self; 8] = [
+        Self::I2vSubject,
+        Self::SubjectConsistency,
+        Self::BackgroundConsistency,
+        Self::TemporalFlickering,
+        Self::MotionSmoothness,
+        Self::DynamicDegree,
+        Self::AestheticQuality,
+        Self::ImagingQuality,
+    ];
+
+    /// The network of a dimension of VBench-I2V that is not here, by the dimension's name.
+    pub fn lacks(name: &str) -> Option<&'static str> {
+        match name {
+            "i2v_background" => Some("DreamSim"),
+            "camera_motion" => Some("CoTracker2"),
+            _ => None,
+        }
+    }
+
     /// The dimension of this name, with underscores or spaces.
     pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|dimension| dimension.name() == name || dimension.title() == name)
+        let mut all = Self::ALL.into_iter().chain([Self::I2vSubject]);
+        all.find(|dimension| dimension.name() == name || dimension.title() == name)
     }
 }
 
@@ -288,6 +316,9 @@ impl FromStr for Dimension {
     type Err = VbenchError;
 
     fn from_str(name: &str) -> Result<Self, VbenchError> {
+        if let Some(network) = Self::lacks(name) {
+            return Err(VbenchError::NoNetwork { dimension: name.to_owned(), network });
+        }
         Self::from_name(name).ok_or_else(|| VbenchError::UnknownDimension {
             found: name.to_owned(),
             nearest: nearest(name, Self::ALL.iter().map(|dimension| dimension.name()))
@@ -303,7 +334,7 @@ mod tests {
 
     #[test]
     fn names_walk_both_ways() {
-        for (index, dimension) in Dimension::ALL.into_iter().enumerate() {
+        for (index, dimension) in Dimension::ALL.into_iter().chain([Dimension::I2vSubject]).enumerate() {
             assert_eq!(dimension as usize, index);
             assert_eq!(serde_json::to_string(&dimension).unwrap(), format!("\"{}\"", dimension.name()));
             assert_eq!(dimension.name().parse::<Dimension>().unwrap(), dimension);
@@ -314,6 +345,10 @@ mod tests {
             wrong.contains("`motion_smothness`") && wrong.contains("did you mean `motion_smoothness`"),
             "{wrong}"
         );
+        for (name, network) in [("i2v_background", "DreamSim"), ("camera_motion", "CoTracker2")] {
+            let lacking = name.parse::<Dimension>().unwrap_err().to_string();
+            assert!(lacking.contains(name) && lacking.contains(network), "{lacking}");
+        }
     }
 
     #[test]

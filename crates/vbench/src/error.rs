@@ -24,6 +24,16 @@ pub enum VbenchError {
         /// The name nearest to it.
         nearest: String,
     },
+    /// A dimension of VBench-I2V whose network is not here.
+    #[error(
+        "`{dimension}` cannot be measured: it needs {network}, which is not here\nhint: measure it with the reference, and add its file of results to `vidit eval aggregate … --i2v`"
+    )]
+    NoNetwork {
+        /// The dimension.
+        dimension: String,
+        /// The network.
+        network: &'static str,
+    },
     /// A name that no published row has.
     #[error("no published row is called `{found}`\nhint: known are {known}")]
     UnknownPublished {

@@ -16,6 +16,8 @@ struct Line<'a> {
     dimension: &'a [Dimension],
     #[serde(skip_serializing_if = "Option::is_none")]
     auxiliary_info: Option<&'a Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image_name: Option<&'a str>,
     video_list: Vec<&'a PathBuf>,
 }
 
@@ -40,6 +42,7 @@ pub fn full_info_json(suite: &Suite, dimensions: &[Dimension], located: &[Locate
                 prompt_en: &entry.prompt,
                 dimension: &entry.dimensions,
                 auxiliary_info: entry.auxiliary_info.as_ref(),
+                image_name: entry.image_name.as_deref(),
                 video_list: own.filter_map(|located| path(located).map(|d| &located.paths[&d])).collect(),
             }
         })

@@ -178,7 +178,8 @@ pub fn parse_results(path: &Path, text: &str) -> Result<Option<ResultsFile>, Vbe
     let mut file = ResultsFile::default();
     let mut problems = Vec::new();
     for (key, value) in &root {
-        let dimension = Dimension::from_name(key);
+        // What is not of the sixteen has a name among the others.
+        let dimension = Dimension::from_name(key).filter(|dimension| Dimension::ALL.contains(dimension));
         let known_elsewhere = I2V_NAMES.contains(&key.replace(' ', "_").as_str());
         let overall = match overall(key, value) {
             Ok(overall) => overall,

@@ -34,6 +34,8 @@ pub struct Entry {
     pub auxiliary: BTreeMap<Dimension, Auxiliary>,
     /// The same, as it stands in the file.
     pub auxiliary_info: Option<Value>,
+    /// VBench-I2V: the name of the picture that its videos begin with.
+    pub image_name: Option<String>,
 }
 
 /// What a video should hold.
@@ -132,6 +134,11 @@ impl Suite {
         self.entries.iter().filter(move |entry| entry.dimensions.contains(&dimension))
     }
 
+    /// The name of the picture that a prompt's videos begin with.
+    pub fn image_name(&self, prompt: &str) -> Option<&str> {
+        self.entries.iter().find(|entry| entry.prompt == prompt)?.image_name.as_deref()
+    }
+
     /// The videos that these dimensions need, each once, in order of the prompts. A prompt that is there twice has one
     /// set of videos.
     pub fn videos(&self, dimensions: &[Dimension], samples: usize) -> Vec<SuiteVideo> {
@@ -198,6 +205,10 @@ fn entry(value: &Value) -> Result<Entry, Flaw> {
     let mut dimensions = Vec::with_capacity(list.len());
     for name in list {
         let found = name.as_str().unwrap_or_default();
+        if Dimension::lacks(found).is_some() {
+            // VBench-I2V's suite names them; they are measured elsewhere.
+            continue;
+        }
         let dimension = Dimension::from_name(found)
             .ok_or_else(|| (format!("is made for `{found}`, which is no dimension of VBench"), LAYOUT))?;
         if !dimensions.contains(&dimension) {
@@ -223,7 +234,8 @@ fn entry(value: &Value) -> Result<Entry, Flaw> {
             }
         }
     }
-    Ok(Entry { prompt: prompt.to_owned(), dimensions, auxiliary: auxiliaries, auxiliary_info })
+    let image_name = value.get("image_name").and_then(Value::as_str).map(str::to_owned);
+    Ok(Entry { prompt: prompt.to_owned(), dimensions, auxiliary: auxiliaries, auxiliary_info, image_name })
 }
 
 /// What a dimension is told. The layout nests a name in itself up to three times; any depth will do.
@@ -404,5 +416,18 @@ mod tests {
             let error = custom(text).unwrap_err().to_string();
             assert!(error.contains(part) && error.contains("hint:"), "{part:?} is not in {error:?}");
         }
+    }
+
+    #[test]
+    fn suites_of_vbench_i2v_name_pictures_and_what_is_measured_elsewhere() {
+        let suite = custom(
+            r#"[{"prompt_en": "a cat, camera pans left", "dimension": ["camera_motion"], "image_name": "a cat.jpg"},
+                {"prompt_en": "a cat", "dimension": ["i2v_background", "i2v_subject"], "image_type": "animal", "image_name": "a cat.jpg"}]"#,
+        )
+        .unwrap();
+        assert_eq!(suite.image_name("a cat"), Some("a cat.jpg"));
+        assert_eq!(suite.entries[1].dimensions, [Dimension::I2vSubject]);
+        let videos = suite.videos(&Dimension::I2V, 1);
+        assert_eq!(videos.iter().map(SuiteVideo::stem).collect::<Vec<_>>(), ["a cat-0"]);
     }
 }

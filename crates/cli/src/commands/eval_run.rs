@@ -30,10 +30,30 @@ pub fn run(args: Run) -> Outcome {
     let stop = interrupt::install(Grace::Unlimited)?;
     let mode = args.mode.mode();
     let own = args.suite.as_deref().map(Suite::read).transpose().map_err(Failure::usage)?;
-    let (plan, complete, mut warnings) = match args.custom {
+    let plain = !args.custom && args.suite.is_none();
+    if args.i2v.is_some() && plain {
+        return Err(Failure::usage(anyhow!(
+            "`--i2v` needs a suite that names pictures, found VBench's own\nhint: `--suite vbench2_i2v_full_info.json` of VBench-I2V, or `--custom`"
+        )));
+    }
+    if args.i2v.is_none() && args.dimensions.contains(&Dimension::I2vSubject) {
+        return Err(Failure::usage(anyhow!(
+            "`i2v_subject` compares videos with given pictures, found none\nhint: `--i2v PICTURES` names the folder of them, or the only one"
+        )));
+    }
+    let (mut plan, complete, mut warnings) = match args.custom {
         true => (custom(&args)?, false, Vec::new()),
         false => of_suite(&args, own.as_ref().unwrap_or_else(|| Suite::standard()))?,
     };
+    if let Some(pictures) = &args.i2v {
+        plan.begin_with(pictures, &|task| match &own {
+            Some(suite) => suite.image_name(&task.prompt).map(str::to_owned),
+            None => Some(picture_name(pictures, &task.prompt)),
+        });
+        if args.dimensions.is_empty() {
+            warnings.push("i2v_background and camera_motion are not measured: their networks, DreamSim and CoTracker2, are not here".to_owned());
+        }
+    }
     let mut beside = Vec::new();
     for name in args.published.iter().filter(|name| !name.is_empty()) {
         beside.push(published_row(name).map_err(Failure::usage)?);
@@ -93,8 +113,19 @@ pub(super) fn tell_failed(outcome: &Measured) {
     }
 }
 
+/// What the picture of a prompt is called in a folder.
+fn picture_name(folder: &Path, prompt: &str) -> String {
+    let names = ["png", "jpg", "jpeg", "webp"].map(|ending| format!("{prompt}.{ending}"));
+    let there = names.iter().find(|name| folder.join(name).is_file());
+    there.unwrap_or(&names[0]).clone()
+}
+
 fn wanted(args: &Run, all: &[Dimension]) -> Vec<Dimension> {
-    if args.dimensions.is_empty() { all.to_vec() } else { args.dimensions.clone() }
+    match (args.dimensions.is_empty(), &args.i2v) {
+        (false, _) => args.dimensions.clone(),
+        (true, Some(_)) => Dimension::I2V.to_vec(),
+        (true, None) => all.to_vec(),
+    }
 }
 
 fn custom(args: &Run) -> Result<Plan, Failure> {

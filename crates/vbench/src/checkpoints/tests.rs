@@ -83,7 +83,7 @@ fn checkpoint(sha256: KnownHash) -> Checkpoint {
     Checkpoint { file: "weights.pth", size, sha256, ..*Checkpoint::of(Network::Dino) }
 }
 
-const GO: AtomicBool = AtomicBool::new(false);
+static GO: AtomicBool = AtomicBool::new(false);
 
 #[test]
 fn a_file_comes_whole_and_nothing_else_stays() {

@@ -125,6 +125,7 @@ mod tests {
             prompt: "",
             stem: "",
             auxiliary: &|_| None,
+            picture: None,
             mode: Mode::Compat,
         };
         let mut batched = Batched::new(Seen::default());

@@ -11,13 +11,15 @@ use crate::pixels::RgbFrame;
 use crate::run::{ClipFacts, Measured, Refusal};
 use crate::transforms::FloatFrame;
 
+/// Frames `[B, H, W, 3]` to features `[B, D]`.
+type Features = Box<dyn Fn(&Grid) -> Vec<f32>>;
+
 /// A dimension of this kind.
 pub(crate) struct Consistency {
     pub dimension: &'static [Dimension; 1],
     pub together: usize,
     pub transform: fn(&RgbFrame) -> FloatFrame,
-    /// `[B, H, W, 3]` to features `[B, D]`.
-    pub network: Box<dyn Fn(&Grid) -> Vec<f32>>,
+    pub network: Features,
     /// Whether the reference says the sum and the number of pairs beside the score.
     pub tells_sum: bool,
     pub walk: Walk,
@@ -83,7 +85,7 @@ impl Walk {
 }
 
 /// Not `max`, which makes 0 of NaN: as the reference does, and hides a broken network.
-fn at_least_0(x: f64) -> f64 {
+pub(super) fn at_least_0(x: f64) -> f64 {
     if x < 0.0 { 0.0 } else { x }
 }
 

@@ -130,6 +130,10 @@ pub(super) fn walk(
             journal.add(lines)?;
         }
         for (dimension, measured) in found {
+            let measured = match task.picture_of(dimension) {
+                Some(picture) => measured.with("image_path", picture.display().to_string()),
+                None => measured,
+            };
             outcome.measured.entry(dimension).or_default().push((name.clone(), measured));
         }
     }
@@ -149,7 +153,11 @@ fn circumstances(task: &Task, dimension: Dimension, mode: Mode, weights: &networ
     // Bumped whenever a dimension's arithmetic changes.
     const VERSION: u32 = 1;
     let of = weights.of(dimension);
-    sha256(json!([VERSION, mode.name(), task.prompt, told, name, of]).to_string().as_bytes())
+    let mut all =
+        vec![json!(VERSION), json!(mode.name()), json!(task.prompt), json!(told), json!(name), json!(of)];
+    // One that cannot be read is no result's: it is named where it is looked at.
+    all.extend(task.picture_of(dimension).map(|picture| json!(sha256_of_file(picture).ok())));
+    sha256(json!(all).to_string().as_bytes())
 }
 
 type Scores = Vec<(Dimension, Result<Measured, Refusal>)>;
@@ -231,6 +239,7 @@ impl Pass<'_> {
             prompt: &self.task.prompt,
             stem: stem_of(&name),
             auxiliary: &|dimension| self.task.auxiliary.get(&dimension),
+            picture: self.task.picture.as_deref(),
             mode: self.options.mode,
         };
         let mut scores = Scores::new();

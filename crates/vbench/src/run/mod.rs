@@ -12,6 +12,8 @@ mod still;
 #[cfg(test)]
 mod tests;
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -74,6 +76,8 @@ pub(crate) struct ClipFacts<'a> {
     pub stem: &'a str,
     /// Of those dimensions that it is measured for.
     pub auxiliary: &'a dyn Fn(Dimension) -> Option<&'a Auxiliary>,
+    /// The picture that it should begin with.
+    pub picture: Option<&'a Path>,
     pub mode: Mode,
 }
 

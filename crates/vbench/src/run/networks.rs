@@ -14,7 +14,7 @@ use crate::checkpoints::{Checkpoint, Presence, Verdict};
 use crate::dimensions::{
     AestheticQuality, AppearanceStyle, Batched, Detections, DynamicDegree, HumanAction, ImagingQuality,
     MotionSmoothness, OverallConsistency, Scene, StaticFilter, TemporalFlickering, background_consistency,
-    subject_consistency,
+    i2v_subject, subject_consistency,
 };
 use crate::hash::sha256_of_file;
 use crate::{Dimension, Network, VbenchError, WeightsOrigin, WeightsUsed};
@@ -177,9 +177,14 @@ pub(super) fn measures(
     if has(Dimension::TemporalFlickering) {
         measures.push(Box::new(TemporalFlickering::default()));
     }
-    if has(Dimension::SubjectConsistency) {
-        let network = dino::Dino::load(store(Network::Dino)?, dino::Config::VIT_B_16)?;
-        measures.push(Box::new(subject_consistency(network)));
+    if has(Dimension::SubjectConsistency) || has(Dimension::I2vSubject) {
+        let network = Rc::new(dino::Dino::load(store(Network::Dino)?, dino::Config::VIT_B_16)?);
+        if has(Dimension::SubjectConsistency) {
+            measures.push(Box::new(subject_consistency(Rc::clone(&network))));
+        }
+        if has(Dimension::I2vSubject) {
+            measures.push(Box::new(i2v_subject(network, options.limits)));
+        }
     }
     if has(Dimension::ImagingQuality) {
         let network = musiq::Musiq::load(store(Network::Musiq)?, musiq::Config::PUBLISHED)?;

@@ -21,6 +21,15 @@ pub struct Task {
     pub dimensions: Vec<Dimension>,
     /// What a dimension looks for in it.
     pub auxiliary: BTreeMap<Dimension, Auxiliary>,
+    /// The picture that it should begin with, for VBench-I2V.
+    pub picture: Option<PathBuf>,
+}
+
+impl Task {
+    /// The picture, if a dimension looks at it.
+    pub fn picture_of(&self, dimension: Dimension) -> Option<&Path> {
+        self.picture.as_deref().filter(|_| dimension == Dimension::I2vSubject)
+    }
 }
 
 /// Videos in the order in which they are measured and listed.
@@ -45,6 +54,7 @@ impl Plan {
                         prompt: video.prompt.clone(),
                         dimensions: Vec::new(),
                         auxiliary: BTreeMap::new(),
+                        picture: None,
                     });
                     tasks.len() - 1
                 });
@@ -92,7 +102,8 @@ impl Plan {
                 None if !prompts.is_empty() => return Err(VbenchError::NoPrompt { path }),
                 None => prompt.map_or_else(own, str::to_owned),
             };
-            tasks.push(Task { path, prompt, dimensions: dimensions.to_vec(), auxiliary: BTreeMap::new() });
+            let (dimensions, auxiliary) = (dimensions.to_vec(), BTreeMap::new());
+            tasks.push(Task { path, prompt, dimensions, auxiliary, picture: None });
         }
         let lines: Vec<_> = tasks
             .iter()
@@ -127,6 +138,7 @@ impl Plan {
                 prompt,
                 dimensions: vec![dimension],
                 auxiliary: BTreeMap::new(),
+                picture: None,
             }));
         }
         match tasks.is_empty() {
@@ -135,11 +147,23 @@ impl Plan {
         }
     }
 
+    /// Says which picture each video should begin with: the only one of `pictures`, or of a folder the one that `name_of` a task names.
+    ///
+    /// A picture that is not there is named when its video is measured.
+    pub fn begin_with(&mut self, pictures: &Path, name_of: &dyn Fn(&Task) -> Option<String>) {
+        for task in &mut self.tasks {
+            task.picture = match pictures.is_dir() {
+                true => name_of(task).map(|name| pictures.join(name)),
+                false => Some(pictures.to_owned()),
+            };
+        }
+    }
+
     /// All dimensions that some video is measured for.
     pub fn dimensions(&self) -> Vec<Dimension> {
         let wanted =
             |dimension: &Dimension| self.tasks.iter().any(|task| task.dimensions.contains(dimension));
-        Dimension::ALL.into_iter().filter(wanted).collect()
+        Dimension::ALL.into_iter().chain([Dimension::I2vSubject]).filter(wanted).collect()
     }
 }
 

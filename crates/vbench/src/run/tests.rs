@@ -220,3 +220,17 @@ fn scores_that_are_no_numbers_are_named_and_not_kept() {
         assert_eq!(loads.get(), loaded);
     }
 }
+
+#[test]
+fn videos_begin_with_the_only_picture_or_that_of_their_name() {
+    let room = Room::new(&[("a-0.mp4", CLIP)]);
+    let wanted = [DIMENSION, Dimension::I2vSubject];
+    let mut plan = Plan::custom(&room.path("videos"), &wanted, None, &Default::default()).unwrap();
+    assert_eq!(plan.dimensions(), wanted);
+    let only = room.path("only.png");
+    plan.begin_with(&only, &|_| None);
+    assert_eq!(plan.tasks[0].picture_of(Dimension::I2vSubject), Some(only.as_path()));
+    assert_eq!(plan.tasks[0].picture_of(DIMENSION), None);
+    plan.begin_with(&room.path("videos"), &|task| Some(format!("{}.jpg", task.prompt)));
+    assert_eq!(plan.tasks[0].picture, Some(room.path("videos").join("a.jpg")));
+}

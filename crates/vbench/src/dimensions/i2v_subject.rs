@@ -1,0 +1,156 @@
+//! Is the subject of the given picture kept? DINO's feature of each frame against the picture's, and against the former frame's.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use vidit_backbones::Grid;
+use vidit_backbones::dino::Dino;
+use vidit_media::{ReadLimits, read_video};
+
+use super::batch::{Batched, EveryFrame};
+use super::consistency::at_least_0;
+use super::grid;
+use super::vectors::{cosine, unit};
+use crate::pixels::RgbFrame;
+use crate::run::{ClipFacts, Measured, Refusal};
+use crate::{Dimension, transforms};
+
+/// VBench-I2V's dimension of this name.
+pub(crate) struct I2vSubject {
+    network: Rc<Dino>,
+    /// Of the picture.
+    limits: ReadLimits,
+    walk: Walk,
+}
+
+pub(crate) fn i2v_subject(network: Rc<Dino>, limits: ReadLimits) -> Batched<I2vSubject> {
+    Batched::new(I2vSubject { network, limits, walk: Walk::default() })
+}
+
+/// The picture as the reference sees it, but that this sees RGB alone: of other pictures it makes an error.
+fn picture(path: Option<&Path>, limits: &ReadLimits) -> Result<RgbFrame, Refusal> {
+    let path = path.ok_or("nothing says which picture it should begin with")?;
+    let read = read_video(path, limits);
+    let frames = read.map_err(|error| format!("the given picture cannot be used: {error}"))?.frames;
+    let shape = frames.shape();
+    match shape.frames {
+        1 => Ok(RgbFrame { height: shape.height, width: shape.width, rgb: frames.frame(0).to_vec() }),
+        count => {
+            let path = path.display();
+            Err(format!("the given picture `{path}` has `{count}` frames, expected one"))
+        }
+    }
+}
+
+impl EveryFrame for I2vSubject {
+    fn dimension(&self) -> &'static [Dimension; 1] {
+        &[Dimension::I2vSubject]
+    }
+
+    fn together(&self) -> usize {
+        4
+    }
+
+    fn begin(&mut self, clip: &ClipFacts) -> Result<(), Refusal> {
+        super::at_least(clip.frames, 2)?;
+        let picture = grid(transforms::dino_crop_pillow(&picture(clip.picture, &self.limits)?)); // [1, 224, 224, 3]
+        self.walk = Walk::new(&self.network.forward(&picture)); // [1, 768]
+        Ok(())
+    }
+
+    fn prepare(&self, frame: &RgbFrame) -> Grid {
+        grid(transforms::dino_crop_tensor(frame))
+    }
+
+    fn look(&mut self, frames: Grid) {
+        let features = self.network.forward(&frames); // [B, 768]
+        features.chunks_exact(features.len() / frames.batch).for_each(|feature| self.walk.push(feature));
+    }
+
+    fn measured(&mut self) -> Measured {
+        Measured::new(self.walk.score())
+    }
+}
+
+/// The walk along the features of a clip.
+#[derive(Debug, Default)]
+struct Walk {
+    picture: Vec<f32>,
+    former: Vec<f32>,
+    /// Cosines of frames and picture.
+    kept: Vec<f64>,
+    /// Cosines of neighbours.
+    steady: Vec<f64>,
+}
+
+impl Walk {
+    fn new(picture: &[f32]) -> Self {
+        Self { picture: unit(picture, 1e-12), ..Self::default() }
+    }
+
+    /// The next frame's feature `[D]`.
+    fn push(&mut self, feature: &[f32]) {
+        let feature = unit(feature, 1e-12);
+        if !self.former.is_empty() {
+            self.steady.push(at_least_0(cosine(&self.former, &feature, 1e-8)));
+        }
+        self.kept.push(at_least_0(cosine(&self.picture, &feature, 1e-8)));
+        self.former = feature;
+    }
+
+    /// Of two frames or more. NaN where a feature was not finite.
+    fn score(&self) -> f64 {
+        // Not `f64::max` and `f64::min`, which pass over NaN.
+        let best = self.kept.iter().copied().fold(0.0, |a: f64, b| if a >= b { a } else { b + a * 0.0 });
+        let worst = self.steady.iter().copied().fold(1.0, |a: f64, b| if a <= b { a } else { b + a * 0.0 });
+        let mean = self.steady.iter().sum::<f64>() / self.steady.len() as f64;
+        0.4 * best + 0.3 * mean + 0.3 * worst
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn score(picture: [f32; 2], features: &[[f32; 2]]) -> f64 {
+        let mut walk = Walk::new(&picture);
+        features.iter().for_each(|feature| walk.push(feature));
+        walk.score()
+    }
+
+    #[test]
+    fn the_best_frame_counts_and_the_worst_step() {
+        // Frames to the picture: √½, 1, 0. Steps: √½, 0.
+        let half = 0.5f64.sqrt();
+        let found = score([2.0, 0.0], &[[1.0, 1.0], [3.0, 0.0], [0.0, 1.0]]);
+        assert!((found - (0.4 + 0.3 * half / 2.0)).abs() < 1e-7, "{found}");
+        // Nothing counts below zero.
+        assert_eq!(score([1.0, 0.0], &[[-1.0, 0.0], [0.0, 1.0]]), 0.0);
+    }
+
+    #[test]
+    fn a_network_that_breaks_is_not_scored() {
+        let fine = [1.0, 0.0];
+        assert!((score(fine, &[fine, fine]) - 1.0).abs() < 1e-12);
+        assert!(score([f32::NAN, 0.0], &[fine, fine]).is_nan());
+        for at in 0..3 {
+            let mut features = [fine; 3];
+            features[at][1] = f32::NAN;
+            assert!(score(fine, &features).is_nan(), "{at}");
+        }
+    }
+
+    #[test]
+    fn pictures_that_cannot_be_used_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let broken = folder.path().join("broken.jpg");
+        std::fs::write(&broken, b"\xff\xd8\xff no picture").unwrap();
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden");
+        let (missing, moving) = (folder.path().join("missing.png"), golden.join("earth.gif"));
+        for (path, part) in [(&broken, "broken.jpg"), (&missing, "missing.png"), (&moving, "expected one")] {
+            let error = picture(Some(path), &ReadLimits::default()).unwrap_err();
+            assert!(error.contains("given picture") && error.contains(part), "{error}");
+        }
+        assert!(picture(None, &ReadLimits::default()).is_err());
+    }
+}
