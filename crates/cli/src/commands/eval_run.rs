@@ -10,8 +10,8 @@ use vidit_kernels::{Isa, on_pool, thread_count};
 use vidit_media::ReadLimits;
 use vidit_vbench::run::{MeasureOptions, Outcome as Measured, Plan, Progress, WeightsFolder, measure};
 use vidit_vbench::{
-    Dimension, Group, Manifest, Mode, PreflightOptions, Report, Suite, Totals, WeightsOrigin, preflight,
-    published_row, read_facts, sha256_of_file,
+    Dimension, Group, I2vTotals, Manifest, Mode, PreflightOptions, Report, Suite, Totals, WeightsOrigin,
+    preflight, published_row, read_facts, sha256_of_file,
 };
 use vidit_weights::write_atomically;
 
@@ -272,19 +272,17 @@ fn write(args: &Run, plan: &Plan, outcome: &Measured, report: &Report) -> Outcom
 
 fn tell(args: &Run, outcome: &Measured, report: &Report) -> Outcome {
     let Report { results, warnings, .. } = report;
-    let totals = Totals::new(&results.raw(), Mode::Fixed);
+    let sums = sums(&results.raw(), args.i2v.is_some());
     if args.speech.json {
-        let line = json!({
+        let mut line = json!({
             "output": args.output,
             "videos": outcome.videos.len(),
             "measured_before": outcome.reused,
             "dimensions": results.raw(),
-            "total": totals.total,
-            "quality": totals.quality,
-            "semantic": totals.semantic,
             "failed": outcome.failed,
             "warnings": warnings,
         });
+        sums.into_iter().for_each(|(name, points)| line[name] = json!(points));
         return output::line(line.to_string());
     }
     tell_failed(outcome);
@@ -296,13 +294,22 @@ fn tell(args: &Run, outcome: &Measured, report: &Report) -> Outcome {
     for (dimension, raw) in results.raw() {
         text += &format!("{:24}{raw:>10.6}\n", dimension.title());
     }
-    for (name, points) in
-        [("quality", totals.quality), ("semantic", totals.semantic), ("total", totals.total)]
-    {
+    for (name, points) in sums {
         if let Some(points) = points {
             text += &format!("{name:24}{points:>10.2}\n");
         }
     }
     text += &format!("{}\n", args.output.join("report.html").display());
     output::print(text)
+}
+
+/// What raw scores come to, in points: VBench's sums or those of VBench-I2V, each if nothing of it is missing.
+fn sums(raw: &BTreeMap<Dimension, f64>, i2v: bool) -> [(&'static str, Option<f64>); 3] {
+    if i2v {
+        let raw = raw.iter().map(|(dimension, raw)| (dimension.name().to_owned(), *raw)).collect();
+        let I2vTotals { total, i2v, quality, .. } = I2vTotals::new(&raw, Mode::Fixed);
+        return [("quality", quality), ("i2v", i2v), ("total", total)];
+    }
+    let totals = Totals::new(raw, Mode::Fixed);
+    [("quality", totals.quality), ("semantic", totals.semantic), ("total", totals.total)]
 }

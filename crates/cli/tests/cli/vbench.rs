@@ -411,3 +411,20 @@ fn videos_that_stand_still_are_found_copied_and_not_looked_at_twice() {
     assert_eq!((copies, &told["static"]), (count("a cup") + count("a cat"), &json!(copies)));
     assert_eq!(line(&place.vidit(command).done())["measured_before"], 3);
 }
+
+#[test]
+fn pictures_are_asked_for_where_a_dimension_needs_them() {
+    let place = Place::new();
+    fs::create_dir(place.file("videos")).unwrap();
+    clip(&place.file("videos"), "a cat-0.mp4", 90, 3);
+    let refused = |more: &[&str], part: &str| {
+        let command = [&["eval", "run", "videos", "-o", "out"], more].concat();
+        let run = place.vidit(command);
+        assert_eq!(run.code, Some(2), "{}", run.stderr);
+        assert!(run.stderr.contains(part) && run.stderr.contains("hint: "), "{}", run.stderr);
+    };
+    refused(&["--custom", "--dimensions", "i2v_subject"], "compares videos with given pictures");
+    refused(&["--i2v", "pictures"], "needs a suite that names pictures");
+    refused(&["--custom", "--i2v", "pictures", "--dimensions", "camera_motion"], "CoTracker2");
+    refused(&["--custom", "--i2v", "pictures", "--dimensions", "i2v_subject"], "lacks the weights of `dino`");
+}
