@@ -278,17 +278,15 @@ impl Dimension {
         (raw - self.min()) / (self.max() - self.min())
     }
 
+    /// The seven of quality.
+    pub fn quality() -> impl Iterator<Item = Self> {
+        Self::ALL.into_iter().filter(|dimension| dimension.group() == Group::Quality)
+    }
+
     /// What is measured of VBench-I2V, in the order in which its prompts name them.
-    pub const I2V: [Self; 8] = [
-        Self::I2vSubject,
-        Self::SubjectConsistency,
-        Self::BackgroundConsistency,
-        Self::TemporalFlickering,
-        Self::MotionSmoothness,
-        Self::DynamicDegree,
-        Self::AestheticQuality,
-        Self::ImagingQuality,
-    ];
+    pub fn i2v() -> impl Iterator<Item = Self> {
+        [Self::I2vSubject].into_iter().chain(Self::quality())
+    }
 
     /// The network of a dimension of VBench-I2V that is not here, by the dimension's name.
     pub fn lacks(name: &str) -> Option<&'static str> {

@@ -10,8 +10,8 @@ use vidit_kernels::{Isa, on_pool, thread_count};
 use vidit_media::ReadLimits;
 use vidit_vbench::run::{MeasureOptions, Outcome as Measured, Plan, Progress, WeightsFolder, measure};
 use vidit_vbench::{
-    Dimension, Group, I2vTotals, Manifest, Mode, PreflightOptions, Report, Suite, Totals, WeightsOrigin,
-    preflight, published_row, read_facts, sha256_of_file,
+    Dimension, I2vTotals, Manifest, Mode, PreflightOptions, Report, Suite, Totals, WeightsOrigin, preflight,
+    published_row, read_facts, sha256_of_file,
 };
 use vidit_weights::write_atomically;
 
@@ -123,13 +123,13 @@ fn picture_name(folder: &Path, prompt: &str) -> String {
 fn wanted(args: &Run, all: &[Dimension]) -> Vec<Dimension> {
     match (args.dimensions.is_empty(), &args.i2v) {
         (false, _) => args.dimensions.clone(),
-        (true, Some(_)) => Dimension::I2V.to_vec(),
+        (true, Some(_)) => Dimension::i2v().collect(),
         (true, None) => all.to_vec(),
     }
 }
 
 fn custom(args: &Run) -> Result<Plan, Failure> {
-    let quality: Vec<_> = Dimension::ALL.into_iter().filter(|d| d.group() == Group::Quality).collect();
+    let quality: Vec<_> = Dimension::quality().collect();
     let prompts: BTreeMap<String, String> = match &args.prompt_file {
         None => BTreeMap::new(),
         Some(path) => {

@@ -145,15 +145,19 @@ impl Checkpoint {
         })
     }
 
+    /// The first file of these names in the top of `folder`, or where the reference's cache has it.
+    pub(crate) fn find(&self, folder: &Path, names: &[&str]) -> Option<PathBuf> {
+        let folders = [folder.to_owned(), folder.join(self.folder)];
+        let mut paths = folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name)));
+        paths.find(|path| path.is_file())
+    }
+
     /// What `folder` holds of it: in its top, or where the reference's cache has it.
     pub fn presence(&self, folder: &Path) -> Presence {
-        let places = [folder.join(self.file), folder.join(self.folder).join(self.file)];
-        for path in places {
-            if let Ok(found) = fs::metadata(&path)
-                && found.is_file()
-            {
-                return Presence::Present { path, bytes: found.len() };
-            }
+        if let Some(path) = self.find(folder, &[self.file])
+            && let Ok(found) = fs::metadata(&path)
+        {
+            return Presence::Present { path, bytes: found.len() };
         }
         match fs::metadata(fetch::partial(folder, self)) {
             Ok(found) => Presence::Partial { bytes: found.len() },

@@ -3,13 +3,14 @@
 
 use vidit_backbones::raft::{self, Context, Features, Raft};
 
+use super::motion::speed;
 use super::raw;
 use crate::pixels::RgbFrame;
 use crate::run::{ClipFacts, Measure, Measured, Refusal};
 use crate::{Dimension, Mode};
 
-/// Rounds of refinement.
-pub(super) const ITERATIONS: usize = 20;
+/// Of the pixels, those that count: the fastest.
+const SHARE: f64 = 0.05;
 
 pub(crate) struct DynamicDegree {
     network: Raft,
@@ -48,15 +49,6 @@ fn interval(fps: f64) -> usize {
     ((fps / 8.0).round_ties_even() as usize).max(1)
 }
 
-/// Mean of the largest `share` of lengths; NaN if these are none.
-pub(super) fn mean_of_fastest(lengths: &mut [f32], share: f64) -> f64 {
-    let count = (lengths.len() as f64 * share) as usize;
-    if count < lengths.len() && count > 0 {
-        lengths.select_nth_unstable_by(count, |a, b| b.total_cmp(a));
-    }
-    lengths[..count].iter().map(|length| f64::from(*length)).sum::<f64>() / count as f64
-}
-
 impl Measure for DynamicDegree {
     fn dimensions(&self) -> &'static [Dimension] {
         &[Dimension::DynamicDegree]
@@ -84,19 +76,10 @@ impl Measure for DynamicDegree {
         if index % self.interval > 0 || self.moves.is_some() {
             return Ok(());
         }
-        let padding = raft::padding(frame.height, frame.width);
-        let padded = padding.pad(&raw(frame, 1.0)); // [1, H, W, 3]
+        let padded = raft::padding(frame.height, frame.width).pad(&raw(frame, 1.0)); // [1, H, W, 3]
         let latter = self.network.features(&padded).map_err(|error| error.to_string())?;
         if let Some((former, context)) = self.former.take() {
-            let flow = self.network.flow(&former, &latter, &context, ITERATIONS); // [1, H, W, 2]
-            // The reference takes the padding along: quirk Q8.
-            let flow = if self.mode == Mode::Fixed { padding.unpad(&flow) } else { flow };
-            let mut lengths: Vec<f32> =
-                flow.data.chunks_exact(2).map(|uv| (uv[0] * uv[0] + uv[1] * uv[1]).sqrt()).collect();
-            let speed = mean_of_fastest(&mut lengths, 0.05);
-            if !speed.is_finite() {
-                return Err("the network gave a flow that is not finite".to_owned());
-            }
+            let speed = speed(&self.network, (&former, &context), &latter, frame, self.mode, SHARE)?;
             self.seen += 1;
             self.moving += usize::from(speed > self.threshold);
             if self.moving >= self.needed {
@@ -121,6 +104,7 @@ impl Measure for DynamicDegree {
 
 #[cfg(test)]
 mod tests {
+    use super::super::motion::mean_of_fastest;
     use super::*;
 
     #[test]

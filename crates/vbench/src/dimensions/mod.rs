@@ -12,6 +12,7 @@ mod human_action;
 mod i2v_subject;
 mod imaging_quality;
 mod middles;
+mod motion;
 mod motion_smoothness;
 pub mod multiple_objects;
 pub mod object_class;

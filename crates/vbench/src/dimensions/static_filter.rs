@@ -3,10 +3,9 @@
 
 use std::rc::Rc;
 
-use vidit_backbones::Grid;
 use vidit_backbones::raft::{self, Context, Features, Raft};
 
-use super::dynamic_degree::{ITERATIONS, mean_of_fastest};
+use super::motion::speed;
 use super::raw;
 use crate::pixels::RgbFrame;
 use crate::run::{ClipFacts, Measure, Measured, Refusal};
@@ -20,11 +19,17 @@ pub(crate) struct StaticFilter {
     mode: Mode,
     frames: usize,
     limits: Limits,
-    first: Option<(Rc<Features>, Context)>,
-    former: Option<(Rc<Features>, Context)>,
+    first: Option<Rc<Seen>>,
+    former: Option<Rc<Seen>>,
     /// Neighbours that move.
     moving: usize,
     moves: bool,
+}
+
+/// A frame as both sides of pairs.
+struct Seen {
+    features: Features,
+    context: Context,
 }
 
 /// From when on something moves.
@@ -52,33 +57,15 @@ impl StaticFilter {
         Self { network, mode: Mode::Compat, frames: 0, limits, first, former, moving: 0, moves: false }
     }
 
-    /// Mean length of the fastest flow from one frame to another.
-    fn speed(
-        &self,
-        from: &Features,
-        context: &Context,
-        to: &Features,
-        frame: &RgbFrame,
-    ) -> Result<f64, Refusal> {
-        let flow = self.network.flow(from, to, context, ITERATIONS); // [1, H, W, 2]
-        // The reference takes the padding along, as in `dynamic_degree`.
-        let flow = match self.mode {
-            Mode::Compat => flow,
-            Mode::Fixed => raft::padding(frame.height, frame.width).unpad(&flow),
-        };
-        let mut lengths: Vec<f32> =
-            flow.data.chunks_exact(2).map(|uv| (uv[0] * uv[0] + uv[1] * uv[1]).sqrt()).collect();
-        let speed = mean_of_fastest(&mut lengths, SHARE);
-        match speed.is_finite() {
-            true => Ok(speed),
-            false => Err("the network gave a flow that is not finite".to_owned()),
-        }
+    fn see(&self, frame: &RgbFrame) -> Result<Seen, Refusal> {
+        let padded = raft::padding(frame.height, frame.width).pad(&raw(frame, 1.0)); // [1, H, W, 3]
+        let features = self.network.features(&padded).map_err(|error| error.to_string())?;
+        let context = self.network.context(&padded).map_err(|error| error.to_string())?;
+        Ok(Seen { features, context })
     }
 
-    fn see(&self, padded: &Grid) -> Result<(Rc<Features>, Context), Refusal> {
-        let features = self.network.features(padded).map_err(|error| error.to_string())?;
-        let context = self.network.context(padded).map_err(|error| error.to_string())?;
-        Ok((Rc::new(features), context))
+    fn speed(&self, from: &Seen, to: &Seen, frame: &RgbFrame) -> Result<f64, Refusal> {
+        speed(&self.network, (&from.features, &from.context), &to.features, frame, self.mode, SHARE)
     }
 }
 
@@ -99,21 +86,17 @@ impl Measure for StaticFilter {
         if self.moves {
             return Ok(());
         }
-        let padded = raft::padding(frame.height, frame.width).pad(&raw(frame, 1.0)); // [1, H, W, 3]
-        let latter = self.see(&padded)?;
-        if let Some((former, context)) = self.former.take() {
-            let speed = self.speed(&former, &context, &latter.0, frame)?;
+        let latter = Rc::new(self.see(frame)?);
+        if let Some(former) = self.former.take() {
+            let speed = self.speed(&former, &latter, frame)?;
             self.moving += usize::from(speed > self.limits.speed);
             self.moves = self.moving > self.limits.pairs;
         }
-        if index + 1 == self.frames && !self.moves {
-            let (first, context) = self.first.take().expect("there are two frames or more");
-            for (from, context, to) in [(&first, &context, &latter.0), (&latter.0, &latter.1, &first)] {
-                self.moves = self.moves || self.speed(from, context, to, frame)? > self.limits.way;
+        let first = Rc::clone(self.first.get_or_insert_with(|| Rc::clone(&latter)));
+        if index + 1 == self.frames {
+            for (from, to) in [(&first, &latter), (&latter, &first)] {
+                self.moves = self.moves || self.speed(from, to, frame)? > self.limits.way;
             }
-        }
-        if index == 0 {
-            self.first = Some(self.see(&padded)?);
         }
         self.former = Some(latter);
         Ok(())

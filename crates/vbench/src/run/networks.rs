@@ -153,12 +153,11 @@ fn networks_of(dimensions: &[Dimension]) -> Vec<Network> {
 
 /// `<network>.safetensors`, the published file, or this converted; in the folder or where the reference keeps it.
 fn find(folder: &Path, network: Network) -> Option<PathBuf> {
-    let Checkpoint { file: published, folder: inner, .. } = *Checkpoint::of(network);
+    let checkpoint = Checkpoint::of(network);
+    let published = checkpoint.file;
     let stem = published.rsplit_once('.').map_or(published, |(stem, _)| stem);
-    let names =
-        [format!("{}.safetensors", network.name()), format!("{stem}.safetensors"), published.to_owned()];
-    let folders = [folder.to_owned(), folder.join(inner)];
-    folders.iter().flat_map(|folder| names.iter().map(|name| folder.join(name))).find(|path| path.is_file())
+    let own = [network.name(), stem].map(|stem| format!("{stem}.safetensors"));
+    checkpoint.find(folder, &[&own[0], &own[1], published])
 }
 
 /// What tells whether a video stands still.

@@ -38,13 +38,12 @@ pub fn look_for_still(
     let weights = options.weights.hash(Network::Raft)?;
     // Bumped whenever the arithmetic changes.
     const VERSION: u32 = 1;
-    let known = |_: &Task, _: Dimension| {
-        sha256(json!(["static filter", VERSION, options.mode.name(), weights]).to_string().as_bytes())
-    };
+    let same = json!(["static filter", VERSION, options.mode.name(), weights]);
+    let same = sha256(same.to_string().as_bytes());
     let load = |_: &[Dimension]| -> Result<Vec<Box<dyn Measure>>, VbenchError> {
         Ok(vec![networks::static_filter(options)?])
     };
-    walk(plan, options, &known, &load, stop, on_progress)
+    walk(plan, options, &|_: &Task, _: Dimension| same.clone(), &load, stop, on_progress)
 }
 
 /// The still videos of every prompt of the plan, the first `max` by path.
