@@ -34,6 +34,19 @@ def begin(exporter, seed):
     return options
 
 
+def randomise(model, generator, draw):
+    """Weights under which activations neither vanish nor grow, and norms and biases are not the identity. `draw` makes those of more
+    dimensions than one, of their name and of noise of their shape."""
+    for name, value in model.named_parameters():
+        noise = torch.randn(value.shape, generator=generator)
+        if value.dim() > 1:
+            value.copy_(draw(name, noise))
+        elif "weight" in name:
+            value.copy_(1 + 0.2 * noise)
+        else:
+            value.copy_(0.1 * noise)
+
+
 @contextlib.contextmanager
 def watched(modules, each=False):
     """Notes what modules give while it is open. `modules` are by the names of their activations: a module, or one and what is kept of

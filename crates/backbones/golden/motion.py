@@ -4,8 +4,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import exporting
+
 # The second frame shows the texture this much lower and further right.
 SHIFT = (2, 5)
+# Frames of the published sizes: height and width.
+SIZES = ((240, 320), (256, 448))
 
 
 def texture(size, generator):
@@ -44,3 +48,14 @@ def shrink_encoder(encoder, norm, widths, output):
     for i, (width, stride) in enumerate(zip(widths, (1, 2, 2)), 1):
         setattr(encoder, f"layer{i}", encoder._make_layer(width, stride=stride))
     encoder.conv2 = nn.Conv2d(widths[-1], output, 1)
+
+
+def export(options, tiny_size, write, run):
+    """The tiny golden, or one of each of `SIZES` with PyTorch's time. `write` makes the file of a path and a size, and gives the two frames
+    that `run` takes."""
+    if not options.full:
+        write(options.path, tiny_size)
+        return
+    for size in SIZES:
+        frames = write(options.folder / f"{options.path.stem}-{size[0]}x{size[1]}.safetensors", size)
+        exporting.print_time(f"{size}", lambda: run(*frames), options.runs)

@@ -118,14 +118,13 @@ def main():
     model = Model() if options.full else tiny()
     model.eval()
     draw(model, generator)
-    if not options.full:
-        size = (121, 139)
-        write(options.path, model, motion.texture(size, generator), size, 2)
-        return
-    for size in ((240, 320), (256, 448)):
-        path = options.folder / f"amt-{size[0]}x{size[1]}.safetensors"
-        first, second = write(path, model, motion.texture(size, generator), size, 1)
-        exporting.print_time(f"{size}", lambda: model(first, second, EMBT, eval=True), options.runs)
+    every = 1 if options.full else 2
+    motion.export(
+        options,
+        (121, 139),
+        lambda path, size: write(path, model, motion.texture(size, generator), size, every),
+        lambda first, second: model(first, second, EMBT, eval=True),
+    )
 
 
 main()

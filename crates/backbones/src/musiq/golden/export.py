@@ -32,18 +32,10 @@ sys.modules["pyiqa.matlab_utils"].__dict__.update(importlib.import_module("pyiqa
 musiq_arch = importlib.import_module("pyiqa.archs.musiq_arch")
 
 
-def randomise(model, generator):
-    """Weights under which activations neither vanish nor grow, and norms and biases are not the identity."""
-    for name, value in model.named_parameters():
-        noise = torch.randn(value.shape, generator=generator)
-        if value.dim() == 1 and "weight" in name:
-            value.copy_(1 + 0.2 * noise)
-        elif value.dim() == 1:
-            value.copy_(0.1 * noise)
-        elif "emb" in name and value.dim() != 2 or "cls" in name or "scale_emb" in name:
-            value.copy_(0.5 * noise)
-        else:
-            value.copy_(noise / value[0].numel() ** 0.5)
+def draw(name, noise):
+    if "emb" in name and noise.dim() != 2 or "cls" in name or "scale_emb" in name:
+        return 0.5 * noise
+    return noise / noise[0].numel() ** 0.5
 
 
 def tiny():
@@ -66,7 +58,7 @@ def full():
 
 def export(model, shape, options):
     generator = torch.Generator().manual_seed(SEED)
-    randomise(model, generator)
+    exporting.randomise(model, generator, draw)
     model.eval()
     batch = shape[0]
     image = torch.rand(shape, generator=generator)

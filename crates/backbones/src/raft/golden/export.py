@@ -124,14 +124,13 @@ def main():
     model = RAFT(Namespace(small=False, mixed_precision=False)) if options.full else tiny()
     model.eval()
     draw(model, generator)
-    if not options.full:
-        size = (125, 131)
-        write(options.path, model, motion.texture(size, generator), size, 4)
-        return
-    for size in ((240, 320), (256, 448)):
-        path = options.folder / f"raft-{size[0]}x{size[1]}.safetensors"
-        first, second = write(path, model, motion.texture(size, generator), size, 20)
-        exporting.print_time(f"{size}", lambda: model(first, second, iters=20, test_mode=True), options.runs)
+    iterations = 20 if options.full else 4
+    motion.export(
+        options,
+        (125, 131),
+        lambda path, size: write(path, model, motion.texture(size, generator), size, iterations),
+        lambda first, second: model(first, second, iters=20, test_mode=True),
+    )
 
 
 main()

@@ -29,18 +29,8 @@ def official():
 swin_transformer = official()
 
 
-def randomise(model, generator):
-    """Weights under which activations neither vanish nor grow, and norms and biases are not the identity."""
-    for name, value in model.named_parameters():
-        noise = torch.randn(value.shape, generator=generator)
-        if value.dim() == 1 and "weight" in name:
-            value.copy_(1 + 0.2 * noise)
-        elif value.dim() == 1:
-            value.copy_(0.1 * noise)
-        elif "bias_table" in name:
-            value.copy_(noise)
-        else:
-            value.copy_(noise / value[0].numel() ** 0.5)
+def draw(name, noise):
+    return noise if "bias_table" in name else noise / noise[0].numel() ** 0.5
 
 
 def tiny():
@@ -58,7 +48,7 @@ def full():
 
 def export(model, shape, options):
     generator = torch.Generator().manual_seed(SEED)
-    randomise(model, generator)
+    exporting.randomise(model, generator, draw)
     model.eval()
     image = torch.randn(shape, generator=generator)
     modules = {"patches": model.patch_embed}

@@ -74,21 +74,12 @@ class Sized(tag2text.Tag2Text_Caption):
         self.tag_array = np.array(tags)
 
 
-def randomise(model, generator):
-    """Weights under which activations neither vanish nor grow, and norms and biases are not the identity."""
-    for name, value in model.named_parameters():
-        noise = torch.randn(value.shape, generator=generator)
-        if value.dim() == 1 and "weight" in name:
-            value.copy_(1 + 0.2 * noise)
-        elif value.dim() == 1:
-            value.copy_(0.1 * noise)
-        elif "word_embeddings" in name or "label_embed" in name or name == "fc.W":
-            value.copy_(2 * noise / value.shape[-1] ** 0.5)
-        elif "position_embeddings" in name or "bias_table" in name or name == "fc.b":
-            value.copy_(noise)
-        else:
-            value.copy_(1.5 * noise / value[0].numel() ** 0.5)
-    model.text_decoder.cls.predictions.transform.LayerNorm.weight *= 1.0
+def draw(name, noise):
+    if "word_embeddings" in name or "label_embed" in name or name == "fc.W":
+        return 2 * noise / noise.shape[-1] ** 0.5
+    if "position_embeddings" in name or "bias_table" in name or name == "fc.b":
+        return noise
+    return 1.5 * noise / noise[0].numel() ** 0.5
 
 
 def even_out(model, frames, generator):
@@ -163,7 +154,7 @@ def main():
     )
     tag2text.delete_tag_index = sizes["deleted"]
     model = Sized(sizes)
-    randomise(model, generator)
+    exporting.randomise(model, generator, draw)
     model.eval()
     # Each of another colour, so that captions differ.
     count, side = sizes["frames"], sizes["side"]
