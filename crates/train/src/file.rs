@@ -89,7 +89,7 @@ pub fn feed_file(
 
 /// Trains what the file describes (`kind = "vae"`, `"denoiser"` or `"boxes"`). A denoiser run, finished or stopped, leaves
 /// `model.safetensors` beside its checkpoint: the whole model as far as it has learned, to generate with; a run of boxes leaves
-/// `boxes.safetensors`, the adapter.
+/// `boxes.safetensors`, the adapter; one of a model's decoder alone `model.safetensors`, that model with it.
 ///
 /// # Errors
 /// If the file cannot be read or understood, and as [`run`].
@@ -105,8 +105,14 @@ pub fn train_file(
         "vae" => {
             let config: crate::vae::VaeTraining = parse(path, table)?;
             let (run_config, optimizer) = (config.run.clone(), config.optimizer.clone());
-            let task = VaeTask::new(config)?;
+            let task = VaeTask::new(config, &device)?;
             let steps = run(&task, &run_config, &optimizer, &device, resume, stop, on_step)?;
+            if steps > 0 {
+                let averages = TensorStore::read(&run_config.folder.join("weights.safetensors"))?;
+                if let Some(model) = task.assemble(&averages) {
+                    model.write(&run_config.folder.join("model.safetensors"), |_| StoredType::F16)?;
+                }
+            }
             Ok(Summary { steps, folder: run_config.folder })
         }
         "denoiser" => {

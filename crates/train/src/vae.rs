@@ -1,17 +1,21 @@
-//! Training the VAE: reconstruct crops of composed clips.
+//! Training the VAE: reconstruct crops of composed clips. All of it, or the decoder alone of a model whose latents are to stay what
+//! its denoiser knows.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vidit_data::{Random, Story};
 use vidit_diffusion::noise;
 use vidit_models::mini::vae::{Vae, VaeConfig};
+use vidit_models::mini::{MiniWeights, metadata};
 use vidit_models::nn::Init;
 use vidit_models::pixels::{frames_from_tensor, tensor_from_frames};
 use vidit_video::{Frames, PixelShape};
+use vidit_weights::{TensorStore, load_into};
 
 use crate::sheet::write_sheet;
 use crate::source::{Clip, DataConfig, Source};
@@ -53,12 +57,28 @@ pub struct VaeTaskConfig {
     pub divergence: f32,
     /// Deviation of noise added to latents before decoding, so that the decoder forgives a sampler's small errors.
     pub latent_noise: f32,
+    /// Weight of the absolute error of steps from frame to frame: without it every latent frame errs for itself, and a still
+    /// background pulses with them.
+    #[serde(default)]
+    pub temporal: f32,
+    /// A whole model of which the decoder alone learns on; its encoder stays as it is.
+    #[serde(default)]
+    pub decoder_of: Option<PathBuf>,
 }
 
 /// The task.
 pub struct VaeTask {
     config: VaeTraining,
     source: Source,
+    kept: Option<Kept>,
+}
+
+/// What stays when the decoder alone learns.
+struct Kept {
+    /// The whole model.
+    store: TensorStore,
+    /// Its VAE, which encodes; without gradients.
+    encoder: Vae,
 }
 
 /// A batch: pixels `[B, Fp, Hp, Wp, 3]` in -1..1 and noise for the latents.
@@ -68,11 +88,11 @@ pub struct VaeBatch {
 }
 
 impl VaeTask {
-    /// Opens the data.
+    /// Opens the data, and the model that the decoder is of.
     ///
     /// # Errors
-    /// If it cannot be read, or crops do not fit into clips.
-    pub fn new(config: VaeTraining) -> Result<Self, TrainError> {
+    /// If they cannot be read, crops do not fit into clips, or the model's VAE has other sizes.
+    pub fn new(config: VaeTraining, device: &Device) -> Result<Self, TrainError> {
         let task = &config.task;
         if task.frames > task.clip_frames
             || task.crop > task.clip
@@ -85,7 +105,32 @@ impl VaeTask {
             )));
         }
         let source = Source::open(&config.task.data, config.run.seed)?;
-        Ok(Self { config, source })
+        let kept = match &task.decoder_of {
+            None => None,
+            Some(path) => {
+                let store = TensorStore::read(path)?;
+                let sizes: VaeConfig = metadata(&store, "vae")?;
+                if sizes != config.model {
+                    return Err(TrainError::Setting(format!(
+                        "`[model]` must be the VAE of `{}`, {sizes:?}, found {:?}",
+                        path.display(),
+                        config.model
+                    )));
+                }
+                let train_device = device.clone().autodiff();
+                let encoder = load(&sizes, &store, &mut Init::new(0, &train_device))?.no_grad();
+                Some(Kept { store, encoder })
+            }
+        };
+        Ok(Self { config, source, kept })
+    }
+
+    /// The whole model with the averaged weights of this task's run as its decoder; `None` if the run is of a whole VAE.
+    pub fn assemble(&self, averages: &TensorStore) -> Option<TensorStore> {
+        let mut store = self.kept.as_ref()?.store.clone();
+        let decoder = averages.tensors.iter().filter(|(key, _)| key.starts_with("decoder."));
+        store.tensors.extend(decoder.map(|(key, entry)| (format!("vae.{key}"), entry.clone())));
+        Some(store)
     }
 
     /// One crop of frames.
@@ -125,12 +170,22 @@ impl VaeTask {
     }
 }
 
+/// The VAE of a whole model.
+fn load(sizes: &VaeConfig, store: &TensorStore, init: &mut Init) -> Result<Vae, TrainError> {
+    let weights = MiniWeights::vae(store).unwrap_or_default();
+    Ok(load_into(Vae::new(sizes, init), &weights)?)
+}
+
 impl Task for VaeTask {
     type Model = Vae;
     type Batch = VaeBatch;
 
     fn model(&self, seed: u64, device: &Device) -> Result<Vae, TrainError> {
-        Ok(Vae::new(&self.config.model, &mut Init::new(seed, device)))
+        let init = &mut Init::new(seed, device);
+        match &self.kept {
+            None => Ok(Vae::new(&self.config.model, init)),
+            Some(kept) => load(&self.config.model, &kept.store, init),
+        }
     }
 
     fn batch(&self, seed: u64, step: u64, part: usize, device: &Device) -> Result<VaeBatch, TrainError> {
@@ -150,11 +205,16 @@ impl Task for VaeTask {
 
     fn loss(&self, model: &Vae, batch: VaeBatch) -> (Tensor<1>, Vec<(&'static str, f32)>) {
         let task = &self.config.task;
-        let posterior = model.encode(batch.pixels.clone());
+        let encoder = self.kept.as_ref().map_or(model, |kept| &kept.encoder);
+        let posterior = encoder.encode(batch.pixels.clone());
         let deviation = (posterior.log_variance.clone() * 0.5).exp();
         let latents = posterior.mean.clone() + (deviation + task.latent_noise) * batch.noise;
         let difference = model.decode(latents) - batch.pixels;
         let squared = difference.clone().square().mean();
+        let later = task.frames - 1;
+        // The error of a step is the step of the error: (r₁ − p₁) − (r₀ − p₀) = (r₁ − r₀) − (p₁ − p₀)
+        let step =
+            (difference.clone().narrow(1, 1, later) - difference.clone().narrow(1, 0, later)).abs().mean();
         let absolute = difference.abs().mean();
         // KL(N(μ, σ²) ‖ N(0, 1)) per latent value
         let divergence =
@@ -163,9 +223,10 @@ impl Task for VaeTask {
                 * 0.5;
         let mse = squared.clone().into_scalar::<f32>();
         let kl = divergence.clone().into_scalar::<f32>();
-        let loss = absolute + squared * task.squared + divergence * task.divergence;
+        let step_error = step.clone().into_scalar::<f32>();
+        let loss = absolute + squared * task.squared + step * task.temporal + divergence * task.divergence;
         // pixels span 2, so the peak signal is 4 in squared units
-        (loss, vec![("psnr_db", 10.0 * (4.0 / mse).log10()), ("divergence", kl)])
+        (loss, vec![("psnr_db", 10.0 * (4.0 / mse).log10()), ("divergence", kl), ("step_error", step_error)])
     }
 
     fn preview(&self, model: &Vae, device: &Device, path: &Path) -> Result<(), TrainError> {

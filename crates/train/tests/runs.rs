@@ -235,3 +235,36 @@ fn a_folder_of_clips_tells_no_story() {
     let error = train(&write(&folder.0, "plain.toml", &config), false, |_| {}).unwrap_err().to_string();
     assert!(error.contains("no story but `plain`"), "{error}");
 }
+
+#[test]
+fn a_decoder_learns_alone_and_steps_of_frames_with_it() {
+    let folder = Folder::new("decoder");
+    let path = &folder.0;
+    train(&vae_config(path, "vae", 2, 6), false, |_| {}).unwrap();
+    train(&denoiser_config(path, "denoiser", 1), false, |_| {}).unwrap();
+    let from = path.join("denoiser/model.safetensors");
+    let model = TensorStore::read(&from).unwrap();
+    let decoder_of = format!("latent_noise = 0.0\ntemporal = 1.0\ndecoder_of = \"{}\"", from.display());
+    let text = std::fs::read_to_string(vae_config(path, "decoder", 40, 6)).unwrap();
+    let text = text.replace("latent_noise = 0.0", &decoder_of);
+    let config = write(path, "decoder.toml", &text);
+    train(&config, false, |_| {}).unwrap();
+    let found = TensorStore::read(&path.join("decoder/model.safetensors")).unwrap();
+    assert_eq!(found.metadata, model.metadata);
+    assert!(found.tensors.keys().eq(model.tensors.keys()));
+    for (key, entry) in &found.tensors {
+        let stays = !key.starts_with("vae.decoder.");
+        assert_eq!(*entry == model.tensors[key], stays, "{key}");
+    }
+    let metrics = std::fs::read_to_string(path.join("decoder/metrics.jsonl")).unwrap();
+    let errors: Vec<f64> = metrics
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["step_error"].as_f64().unwrap())
+        .collect();
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    assert!(mean(&errors[30..]) < 0.8 * mean(&errors[..10]), "{errors:?}");
+    // A model of other sizes has no such decoder.
+    let other = write(path, "other.toml", &text.replace("coarse_width = 24", "coarse_width = 32"));
+    let error = train(&other, false, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("coarse_width: 24") && error.contains("coarse_width: 32"), "{error}");
+}
