@@ -36,6 +36,6 @@ pub use limits::Limits;
 pub use memory::MemoryPlan;
 pub use model::{MINI, Model};
 pub use request::{Request, ValidRequest, drawn_seed};
-pub use verbs::{Direction, Wish};
+pub use verbs::{Direction, EXTENSION, Wish, connect, go_on};
 pub use vidit_diffusion::sampler::Sampler;
 pub use vidit_models::mini::{DEFAULT_FPS, DEFAULT_SHAPE};

@@ -5,7 +5,8 @@
 //! | animate | an image | an image that rests, or nothing | all up to the moment of that image |
 //! | extend forward | the clip's last frames | – | what follows them |
 //! | extend backward | – | the clip's first frames | what leads to them |
-//! | connect | the first clip's last frames | the second's first | what lies between |
+//! | lead | the first clip's last frames | the second's first | what lies between |
+//! | connect | the same, and between them how each goes on by itself, one fading into the other, the middle down to a noise level | | what lies between |
 //! | loop | an image | the same image, at rest | all before it comes again |
 //! | remix | the clip, down to a noise level | | all |
 //! | blend | both clips, one fading into the other, the middle down to a noise level | | all |
@@ -25,6 +26,11 @@ const HEAD: usize = 9;
 const TAIL: usize = 8;
 /// Frames over which a difference to the source's own frames fades.
 const FADE: usize = 8;
+/// Levels by which a pixel has changed since the edge at which nothing of the difference there belongs to it any more: what was an
+/// outline of an object would be left behind as its ghost.
+const MOVED: f32 = 64.0;
+/// New frames that one generation makes of an extension at most: with nine given ones a clip as long as those of training.
+pub const EXTENSION: usize = 16;
 
 /// Which way a clip is extended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +52,8 @@ pub struct Wish {
     before: Option<Frames>,
     /// What follows them.
     after: Option<Frames>,
+    /// Of a loop: the frame of the request that shows the first one again.
+    again: Option<usize>,
 }
 
 impl Wish {
@@ -118,8 +126,9 @@ impl Wish {
         }
     }
 
-    /// `count` frames, a multiple of four, between the end of one clip and the beginning of another of the same size.
-    pub fn connect(request: Request, from: Frames, to: Frames, count: usize) -> Self {
+    /// `count` frames, a multiple of four, from the end of one clip to the beginning of another of the same size that shows the same
+    /// scene: a clip led back to its own beginning.
+    pub fn lead(request: Request, from: Frames, to: Frames, count: usize) -> Self {
         let (start, end) = (ending(&from), beginning(&to));
         let (head, tail) = (start.shape().frames, end.shape().frames.max(TIME));
         let given = vec![Given::kept(start, 0), Given::kept(end, head + count)];
@@ -127,13 +136,44 @@ impl Wish {
         Self::around(request, frames, given, head..head + count, Some(from), Some(to))
     }
 
+    /// What lies between two clips of one size: how the first goes on, `ahead`, goes over into what leads to the second, `back`, as
+    /// many frames, a multiple of four. The middle is made anew from noise level `strength`, both ends stay.
+    pub fn connect(
+        request: Request,
+        from: Frames,
+        to: Frames,
+        [ahead, back]: [&Frames; 2],
+        strength: f32,
+    ) -> Self {
+        let (start, end) = (ending(&from), beginning(&to));
+        let (head, count) = (start.shape().frames, ahead.shape().frames);
+        let share = |frame: f32| {
+            let moment = (frame + 1.0) / (count + 1) as f32;
+            // 6t⁵ − 15t⁴ + 10t³: rests at both ends, where one clip alone is to be seen
+            moment.powi(3) * (moment * (6.0 * moment - 15.0) + 10.0)
+        };
+        let faded = ahead.dissolve(back, |frame| share(frame as f32));
+        let rests = if end.shape().frames < TIME { TIME } else { 1 };
+        let tail = end.shape().frames * rests;
+        let remade = (0..count / TIME).map(|latent| {
+            let share = share((latent * TIME) as f32 + (TIME - 1) as f32 / 2.0);
+            strength * 4.0 * share * (1.0 - share)
+        });
+        let kept = |frames: usize| std::iter::repeat_n(0.0, frames.div_ceil(TIME));
+        let levels = kept(head).chain(remade).chain(kept(tail)).collect();
+        let parts = [&start, &faded].into_iter().chain(std::iter::repeat_n(&end, rests));
+        let given = vec![Given { frames: one_after_another(parts), at: 0, levels }];
+        Self::around(request, head + count + tail, given, head..head + count, Some(from), Some(to))
+    }
+
     /// A clip that leads back to the image it begins with: `count` frames, a multiple of four, the last of which goes over into
     /// the first.
     pub fn repeat(request: Request, image: Frames, count: usize) -> Self {
-        let given = vec![Given::kept(image.clone(), 0), Given::kept(image, count + 1)];
-        let shape = PixelShape { frames: count + 1 + TIME, ..request.shape };
+        let again = count + 1;
+        let given = vec![Given::kept(image.clone(), 0), Given::kept(image, again)];
+        let shape = PixelShape { frames: again + TIME, ..request.shape };
         let request = Request { shape, given, ..request };
-        Self::alone(request, count)
+        Self { again: Some(again), ..Self::alone(request, count) }
     }
 
     /// A clip made anew from noise level `strength`, all of it or what a mask shows.
@@ -184,7 +224,7 @@ impl Wish {
 
     /// A request whose first `count` frames are the whole.
     fn alone(request: Request, count: usize) -> Self {
-        Self { request, made: 0..count, before: None, after: None }
+        Self { request, made: 0..count, before: None, after: None, again: None }
     }
 
     /// A request for so many frames of the size of the clips beside those that are wanted.
@@ -202,13 +242,15 @@ impl Wish {
             made,
             before,
             after,
+            again: None,
         }
     }
 
     /// The whole clip, or what is new of it: source frames as they were, joined to those that were made.
     ///
     /// A VAE gives back nearly what it was given. So that no colour jumps at a joint, what it changed there is taken back from the
-    /// frames beside it: what it changed of the whole picture from all of them, the rest from [`FADE`] frames, less and less.
+    /// frames beside it: what it changed of the whole picture from all of them, the rest from [`FADE`] frames, less and less. The last
+    /// frames of a loop meet its first one in the same way: a picture decodes otherwise at the end of a clip than at its beginning.
     ///
     /// # Panics
     /// If `made` are not the frames of the request.
@@ -225,6 +267,10 @@ impl Wish {
         for (right, found, direction) in edges.into_iter().flatten() {
             take_back(&mut new, right, found, direction, both);
         }
+        if let Some(again) = self.again {
+            // The first frame has nothing to take back: it is what the last one leads to.
+            take_back(&mut new, made.frame(0), made.frame(again), Direction::Backward, true);
+        }
         match only_new {
             true => new,
             false => one_after_another(self.before.iter().chain([&new]).chain(&self.after)),
@@ -235,6 +281,55 @@ impl Wish {
     pub fn before_and(&self, new: &Frames) -> Frames {
         one_after_another(self.before.iter().chain([new]))
     }
+}
+
+/// A clip and `count` frames that follow it or lead to it, in as many generations as it takes. `fulfil` makes each and joins all. Boxes
+/// are those of a whole clip, of which `before` frames come before this one and what leads to it.
+///
+/// # Errors
+/// The first of `fulfil`.
+pub fn go_on<E>(
+    request: &Request,
+    clip: Frames,
+    direction: Direction,
+    count: usize,
+    guides: &[Guide],
+    before: usize,
+    fulfil: &mut impl FnMut(&Wish) -> Result<Frames, E>,
+) -> Result<Frames, E> {
+    let (mut whole, mut left) = (clip, count);
+    while left > 0 {
+        let now = left.min(EXTENSION);
+        left -= now;
+        let first = match direction {
+            Direction::Forward => whole.shape().frames,
+            Direction::Backward => left,
+        };
+        let wish = Wish::extend(request.clone(), whole, direction, now).steered(guides, before + first);
+        whole = fulfil(&wish)?;
+    }
+    Ok(whole)
+}
+
+/// Two clips of one size and a transition of `count` frames, a multiple of four, between them, see [`Wish::connect`]: first each clip goes
+/// on by itself, without the prompt, which tells of the transition; then one goes over into the other.
+///
+/// # Errors
+/// The first of `fulfil`.
+pub fn connect<E>(
+    request: Request,
+    [from, to]: [Frames; 2],
+    count: usize,
+    strength: f32,
+    guides: &[Guide],
+    fulfil: &mut impl FnMut(&Wish) -> Result<Frames, E>,
+) -> Result<Frames, E> {
+    let free = Request { prompt: String::new(), guidance: 1.0, ..request.clone() };
+    let before = from.shape().frames;
+    let ahead = go_on(&free, from.clone(), Direction::Forward, count, guides, 0, fulfil)?;
+    let back = go_on(&free, to.clone(), Direction::Backward, count, guides, before, fulfil)?;
+    let (ahead, back) = (ahead.part(before..before + count), back.part(0..count));
+    fulfil(&Wish::connect(request, from, to, [&ahead, &back], strength).steered(guides, before))
 }
 
 /// Clips of one size as one.
@@ -269,7 +364,7 @@ fn beginning(clip: &Frames) -> Frames {
 }
 
 /// Adds to `frames` what `right` is above `found` at their edge: its median in each channel to all of them (where the other
-/// edge has a say, too: linearly less towards it), the rest to the nearest [`FADE`].
+/// edge has a say, too: linearly less towards it), the rest to the nearest [`FADE`], as far as they show there what `found` shows.
 fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: Direction, both: bool) {
     let count = frames.shape().frames;
     let differences: Vec<f32> = right.iter().zip(found).map(|(r, f)| f32::from(*r) - f32::from(*f)).collect();
@@ -285,10 +380,14 @@ fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: Direction, b
         };
         let of_whole = if both { 1.0 - (distance + 1) as f32 / (count + 1) as f32 } else { 1.0 };
         let of_rest = (1.0 - (distance + 1) as f32 / (FADE + 1) as f32).max(0.0) * of_whole.min(1.0);
-        for (i, (byte, difference)) in frames.frame_mut(frame).iter_mut().zip(&differences).enumerate() {
-            let whole = whole[i % 3];
-            let add = whole * of_whole + (difference - whole) * of_rest;
-            *byte = (f32::from(*byte) + add).round().clamp(0.0, 255.0) as u8;
+        let pixels = frames.frame_mut(frame).chunks_exact_mut(3).zip(found.chunks_exact(3));
+        for ((pixel, found), difference) in pixels.zip(differences.chunks_exact(3)) {
+            let changed = pixel.iter().zip(found).map(|(now, then)| now.abs_diff(*then)).max();
+            let of_rest = of_rest * (1.0 - f32::from(changed.unwrap_or(0)) / MOVED).max(0.0);
+            for ((byte, difference), whole) in pixel.iter_mut().zip(difference).zip(whole) {
+                let add = whole * of_whole + (difference - whole) * of_rest;
+                *byte = (f32::from(*byte) + add).round().clamp(0.0, 255.0) as u8;
+            }
         }
     }
 }
@@ -330,8 +429,11 @@ mod tests {
                 let new = backward.join(&Frames::black(backward.request.shape), true);
                 assert_eq!(new.shape().frames, count);
             }
-            let connect = Wish::connect(request(), clip(length, 9), clip(7, 8), 12);
-            checked(&connect);
+            for after in [1, 3, 7, 30] {
+                checked(&Wish::lead(request(), clip(length, 9), clip(after, 8), 12));
+                let between = [&clip(12, 9), &clip(12, 8)];
+                checked(&Wish::connect(request(), clip(length, 9), clip(after, 8), between, 0.8));
+            }
         }
         let wish = Wish::animate(request(), Some(clip(1, 1)), Some(clip(1, 2)), vec![]);
         checked(&wish);
@@ -357,7 +459,7 @@ mod tests {
         let wish = Wish::extend(request(), source.clone(), Direction::Backward, 16);
         assert_eq!(wish.request.shape.frames, 25);
         assert_eq!(wish.join(&clip(25, 103), false), clip(46, 100));
-        let wish = Wish::connect(request(), source, clip(5, 200), 16);
+        let wish = Wish::lead(request(), source, clip(5, 200), 16);
         let frames = wish.request.shape.frames;
         let mut made = clip(frames, 150);
         made.frame_mut(8).fill(98);
@@ -368,6 +470,56 @@ mod tests {
         assert_eq!((joined.frame(30)[0], joined.frame(45)[0]), (152, 146));
         assert_eq!(joined.frame(29)[0], 100);
         assert_eq!(joined.frame(46)[0], 200);
+        let wish = Wish::repeat(request(), clip(1, 100), 24);
+        let mut made = clip(29, 100);
+        (20..29).for_each(|frame| made.frame_mut(frame).fill(110));
+        let looped = wish.join(&made, true);
+        // What comes again is ten levels too bright: nearly all of them are taken from the last frame, nothing from the first.
+        assert_eq!((looped.frame(23)[0], looped.frame(0)[0], looped.shape().frames), (100, 100, 24));
+    }
+
+    #[test]
+    fn what_has_moved_since_the_edge_takes_nothing_of_it_along() {
+        let source = clip(30, 100);
+        let mut made = clip(25, 100);
+        // The decoder drew an object's pixel too dark; in what it made the object leaves it.
+        made.frame_mut(8)[30..33].fill(90);
+        made.frame_mut(9)[30..33].fill(90);
+        made.frame_mut(10)[30..33].fill(200);
+        let wish = Wish::extend(request(), source, Direction::Forward, 16);
+        let new = wish.join(&made, true);
+        assert_eq!((new.frame(0)[30], new.frame(1)[30]), (99, 200));
+    }
+
+    #[test]
+    fn two_clips_go_on_by_themselves_and_then_over_into_one_another() {
+        let mut wishes = Vec::new();
+        let mut fulfil = |wish: &Wish| {
+            wishes.push(wish.clone());
+            Ok::<_, ()>(wish.join(&clip(wish.request.shape.frames, 150), false))
+        };
+        let clips = [clip(30, 100), clip(13, 200)];
+        let boxes = (0..67).map(|frame| {
+            let place = UnitBox { x1: 0.0, y1: 0.0, x2: 1.0, y2: 0.01 * frame as f32 };
+            Some(GuideBox { place, kind: BoxKind::Soft })
+        });
+        let whole = [Guide { id: "a".into(), phrase: String::new(), boxes: boxes.collect() }];
+        let joined = connect(request(), clips, 24, 0.8, &whole, &mut fulfil).unwrap();
+        assert_eq!(joined.shape().frames, 30 + 24 + 13);
+        assert_eq!((joined.frame(29)[0], joined.frame(54)[0]), (100, 200));
+        // Two generations each way, 16 and 8 frames; then one with the prompt.
+        let said: Vec<&str> = wishes.iter().map(|wish| wish.request.prompt.as_str()).collect();
+        assert_eq!(said, ["", "", "", "", "a cat"]);
+        let lowest = |wish: &Wish, frame: usize| {
+            wish.request.guides[0].boxes[frame].map(|found| (found.place.y2 * 100.0).round())
+        };
+        // The first new frame of each: frames 30 and 46 of the whole, backward 38 and 30.
+        let firsts: Vec<_> = wishes.iter().map(|wish| lowest(wish, wish.made.start)).collect();
+        assert_eq!(firsts, [30.0, 46.0, 38.0, 30.0, 30.0].map(Some));
+        let last = wishes.last().unwrap();
+        let levels = &last.request.given[0].levels;
+        assert_eq!((levels.len(), levels[2], levels[9]), (3 + 6 + 2, 0.0, 0.0));
+        assert!(levels[3] < 0.1 && levels[5] > 0.7 && levels[6] > 0.7, "{levels:?}");
     }
 
     #[test]

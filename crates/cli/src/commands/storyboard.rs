@@ -8,11 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
 use vidit_media::{FrameRate, fit};
-use vidit_pipeline::{DEFAULT_SHAPE, Direction, Request, Wish};
+use vidit_pipeline::{DEFAULT_SHAPE, Direction, EXTENSION, Request, Wish};
 use vidit_video::{Frames, PixelShape};
 
 use super::making::{Work, request, utf8};
-use super::verbs::EXTENSION;
 use super::{boxes, model, source};
 use crate::args::Generate;
 use crate::report::{Failure, Outcome};

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use vidit_media::FrameRate;
-use vidit_pipeline::{DEFAULT_FPS, Direction, Request, Wish};
+use vidit_pipeline::{DEFAULT_FPS, Direction, Request, Wish, go_on};
 use vidit_video::PixelShape;
 
 use super::making::{Work, request, utf8};
@@ -15,8 +15,6 @@ use crate::report::{Failure, Outcome};
 
 /// Frames of a loop when none are asked for, from a prompt and from a clip.
 const LOOP_FRAMES: (u32, u32) = (24, 16);
-/// New frames that one generation makes of an extension at most: with nine given ones a clip as long as those of training.
-pub const EXTENSION: usize = 16;
 
 pub fn image(args: Image) -> Outcome {
     let shape = PixelShape::new(1, args.size.height, args.size.width);
@@ -44,17 +42,9 @@ pub fn extend(args: Extend) -> Outcome {
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     let guides = boxes::asked(&args.joining.making, shape.frames + count)?;
     work.run(fps, |maker| {
-        let (before, mut whole, mut left) = (clip.shape().frames, clip, count);
-        while left > 0 {
-            let now = left.min(EXTENSION);
-            left -= now;
-            let first = match direction {
-                Direction::Forward => whole.shape().frames,
-                Direction::Backward => left,
-            };
-            let wish = Wish::extend(request.clone(), whole, direction, now).steered(&guides, first);
-            whole = maker.fulfil(&wish, false)?;
-        }
+        let before = clip.shape().frames;
+        let mut fulfil = |wish: &Wish| maker.fulfil(wish, false);
+        let whole = go_on(&request, clip, direction, count, &guides, 0, &mut fulfil)?;
         Ok(match (args.joining.only_new, direction) {
             (false, _) => whole,
             (true, Direction::Forward) => whole.part(before..before + count),
@@ -77,7 +67,7 @@ pub fn repeat(args: Loop) -> Outcome {
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     // What leads from the end of the clip to its own beginning.
     let guides = boxes::asked(&args.joining.making, shape.frames + count)?;
-    let wish = Wish::connect(request, clip.clone(), clip, count).steered(&guides, shape.frames);
+    let wish = Wish::lead(request, clip.clone(), clip, count).steered(&guides, shape.frames);
     work.run(fps, |maker| {
         let new = maker.fulfil(&wish, true)?;
         Ok(if args.joining.only_new { new } else { wish.before_and(&new) })
@@ -113,6 +103,13 @@ fn repeat_prompt(args: &Loop) -> Outcome {
 }
 
 pub fn connect(args: Connect) -> Outcome {
+    // Two generations come before the one that would notice.
+    if !(0.0..=1.0).contains(&args.strength) {
+        return Err(Failure::usage(anyhow!(
+            "`--strength` must be 0 to 1, found `{}`\nhint: 0.8 is usual",
+            args.strength
+        )));
+    }
     let request = prompted(&args.joining.making, &args.prompt)?;
     let (from, to, fps) = source::pair(&args.from, &args.to, args.joining.source.size)?;
     let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
@@ -120,8 +117,11 @@ pub fn connect(args: Connect) -> Outcome {
     let written = if args.joining.only_new { count } else { shape.frames + count + to.shape().frames };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     let guides = boxes::asked(&args.joining.making, shape.frames + count + to.shape().frames)?;
-    let wish = Wish::connect(request, from, to, count).steered(&guides, shape.frames);
-    work.run(fps, |maker| maker.fulfil(&wish, args.joining.only_new))
+    work.run(fps, |maker| {
+        let mut fulfil = |wish: &Wish| maker.fulfil(wish, false);
+        let whole = vidit_pipeline::connect(request, [from, to], count, args.strength, &guides, &mut fulfil)?;
+        Ok(if args.joining.only_new { whole.part(shape.frames..shape.frames + count) } else { whole })
+    })
 }
 
 pub fn blend(args: Blend) -> Outcome {

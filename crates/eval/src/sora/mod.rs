@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use vidit_data::{Actor, Colour, Language, Motion, Pack, Random, Scene, prompt, render};
 use vidit_models::mini::DEFAULT_SHAPE;
-use vidit_pipeline::{Direction, Request, Wish};
+use vidit_pipeline::{Direction, Request, Wish, connect};
 use vidit_video::{Frames, PixelShape};
 
 use crate::foreground::track;
@@ -28,6 +28,8 @@ const NEW: usize = 16;
 const IN_A_ROW: usize = 5;
 /// Noise level of a remix.
 const STRENGTH: f32 = 0.8;
+/// Noise level in the middle of a connection.
+const MIDDLE: f32 = 0.8;
 /// Sizes beside the default: frames, height, width.
 const SIZES: [[usize; 3]; 6] =
     [[25, 96, 160], [25, 160, 96], [25, 64, 64], [1, 128, 128], [9, 128, 128], [49, 128, 128]];
@@ -48,8 +50,9 @@ pub fn evaluate_sora(
     let started = Instant::now();
     let cases = options.cases()?;
     let long = cases.div_ceil(6);
-    // Generations: pairs, images, extensions and those in a row, two loops of two each, connections, remixes, sizes.
-    let total = 3 * cases + long * IN_A_ROW + 2 * 2 * cases + 2 * cases + SIZES.len() * cases + cases;
+    // Generations: pairs, images, extensions and those in a row, two loops of two each, connections of three, remixes,
+    // sizes.
+    let total = 3 * cases + long * IN_A_ROW + 2 * 2 * cases + 3 * cases + cases + SIZES.len() * cases + cases;
     let mut suite =
         Suite { pack, judge, request, make, seed: options.seed, stop, on_progress, done: 0, total };
     Ok(SoraReport {
@@ -203,8 +206,8 @@ impl Suite<'_> {
             let (to, prompt, _) = self.held_out(7, case);
             let [a, b] = [&from, &to].map(|scene| render(self.pack, scene, DEFAULT_SHAPE).frames);
             let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
-            let wish = Wish::connect(request, a.clone(), b.clone(), NEW);
-            let whole = self.fulfil(&wish, false)?;
+            let clips = [a.clone(), b.clone()];
+            let whole = connect(request, clips, NEW, MIDDLE, &[], &mut |wish| self.fulfil(wish, false))?;
             let at = DEFAULT_SHAPE.frames;
             from_joints.push(join_error(&whole, at, AROUND));
             to_joints.push(join_error(&whole, at + NEW, AROUND));
