@@ -238,7 +238,10 @@ fn whole() -> Results {
             false => VideoResult::new(format!("{}.mp4", video.stem()), 0.5 * dimension.video_scale()),
         });
         let overall = if dimension.is_boolean() { 1.0 } else { 0.5 };
-        results.dimensions.insert(dimension, DimensionResult { overall, videos: videos.collect() });
+        results.dimensions.insert(
+            dimension,
+            DimensionResult { overall, videos: videos.collect(), ..DimensionResult::default() },
+        );
     }
     results
 }

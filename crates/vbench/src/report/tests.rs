@@ -19,7 +19,9 @@ fn results(dimensions: &[Dimension]) -> Results {
         };
         let videos: Vec<_> = (0..10).map(score).collect();
         let sum: f64 = videos.iter().map(|video| video.score.value() / dimension.video_scale()).sum();
-        results.dimensions.insert(dimension, DimensionResult { overall: sum / 10.0, videos });
+        results
+            .dimensions
+            .insert(dimension, DimensionResult { overall: sum / 10.0, videos, ..DimensionResult::default() });
     }
     results
 }

@@ -83,6 +83,7 @@ mod tests {
             dimensions: vec![Dimension::TemporalFlickering],
             auxiliary: BTreeMap::new(),
             picture: None,
+            cut: None,
         };
         let tasks: Vec<Task> = (0..4).rev().map(|i| task("a cup", i)).chain([task("a cat", 0)]).collect();
         let plan = Plan { tasks, full_info: String::new() };
