@@ -431,3 +431,23 @@ impl Pass<'_> {
         Ok(Some(scores))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_hashed_once_and_one_that_is_missing_is_looked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let pictures = Pictures::default();
+        assert_eq!(pictures.sha256(&at("a.png")), None);
+        std::fs::write(at("a.png"), "a").unwrap();
+        let found = pictures.sha256(&at("a.png")).unwrap();
+        assert_eq!(found, sha256(b"a"));
+        std::fs::write(at("a.png"), "b").unwrap();
+        assert_eq!(pictures.sha256(&at("a.png")).as_ref(), Some(&found));
+        let by_path = pictures.by_path();
+        assert_eq!(by_path, BTreeMap::from([(at("a.png").display().to_string(), found)]));
+    }
+}
