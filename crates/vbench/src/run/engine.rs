@@ -144,30 +144,23 @@ pub(super) fn walk(
                     Ok(None) => return Ok(None),
                     Err(reason) => {
                         outcome.fail(&task.path, None, part.refusal(&reason));
-                        // Of a video that cannot be read to its end nothing counts.
-                        results.clear();
-                        break;
+                        if part.frames.is_some() {
+                            // A video that cannot be read to its end is none, whatever its first clips are.
+                            results.clear();
+                            break;
+                        }
+                        Scores::new()
                     }
                 };
-                let mut lines = Vec::new();
-                for (dimension, score) in scores {
-                    match score {
-                        Ok(measured) if measured.is_finite() => {
-                            let (video, circumstances) = (video.clone(), circumstances(dimension));
-                            lines.push(Line { video, dimension, circumstances, measured: measured.clone() });
-                            found.insert(dimension, measured);
-                        }
-                        Ok(measured) => {
-                            let reason = format!(
-                                "its score is `{}`, expected a number: a network gave values that are not finite",
-                                measured.score.value()
-                            );
-                            outcome.fail(&task.path, Some(dimension), part.refusal(&reason));
-                        }
-                        Err(reason) => outcome.fail(&task.path, Some(dimension), part.refusal(&reason)),
-                    }
-                }
-                journal.add(lines)?;
+                let measured = outcome.numbers(&task.path, part, scores);
+                let line = |(dimension, measured): &(Dimension, Measured)| Line {
+                    video: video.clone(),
+                    dimension: *dimension,
+                    circumstances: circumstances(*dimension),
+                    measured: measured.clone(),
+                };
+                journal.add(measured.iter().map(line).collect())?;
+                found.extend(measured);
             }
             results.extend(found.into_iter().map(|(dimension, measured)| (dimension, part, measured)));
             before += size;
@@ -190,6 +183,26 @@ pub(super) fn walk(
 impl Outcome {
     fn fail(&mut self, path: &Path, dimension: Option<Dimension>, reason: String) {
         self.failed.push(Failed { path: path.to_owned(), dimension, reason });
+    }
+
+    /// The scores that are numbers; the others are named.
+    fn numbers(&mut self, path: &Path, part: &Part, scores: Scores) -> Vec<(Dimension, Measured)> {
+        let mut numbers = Vec::new();
+        for (dimension, score) in scores {
+            let reason = match score {
+                Ok(measured) if measured.is_finite() => {
+                    numbers.push((dimension, measured));
+                    continue;
+                }
+                Ok(measured) => format!(
+                    "its score is `{}`, expected a number: a network gave values that are not finite",
+                    measured.score.value()
+                ),
+                Err(reason) => reason,
+            };
+            self.fail(path, Some(dimension), part.refusal(&reason));
+        }
+        numbers
     }
 
     /// Keeps who decodes a video, and whether that is to the byte.

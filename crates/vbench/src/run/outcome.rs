@@ -32,6 +32,8 @@ pub struct Outcome {
     pub pictures: BTreeMap<String, String>,
     /// Of a long run, the video of each clip, both by their paths.
     pub clips: BTreeMap<String, String>,
+    /// Of the clips, those alone that stand still have a score of flicker.
+    pub only_still: bool,
     /// Videos whose results were there before.
     pub reused: usize,
     /// Who decoded, and how often: `openh264`, `ffmpeg`.
@@ -56,9 +58,12 @@ impl Outcome {
             let long = self.long(&counted);
             let overall = match (long.is_empty(), mode) {
                 (true, _) => overall(dimension, counted.iter().map(|(_, measured)| measured), mode),
-                // It means to sum up by video; but its groups go by the path of the clip, and each clip is one.
-                (false, Mode::Compat) => mean(counted.iter().map(|(_, measured)| measured.score.value())),
-                (false, Mode::Fixed) => mean(long.iter().map(|video| video.score.value())),
+                // It means to sum up by video; but its groups go by the path of the clip, and each clip is one. That of a clip that was
+                // found to stand still is cut off before the clip's name.
+                (false, Mode::Compat) if !(self.only_still && dimension == Dimension::TemporalFlickering) => {
+                    mean(counted.iter().map(|(_, measured)| measured.score.value()))
+                }
+                (false, _) => mean(long.iter().map(|video| video.score.value())),
             };
             if let Some(overall) = overall {
                 let overall = overall / dimension.video_scale();
@@ -132,8 +137,8 @@ mod tests {
     #[test]
     fn clips_are_summed_up_as_by_the_reference_or_by_video() {
         let golden: serde_json::Value = serde_json::from_str(include_str!("golden/long.json")).unwrap();
-        let mut outcome = Outcome::default();
-        for dimension in [Dimension::Scene, Dimension::ImagingQuality] {
+        let mut outcome = Outcome { only_still: true, ..Outcome::default() };
+        for dimension in [Dimension::Scene, Dimension::ImagingQuality, Dimension::TemporalFlickering] {
             for (video, scores) in golden["scores"].as_object().unwrap() {
                 for (index, score) in scores.as_array().unwrap().iter().enumerate() {
                     let clip = format!("split_clip/{video}_{index:03}.mp4");

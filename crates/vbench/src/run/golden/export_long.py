@@ -49,12 +49,19 @@ for fps, frames, secs in CUTS:
         utils.split_video_into_clips("videos/a cat-0.mp4", folder, secs, fps=8)
     cuts.append({"fps": fps, "frames": frames, "secs": secs, "clips": clips})
 
-detailed = [
-    {"video_path": f"v/split_clip/{name}/{name}_{index:03d}.mp4", "video_results": score}
-    for name, scores in SCORES.items()
-    for index, score in enumerate(scores)
-]
-overall = {name: utils.reorganize_clips_results(detailed, name)[0] for name in ["scene", "imaging_quality"]}
-golden = {"cuts": cuts, "scores": SCORES, "overall": overall}
+
+def overall(dimension, folder, scores):
+    clips = [(name, index, score) for name, of in scores.items() for index, score in enumerate(of)]
+    detailed = [
+        {"video_path": f"v/{folder.format(name)}/{name}_{index:03d}.mp4", "video_results": score}
+        for name, index, score in clips
+    ]
+    return utils.reorganize_clips_results(detailed, dimension)[0]
+
+
+overalls = {name: overall(name, "split_clip/{}", SCORES) for name in ["scene", "imaging_quality"]}
+# Where clips that stand still are copied to. The reference cuts names off at the first underscore, so that `a_cup` would be `a`.
+overalls["temporal_flickering"] = overall("temporal_flickering", "filtered_videos/filtered_clips", SCORES)
+golden = {"cuts": cuts, "scores": SCORES, "overall": overalls}
 text = ",\n".join(f' {json.dumps(key)}: {json.dumps(value)}' for key, value in golden.items())
 Path(__file__).with_name("long.json").write_text("{\n" + text + "\n}\n")
