@@ -55,6 +55,10 @@ pub struct Run {
     #[arg(long, conflicts_with = "i2v")]
     pub long: bool,
 
+    /// Measure flicker on the first five clips of each prompt that stand still, which RAFT looks for first
+    #[arg(long, requires = "long")]
+    pub static_filter: bool,
+
     /// What to measure; by default all, and the seven of quality with `--custom`
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub dimensions: Vec<Dimension>,

@@ -8,10 +8,13 @@ use anyhow::{Context, anyhow};
 use serde_json::json;
 use vidit_kernels::{Isa, thread_count};
 use vidit_media::ReadLimits;
-use vidit_vbench::run::{MeasureOptions, Outcome as Measured, Plan, WeightsFolder, measure};
+use vidit_vbench::run::{
+    MeasureOptions, Outcome as Measured, Plan, STILL_MAX, Still, Task, WeightsFolder, look_for_still,
+    measure, still_by_prompt,
+};
 use vidit_vbench::{
-    Dimension, I2vTotals, Manifest, Mode, PreflightOptions, Report, Suite, Totals, WeightsOrigin, preflight,
-    published_row, read_facts, sha256_of_file,
+    Dimension, I2vTotals, Manifest, Mode, Network, PreflightOptions, Report, Suite, Totals, WeightsOrigin,
+    WeightsUsed, preflight, published_row, read_facts, sha256_of_file,
 };
 use vidit_weights::write_atomically;
 
@@ -59,19 +62,37 @@ pub fn run(args: Run) -> Outcome {
     if args.long {
         plan.cut((!args.custom).then(|| own.as_ref().unwrap_or_else(|| Suite::standard())));
         limits.frames_max = LONG_FRAMES_MAX;
-        warnings.extend(lacking(&plan.dimensions()));
+        warnings.extend(lacking(&plan.dimensions(), args.static_filter));
     }
     let mut beside = Vec::new();
     for name in args.published.iter().filter(|name| !name.is_empty()) {
         beside.push(published_row(name).map_err(Failure::usage)?);
     }
     let weights = WeightsFolder::open(args.weights.as_deref(), &plan.dimensions()).map_err(Failure::usage)?;
+    let filter = args.static_filter.then(|| Filter::new(&args, &plan)).transpose()?;
     let options = MeasureOptions { mode, weights: &weights, folder: &args.output, limits };
     let quiet = args.speech.json || args.speech.quiet;
     let began = SystemTime::now();
-    let outcome = walk(measure, &plan, &options, stop, quiet)?;
+    let still = match &filter {
+        Some(Filter { plan, weights }) => {
+            let options = MeasureOptions { weights, ..options };
+            let looked = walk(look_for_still, plan, &options, stop, quiet)?;
+            Some((still_by_prompt(plan, &looked, STILL_MAX), looked.failed))
+        }
+        None => None,
+    };
+    let mut outcome = walk(measure, &plan, &options, stop, quiet)?;
+    if let Some((still, failed)) = still {
+        outcome.keep_still(&still);
+        outcome.failed.extend(failed);
+        warnings.extend(few_still(&still));
+    }
     warnings.extend(doubts(&args, &outcome, complete));
-    let manifest = manifest(&args, &outcome, &weights, complete, began)?;
+    let mut used = weights.used();
+    used.extend(filter.map(|filter| filter.weights.used()).unwrap_or_default());
+    used.sort_by_key(|weights| weights.network);
+    used.dedup();
+    let manifest = manifest(&args, &outcome, used, complete, began)?;
     let results = outcome.results(mode);
     let report = Report {
         title: args.title.clone().unwrap_or_else(|| args.name.clone()),
@@ -112,8 +133,39 @@ fn wanted(args: &Run, all: &[Dimension]) -> Vec<Dimension> {
     }
 }
 
-/// What of VBench-Long is not here, if it bears on these dimensions.
-fn lacking(dimensions: &[Dimension]) -> Vec<String> {
+/// The search for clips that stand still.
+struct Filter {
+    plan: Plan,
+    weights: WeightsFolder,
+}
+
+impl Filter {
+    fn new(args: &Run, plan: &Plan) -> Result<Self, Failure> {
+        let dimension = Dimension::TemporalFlickering;
+        let of = plan.tasks.iter().filter(|task| task.dimensions.contains(&dimension));
+        let tasks: Vec<_> = of.map(|task| Task { dimensions: vec![dimension], ..task.clone() }).collect();
+        if tasks.is_empty() {
+            return Err(Failure::usage(anyhow!(
+                "`--static-filter` looks for the clips that flicker is measured on, found no video of temporal_flickering\nhint: add it to `--dimensions`, or leave `--static-filter` out"
+            )));
+        }
+        let weights = WeightsFolder::of(args.weights.as_deref(), &[Network::Raft]).map_err(Failure::usage)?;
+        Ok(Self { plan: Plan { tasks, full_info: String::new() }, weights })
+    }
+}
+
+/// Says that prompts have few clips that stand still, if some do.
+fn few_still(still: &BTreeMap<String, Still>) -> Option<String> {
+    let mut few = still.iter().filter(|(_, still)| still.static_count < STILL_MAX);
+    let (first, _) = few.next()?;
+    Some(format!(
+        "{} prompts have fewer than {STILL_MAX} clips that stand still, the first is `{first}`",
+        few.count() + 1
+    ))
+}
+
+/// What of VBench-Long is not here, or was not asked for, if it bears on these dimensions.
+fn lacking(dimensions: &[Dimension], static_filter: bool) -> Vec<String> {
     let mut lacking = Vec::new();
     for (dimension, network) in
         [(Dimension::SubjectConsistency, "DINOv2"), (Dimension::BackgroundConsistency, "DreamSim")]
@@ -124,8 +176,9 @@ fn lacking(dimensions: &[Dimension]) -> Vec<String> {
             ));
         }
     }
-    if dimensions.contains(&Dimension::TemporalFlickering) {
-        lacking.push("temporal_flickering is measured on all clips, also on those that move".to_owned());
+    if dimensions.contains(&Dimension::TemporalFlickering) && !static_filter {
+        let what = "temporal_flickering is measured on all clips, also on those that move: `--static-filter` leaves these out";
+        lacking.push(what.to_owned());
     }
     lacking
 }
@@ -219,7 +272,7 @@ fn doubts(args: &Run, outcome: &Measured, complete: bool) -> Vec<String> {
 fn manifest(
     args: &Run,
     outcome: &Measured,
-    weights: &WeightsFolder,
+    mut used: Vec<WeightsUsed>,
     complete: bool,
     began: SystemTime,
 ) -> Result<Manifest, Failure> {
@@ -243,7 +296,6 @@ fn manifest(
         let cut = "VBench-Long's, as ranges of frames that are not encoded anew";
         notes.insert("clips".to_owned(), format!("{} of {cut}", outcome.clips.len()));
     }
-    let mut used = weights.used();
     if args.random_weights {
         used.iter_mut().for_each(|weights| weights.origin = WeightsOrigin::Random);
     }

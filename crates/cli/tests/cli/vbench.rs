@@ -493,6 +493,45 @@ fn long_videos_are_measured_in_clips() {
 }
 
 #[test]
+fn flicker_of_long_videos_is_measured_on_clips_that_stand_still() {
+    let place = Place::new();
+    fs::create_dir(place.file("videos")).unwrap();
+    // Of three clips the second moves, in as far as a network of random weights says so.
+    let mut clip = Frames::black(PixelShape::new(48, 128, 128));
+    (0..48).for_each(|index| {
+        clip.frame_mut(index).fill(if (16..32).contains(&index) { 40 * (index as u8 % 4) } else { 90 })
+    });
+    write_video(&clip, 8, &place.file("videos/a cup-0.mp4"), &WriteOptions::default()).unwrap();
+    let run = |more: &[&str]| {
+        let command =
+            ["eval", "run", "videos", "--custom", "--long", "--static-filter", "-o", "out", "--json"];
+        place.vidit([&command, more].concat())
+    };
+    let flicker = ["--dimensions", "temporal_flickering", "--weights", "weights"];
+    run(&flicker).refused(2, "error: `weights` lacks the weights of `raft`\nhint: `vidit eval weights list` names the files and `fetch` fetches them; `--dimensions` leaves out what needs them\n");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../backbones/src/raft/golden/tiny.safetensors");
+    fs::create_dir(place.file("weights")).unwrap();
+    let weights = TensorStore::read(&golden).unwrap().under("weights.");
+    weights.write(&place.file("weights/raft.safetensors"), |_| StoredType::F32).unwrap();
+    let told = line(&run(&flicker).done());
+    let written: Value =
+        serde_json::from_slice(&fs::read(place.file("out/vidit_eval_results.json")).unwrap()).unwrap();
+    // What stands still is in the journal: lines of the filter are flags.
+    let journal = fs::read_to_string(place.file("out/journal.jsonl")).unwrap();
+    let lines: Vec<Value> = journal.lines().map(|text| serde_json::from_str(text).unwrap()).collect();
+    let still = lines.iter().filter(|line| line["measured"]["score"] == true).count();
+    assert_eq!(lines.len(), 6, "{journal}");
+    let listed = written["temporal_flickering"][1].as_array().map_or(0, Vec::len);
+    assert_eq!(listed, still, "{written}");
+    assert!(told["warnings"].to_string().contains("fewer than 5 clips that stand still"), "{told}");
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(place.file("out/manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["weights"][0]["network"], "raft");
+    let unasked = place.vidit(["eval", "run", "videos", "--custom", "--static-filter", "-o", "out"]);
+    assert!(unasked.code == Some(2) && unasked.stderr.contains("--long"), "{}", unasked.stderr);
+}
+
+#[test]
 fn pictures_are_asked_for_where_a_dimension_needs_them() {
     let place = Place::new();
     fs::create_dir(place.file("videos")).unwrap();
