@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let logits = network.tag_logits(&features);
     let tags = network.tags(&logits);
     let states = network.states(&features, &tags);
-    let texts = network.write(&states);
+    let texts = network.write(&states)?;
     golden.compare("features", &features.data);
     golden.compare("tag_logits", &logits);
     golden.compare("states", &states.data);
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let found: Vec<f32> = found.iter().map(|token| *token as f32).collect();
         golden.compare(&format!("text.{i}"), &found);
     }
-    let captions: Vec<String> = network.captions(&frames).into_iter().map(|caption| caption.text).collect();
+    let captions: Vec<String> = network.captions(&frames)?.into_iter().map(|caption| caption.text).collect();
     compare_texts("captions", captions.iter().map(String::as_str), golden.text("captions")?);
     time("features", 5, || drop(network.features(&frames)));
     time("tags", 5, || drop(network.tag_logits(&features)));

@@ -1,6 +1,6 @@
 use thiserror::Error;
 
-/// Why a network cannot be made of the weights that were given.
+/// Why a network cannot be made of the weights that were given, or says nothing.
 #[derive(Debug, Error, PartialEq)]
 pub enum BackboneError {
     /// A tensor is absent.
@@ -82,6 +82,16 @@ pub enum BackboneError {
         width: usize,
         /// What sides can be.
         expected: String,
+    },
+    /// A network broke: what it says is not to be read.
+    #[error(
+        "{network} gave values that are not finite: {what}\nhint: are its weights whole, and those of {network}?"
+    )]
+    NotFinite {
+        /// The network's name.
+        network: &'static str,
+        /// Which values.
+        what: String,
     },
     /// The pieces of words cannot be told from the bytes that were given.
     #[error(

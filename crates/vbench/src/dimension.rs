@@ -288,11 +288,20 @@ impl Dimension {
         [Self::I2vSubject].into_iter().chain(Self::quality())
     }
 
-    /// The network of a dimension of VBench-I2V that is not here, by the dimension's name.
+    /// Seconds of the clips that VBench-Long measures it on.
+    pub fn clip_secs(self) -> usize {
+        match self {
+            Self::HumanAction | Self::TemporalStyle | Self::OverallConsistency => 10,
+            _ => 2,
+        }
+    }
+
+    /// The network that is not here of a score of VBench-I2V, or of VBench-Long from clip to clip, by the score's name.
     pub fn lacks(name: &str) -> Option<&'static str> {
         match name {
-            "i2v_background" => Some("DreamSim"),
+            "i2v_background" | "background_consistency_clip2clip" => Some("DreamSim"),
             "camera_motion" => Some("CoTracker2"),
+            "subject_consistency_clip2clip" => Some("DINOv2"),
             _ => None,
         }
     }
@@ -343,7 +352,12 @@ mod tests {
             wrong.contains("`motion_smothness`") && wrong.contains("did you mean `motion_smoothness`"),
             "{wrong}"
         );
-        for (name, network) in [("i2v_background", "DreamSim"), ("camera_motion", "CoTracker2")] {
+        for (name, network) in [
+            ("i2v_background", "DreamSim"),
+            ("camera_motion", "CoTracker2"),
+            ("subject_consistency_clip2clip", "DINOv2"),
+            ("background_consistency_clip2clip", "DreamSim"),
+        ] {
             let lacking = name.parse::<Dimension>().unwrap_err().to_string();
             assert!(lacking.contains(name) && lacking.contains(network), "{lacking}");
         }

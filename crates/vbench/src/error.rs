@@ -24,9 +24,9 @@ pub enum VbenchError {
         /// The name nearest to it.
         nearest: String,
     },
-    /// A dimension of VBench-I2V whose network is not here.
+    /// A score of VBench-I2V or VBench-Long whose network is not here.
     #[error(
-        "`{dimension}` cannot be measured: it needs {network}, which is not here\nhint: measure it with the reference, and add its file of results to `vidit eval aggregate … --i2v`"
+        "`{dimension}` cannot be measured: it needs {network}, which is not here\nhint: measure it with the reference; `vidit eval aggregate … --i2v` takes its file of results along with ours"
     )]
     NoNetwork {
         /// The dimension.

@@ -69,6 +69,8 @@ pub struct Manifest {
     pub seeds: Option<String>,
     /// SHA-256 of each video by its path.
     pub videos: BTreeMap<String, String>,
+    /// SHA-256 of each picture that a video should begin with by its path.
+    pub pictures: BTreeMap<String, String>,
     /// All else.
     pub notes: BTreeMap<String, String>,
 }
@@ -91,6 +93,7 @@ mod tests {
             mode: "compat".to_owned(),
             ranks: Some(1),
             weights: vec![weights(WeightsOrigin::Random), weights(WeightsOrigin::Published)],
+            pictures: [("p/a.png".to_owned(), "ef".repeat(32))].into(),
             ..Manifest::default()
         };
         let text = serde_json::to_string(&manifest).unwrap();

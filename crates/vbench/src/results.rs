@@ -67,8 +67,10 @@ impl VideoResult {
 pub struct DimensionResult {
     /// The raw score, 0 to 1.
     pub overall: f64,
-    /// The videos; empty where only the score is known.
+    /// The videos; empty where only the score is known. Of a long run, the clips.
     pub videos: Vec<VideoResult>,
+    /// Of a long run, the videos that the clips are of: their scores are means.
+    pub long: Vec<VideoResult>,
 }
 
 /// All that was measured of one model.
@@ -145,11 +147,16 @@ impl Results {
 
 impl Serialize for Results {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(
-            self.dimensions
-                .iter()
-                .map(|(dimension, result)| (dimension.name(), (result.overall, &result.videos))),
-        )
+        serializer.collect_map(self.dimensions.iter().map(|(dimension, result)| (dimension.name(), result)))
+    }
+}
+
+impl Serialize for DimensionResult {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.long.is_empty() {
+            true => (self.overall, &self.videos).serialize(serializer),
+            false => (self.overall, &self.videos, &self.long).serialize(serializer),
+        }
     }
 }
 
@@ -218,7 +225,9 @@ pub fn parse_results(path: &Path, text: &str) -> Result<Option<ResultsFile>, Vbe
         if let Some(problem) = check_mean(dimension, overall, &videos) {
             file.warnings.push(problem);
         }
-        file.results.dimensions.insert(dimension, DimensionResult { overall, videos });
+        file.results
+            .dimensions
+            .insert(dimension, DimensionResult { overall, videos, ..DimensionResult::default() });
     }
     if problems.is_empty() {
         return Ok(Some(file));
@@ -391,19 +400,25 @@ mod tests {
         let mut results = Results::default();
         let mut style = VideoResult::new("v/a-0.mp4", 0.25);
         style.extra.insert("frame_results".to_owned(), json!([0.2, 0.3]));
-        results
-            .dimensions
-            .insert(Dimension::AppearanceStyle, DimensionResult { overall: 0.25, videos: vec![style] });
+        results.dimensions.insert(
+            Dimension::AppearanceStyle,
+            DimensionResult { overall: 0.25, videos: vec![style], ..DimensionResult::default() },
+        );
         results.dimensions.insert(
             Dimension::DynamicDegree,
             DimensionResult {
                 overall: 0.5,
                 videos: vec![VideoResult::new("a", true), VideoResult::new("b", false)],
+                ..DimensionResult::default()
             },
         );
         results.dimensions.insert(
             Dimension::ImagingQuality,
-            DimensionResult { overall: 0.653, videos: vec![VideoResult::new("façade", 65.3)] },
+            DimensionResult {
+                overall: 0.653,
+                videos: vec![VideoResult::new("façade", 65.3)],
+                ..DimensionResult::default()
+            },
         );
         let text = results.results_json().unwrap();
         assert!(text.starts_with("{\n    \"dynamic_degree\": [\n        0.5,\n        [\n            {\n                \"video_path\": \"a\",\n                \"video_results\": true\n"), "{text}");
@@ -424,7 +439,10 @@ mod tests {
     fn scores_that_are_not_finite_are_not_written() {
         let mut results = Results::default();
         let video = VideoResult::new("a-0.mp4", f64::NAN);
-        results.dimensions.insert(Dimension::Scene, DimensionResult { overall: 0.5, videos: vec![video] });
+        results.dimensions.insert(
+            Dimension::Scene,
+            DimensionResult { overall: 0.5, videos: vec![video], ..DimensionResult::default() },
+        );
         let error = results.results_json().unwrap_err().to_string();
         assert!(error.contains("`scene: a-0.mp4`") && error.contains("`NaN`"), "{error}");
     }

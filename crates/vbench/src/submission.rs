@@ -165,7 +165,9 @@ mod tests {
                 .map(|video| VideoResult::new(format!("videos/{}.mp4", video.stem()), score))
                 .collect();
             let overall = if dimension.is_boolean() { 1.0 } else { 0.5 };
-            results.dimensions.insert(dimension, DimensionResult { overall, videos });
+            results
+                .dimensions
+                .insert(dimension, DimensionResult { overall, videos, ..DimensionResult::default() });
         }
         results
     }

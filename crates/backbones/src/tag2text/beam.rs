@@ -86,15 +86,18 @@ impl Ended {
 
 /// The best text of each sample, beginning with the prompt and without the token `end`. `predict` gives logits, rows of `V` values.
 ///
+/// # Errors
+/// The first of `predict`.
+///
 /// # Panics
 /// If the vocabulary has no more than twice as many tokens as there are beams, or logits are none of its rows.
-pub(super) fn search(
+pub(super) fn search<E>(
     beams: Beams,
     prompt: &[usize],
     end: usize,
     [samples, vocabulary]: [usize; 2],
-    mut predict: impl FnMut(Step) -> Vec<f32>,
-) -> Vec<Vec<usize>> {
+    mut predict: impl FnMut(Step) -> Result<Vec<f32>, E>,
+) -> Result<Vec<Vec<usize>>, E> {
     assert!(vocabulary > 2 * beams.count && beams.count > 0, "{beams:?} of {vocabulary} tokens");
     let mut best = vec![Vec::new(); samples];
     let mut active: Vec<Sample> = (0..samples)
@@ -105,7 +108,7 @@ pub(super) fn search(
             ended: Ended { texts: Vec::new(), count_max: beams.count, worst: 1e9 },
         })
         .collect();
-    let mut logits = if samples == 0 { Vec::new() } else { predict(Step::First) };
+    let mut logits = if samples == 0 { Vec::new() } else { predict(Step::First)? };
     for length in prompt.len().. {
         let shifts: Vec<f32> = logits.par_chunks_exact(vocabulary).map(log_sum_exp).collect();
         let mut rows = logits.chunks_exact(vocabulary).zip(&shifts).enumerate();
@@ -128,7 +131,7 @@ pub(super) fn search(
         let from: Vec<usize> = active.iter().flat_map(|sample| &sample.from).copied().collect();
         let texts = active.iter().flat_map(|sample| &sample.growing);
         let tokens: Vec<usize> = texts.map(|text| text.tokens[length]).collect();
-        logits = predict(Step::Next { from: &from, tokens: &tokens });
+        logits = predict(Step::Next { from: &from, tokens: &tokens })?;
     }
     for mut sample in active {
         for text in &sample.growing {
@@ -136,7 +139,7 @@ pub(super) fn search(
         }
         best[sample.index] = sample.ended.best();
     }
-    best
+    Ok(best)
 }
 
 impl Ended {

@@ -174,31 +174,41 @@ impl Tag2Text {
 
     /// Captions of frames `[B, 384, 384, 3]`, RGB normalised with ImageNet's mean and deviation. What a frame's caption is does not
     /// depend on the others; several at once are written faster.
-    pub fn captions(&self, frames: &Grid) -> Vec<Caption> {
+    ///
+    /// # Errors
+    /// If features, logits of tags or logits of words are not finite: of such tags none would count, and such words would still make a
+    /// caption.
+    pub fn captions(&self, frames: &Grid) -> Result<Vec<Caption>, BackboneError> {
         let [batch, height, width, channels] = frames.shape();
         let size = height * width * channels;
         let mut tags = Vec::with_capacity(batch);
         let mut seen = Vec::new();
         let mut length = 0;
         // Pictures pass one by one, so that maps and labels of one alone are held at a time.
-        for frame in frames.data.chunks_exact(size.max(1)) {
+        for (index, frame) in frames.data.chunks_exact(size.max(1)).enumerate() {
             let features = self.features(&Grid::new(frame.to_vec(), [1, height, width, channels]));
-            tags.extend(self.tags(&self.tag_logits(&features)));
+            finite(&features.data, || format!("features of frame `{index}`"))?;
+            let logits = self.tag_logits(&features);
+            finite(&logits, || format!("logits of the tags of frame `{index}`"))?;
+            tags.extend(self.tags(&logits));
             length = features.length;
             seen.extend(features.data);
         }
         let states = self.states(&Tokens::new(seen, [batch, length, self.eyes.width()]), &tags);
-        let texts = self.write(&states).into_iter().map(|tokens| self.text(&tokens));
-        texts.zip(tags).map(|(text, tags)| Caption { text, tags }).collect()
+        let texts = self.write(&states)?.into_iter().map(|tokens| self.text(&tokens));
+        Ok(texts.zip(tags).map(|(text, tags)| Caption { text, tags }).collect())
     }
 
     /// The caption of one frame `[1, 384, 384, 3]`; see [`Self::captions`].
     ///
+    /// # Errors
+    /// As there.
+    ///
     /// # Panics
     /// If there is not one frame.
-    pub fn caption(&self, frame: &Grid) -> Caption {
+    pub fn caption(&self, frame: &Grid) -> Result<Caption, BackboneError> {
         assert_eq!(frame.batch, 1, "one frame has one caption");
-        self.captions(frame).pop().expect("a frame has a caption")
+        Ok(self.captions(frame)?.pop().expect("a frame has a caption"))
     }
 
     /// What Swin sees in frames, `[B, 1 + L, O]`.
@@ -257,17 +267,24 @@ impl Tag2Text {
     }
 
     /// Tokens of a caption for each of `states [B, tags_length, D]`, the prompt's among them.
-    pub fn write(&self, states: &Tokens) -> Vec<Vec<usize>> {
+    ///
+    /// # Errors
+    /// If logits are not finite.
+    pub fn write(&self, states: &Tokens) -> Result<Vec<Vec<usize>>, BackboneError> {
         let (beams, sizes) = (self.config.beams, [states.batch, self.vocabulary.len()]);
         let prompt = self.prompt();
         let mut memory = None;
-        search(beams, &prompt, self.vocabulary.end, sizes, |step| match (step, &mut memory) {
-            (Step::Next { from, tokens }, Some(memory)) => self.decoder.go_on(memory, from, tokens),
-            _ => {
-                let (begun, logits) = self.decoder.begin(&prompt, states, beams.length_max);
-                memory = Some(begun);
-                logits
-            }
+        search(beams, &prompt, self.vocabulary.end, sizes, |step| {
+            let logits = match (step, &mut memory) {
+                (Step::Next { from, tokens }, Some(memory)) => self.decoder.go_on(memory, from, tokens),
+                _ => {
+                    let (begun, logits) = self.decoder.begin(&prompt, states, beams.length_max);
+                    memory = Some(begun);
+                    logits
+                }
+            };
+            finite(&logits, || "logits of a caption's words".to_owned())?;
+            Ok(logits)
         })
     }
 
@@ -280,6 +297,13 @@ impl Tag2Text {
         let mut tokens = vec![self.vocabulary.decoder];
         tokens.extend(self.vocabulary.encode(self.config.prompt));
         tokens
+    }
+}
+
+fn finite(values: &[f32], what: impl FnOnce() -> String) -> Result<(), BackboneError> {
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(()),
+        false => Err(BackboneError::NotFinite { network: NAME, what: what() }),
     }
 }
 

@@ -38,11 +38,11 @@ fn activations_and_captions_agree_with_the_official_code() {
     assert_eq!(tags, golden.text("tags").lines().collect::<Vec<_>>());
     let states = network.states(&features, &tags);
     golden.check([("states", states.data.as_slice())], TOLERANCE);
-    let texts = network.write(&states);
+    let texts = network.write(&states).unwrap();
     for (i, text) in texts.iter().enumerate() {
         assert_eq!(*text, tokens(golden.values(&format!("text.{i}"))), "caption {i}");
     }
-    let captions = network.captions(&frames(&golden));
+    let captions = network.captions(&frames(&golden)).unwrap();
     let expected: Vec<&str> = golden.text("captions").lines().collect();
     assert_eq!(captions.iter().map(|caption| caption.text.as_str()).collect::<Vec<_>>(), expected);
     assert_eq!(captions.iter().map(|caption| caption.tags.as_str()).collect::<Vec<_>>(), tags);
@@ -108,15 +108,15 @@ fn beams_are_searched_as_transformers_does() {
         let found = search(beams, &prompt(group[0]), 3, [group.len(), vocabulary], |step| match step {
             Step::First => {
                 of.clone_from(&group);
-                group.iter().flat_map(|sample| row(*sample, prompt(*sample)[1], 1)).collect()
+                Ok::<_, ()>(group.iter().flat_map(|sample| row(*sample, prompt(*sample)[1], 1)).collect())
             }
             Step::Next { from, tokens } => {
                 of = from.iter().map(|text| of[*text]).collect();
                 place += 1;
-                of.iter().zip(tokens).flat_map(|(sample, token)| row(*sample, *token, place)).collect()
+                Ok(of.iter().zip(tokens).flat_map(|(sample, token)| row(*sample, *token, place)).collect())
             }
         });
-        for (sample, found) in group.iter().zip(found) {
+        for (sample, found) in group.iter().zip(found.unwrap()) {
             let expected = tokens(&golden.values("beam.texts")[sample * longest..][..longest]);
             assert_eq!(found, expected, "sample {sample} of {group:?}");
         }
@@ -128,14 +128,44 @@ fn a_caption_is_the_same_alone_and_with_any_number_of_threads() {
     let golden = Golden::new(GOLDEN);
     let network = load(&golden, golden.weights()).unwrap();
     let all = frames(&golden);
-    let together = network.captions(&all);
+    let together = network.captions(&all).unwrap();
     let size = all.data.len() / all.batch;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
     for (i, caption) in together.iter().enumerate() {
         let frame = Grid::new(all.data[i * size..][..size].to_vec(), [1, all.height, all.width, 3]);
-        assert_eq!(pool.install(|| network.caption(&frame)), *caption);
+        assert_eq!(pool.install(|| network.caption(&frame)).as_ref(), Ok(caption));
     }
-    assert!(network.captions(&Grid::zeros([0, 24, 24, 3])).is_empty());
+    assert!(network.captions(&Grid::zeros([0, 24, 24, 3])).unwrap().is_empty());
+}
+
+/// The weights, with a NaN at the head of one tensor.
+fn broken(golden: &Golden, key: &str) -> TensorStore {
+    let mut store = golden.weights();
+    store.tensors.get_mut(key).expect(key).values[0] = f32::NAN;
+    store
+}
+
+#[test]
+fn a_network_that_breaks_says_nothing() {
+    let golden = Golden::new(GOLDEN);
+    let said = |store, frames: &Grid| {
+        let error = load(&golden, store).unwrap().captions(frames).unwrap_err();
+        assert!(matches!(error, BackboneError::NotFinite { .. }), "{error:?}");
+        error.to_string()
+    };
+    let whole = frames(&golden);
+    let mut dark = whole.clone();
+    let second = dark.data.len() / dark.batch;
+    dark.data[second] = f32::NAN;
+    let features = said(golden.weights(), &dark);
+    assert!(features.contains("features of frame `1`") && features.contains("hint: "), "{features}");
+    let tags = said(broken(&golden, "fc.b"), &whole);
+    assert!(tags.contains("tags of frame `0`"), "{tags}");
+    // What reads the tags, and what writes the words.
+    for key in ["tag_encoder.embeddings.LayerNorm.bias", "text_decoder.cls.predictions.decoder.bias"] {
+        let words = said(broken(&golden, key), &whole);
+        assert!(words.contains("caption's words"), "{key}: {words}");
+    }
 }
 
 #[test]

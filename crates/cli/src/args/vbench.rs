@@ -50,6 +50,15 @@ pub struct Run {
     #[arg(long, value_name = "PICTURES", value_hint = ValueHint::AnyPath)]
     pub i2v: Option<PathBuf>,
 
+    /// Cut long videos into clips of two or ten seconds and measure these, as VBench-Long does. With `--custom` flicker is not measured
+    /// by default then
+    #[arg(long, conflicts_with = "i2v")]
+    pub long: bool,
+
+    /// Measure flicker on the first five clips of each prompt that stand still, which RAFT looks for first
+    #[arg(long, requires = "long")]
+    pub static_filter: bool,
+
     /// What to measure; by default all, and the seven of quality with `--custom`
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub dimensions: Vec<Dimension>,

@@ -4,18 +4,14 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use serde_json::json;
-use vidit_kernels::on_pool;
 use vidit_media::ReadLimits;
-use vidit_vbench::run::{
-    MeasureOptions, Plan, Progress, STILL_MAX, WeightsFolder, look_for_still, still_by_prompt,
-};
+use vidit_vbench::run::{MeasureOptions, Plan, STILL_MAX, WeightsFolder, look_for_still, still_by_prompt};
 use vidit_vbench::{Dimension, Network, Suite, video_stem};
 use vidit_weights::write_atomically;
 
-use super::eval_run::{interrupted, show, tell_failed};
+use super::measuring::{make_folder, tell_failed, walk};
 use crate::args::vbench::Filter;
 use crate::interrupt::{self, Grace};
-use crate::progress::Bars;
 use crate::report::{Failure, Outcome};
 use crate::{output, settings};
 
@@ -33,21 +29,15 @@ pub fn run(args: Filter) -> Outcome {
     let plan =
         Plan::called_after(&args.videos, Dimension::TemporalFlickering, prompts).map_err(Failure::usage)?;
     let weights = WeightsFolder::of(args.weights.as_deref(), &[Network::Raft]).map_err(Failure::usage)?;
-    std::fs::create_dir_all(args.output.join(VIDEOS))
-        .with_context(|| format!("cannot make the folder `{}`", args.output.join(VIDEOS).display()))
-        .map_err(Failure::usage)?;
     let options = MeasureOptions {
         mode: args.mode.mode(),
         weights: &weights,
         folder: &args.output,
         limits: ReadLimits::default(),
     };
-    let mut bars = Bars::new(args.speech.json || args.speech.quiet);
-    let mut on_progress = |progress: Progress| show(&mut bars, progress);
-    let outcome = on_pool(|| look_for_still(&plan, &options, stop, &mut on_progress));
-    bars.finish();
-    let outcome = outcome?.ok_or_else(interrupted)?;
+    let outcome = walk(look_for_still, &plan, &options, stop, args.speech.json || args.speech.quiet)?;
 
+    make_folder(&args.output.join(VIDEOS))?;
     let still = still_by_prompt(&plan, &outcome, if args.all { usize::MAX } else { STILL_MAX });
     for (prompt, still) in &still {
         for (sample, path) in still.static_path.iter().enumerate() {

@@ -6,15 +6,19 @@ use std::time::SystemTime;
 
 use anyhow::{Context, anyhow};
 use serde_json::json;
-use vidit_kernels::{Isa, on_pool, thread_count};
+use vidit_kernels::{Isa, thread_count};
 use vidit_media::ReadLimits;
-use vidit_vbench::run::{MeasureOptions, Outcome as Measured, Plan, Progress, WeightsFolder, measure};
+use vidit_vbench::run::{
+    MeasureOptions, Outcome as Measured, Plan, STILL_MAX, Still, Task, WeightsFolder, look_for_still,
+    measure, still_by_prompt,
+};
 use vidit_vbench::{
-    Dimension, I2vTotals, Manifest, Mode, PreflightOptions, Report, Suite, Totals, WeightsOrigin, preflight,
-    published_row, read_facts, sha256_of_file,
+    Dimension, I2vTotals, Manifest, Mode, Network, PreflightOptions, Report, Suite, Totals, WeightsOrigin,
+    WeightsUsed, preflight, published_row, read_facts, sha256_of_file,
 };
 use vidit_weights::write_atomically;
 
+use super::measuring::{tell_failed, walk};
 use super::vbench::thumbnails;
 use crate::args::vbench::Run;
 use crate::interrupt::{self, Grace};
@@ -22,8 +26,8 @@ use crate::progress::Bars;
 use crate::report::{Failure, Outcome};
 use crate::{output, settings};
 
-/// Bars go by thousandths of a video.
-const STEPS: usize = 1000;
+/// Frames of a long video: 9 hours at 30 a second. No memory is taken by their number.
+const LONG_FRAMES_MAX: usize = 1 << 20;
 
 pub fn run(args: Run) -> Outcome {
     settings::apply(&args.compute)?;
@@ -54,34 +58,55 @@ pub fn run(args: Run) -> Outcome {
             warnings.push("i2v_background and camera_motion are not measured: their networks, DreamSim and CoTracker2, are not here".to_owned());
         }
     }
+    let mut limits = ReadLimits::default();
+    if args.long {
+        plan.cut((!args.custom).then(|| own.as_ref().unwrap_or_else(|| Suite::standard())));
+        limits.frames_max = LONG_FRAMES_MAX;
+        warnings.extend(lacking(&plan.dimensions(), args.static_filter));
+    }
     let mut beside = Vec::new();
     for name in args.published.iter().filter(|name| !name.is_empty()) {
         beside.push(published_row(name).map_err(Failure::usage)?);
     }
     let weights = WeightsFolder::open(args.weights.as_deref(), &plan.dimensions()).map_err(Failure::usage)?;
-    std::fs::create_dir_all(&args.output)
-        .with_context(|| format!("cannot make the folder `{}`", args.output.display()))
-        .map_err(Failure::usage)?;
-    let options =
-        MeasureOptions { mode, weights: &weights, folder: &args.output, limits: ReadLimits::default() };
-    let mut bars = Bars::new(args.speech.json || args.speech.quiet);
-    let mut on_progress = |progress: Progress| show(&mut bars, progress);
+    let filter = args.static_filter.then(|| Filter::new(&args, &plan)).transpose()?;
+    let options = MeasureOptions { mode, weights: &weights, folder: &args.output, limits };
+    let quiet = args.speech.json || args.speech.quiet;
     let began = SystemTime::now();
-    let outcome = on_pool(|| measure(&plan, &options, stop, &mut on_progress));
-    let outcome = outcome?.ok_or_else(interrupted)?;
-    warnings.extend(doubts(&outcome, complete, args.custom));
-    let manifest = manifest(&args, &outcome, &weights, complete, began)?;
+    let still = match &filter {
+        Some(Filter { plan, weights }) => {
+            let options = MeasureOptions { weights, ..options };
+            let looked = walk(look_for_still, plan, &options, stop, quiet)?;
+            Some((still_by_prompt(plan, &looked, STILL_MAX), looked.failed))
+        }
+        None => None,
+    };
+    let mut outcome = walk(measure, &plan, &options, stop, quiet)?;
+    if let Some((still, failed)) = still {
+        outcome.keep_still(&still);
+        outcome.failed.extend(failed);
+        warnings.extend(few_still(&still));
+    }
+    warnings.extend(doubts(&args, &outcome, complete));
+    let mut used = weights.used();
+    used.extend(filter.map(|filter| filter.weights.used()).unwrap_or_default());
+    used.sort_by_key(|weights| weights.network);
+    used.dedup();
+    let manifest = manifest(&args, &outcome, used, complete, began)?;
     let results = outcome.results(mode);
     let report = Report {
         title: args.title.clone().unwrap_or_else(|| args.name.clone()),
         mode,
         manifest: Some(manifest),
         beside,
-        thumbnails: thumbnails(&results, &mut bars),
+        // Clips are no files.
+        thumbnails: match args.long {
+            true => BTreeMap::new(),
+            false => thumbnails(&results, &mut Bars::new(quiet)),
+        },
         warnings,
         results,
     };
-    bars.finish();
     write(&args, &plan, &outcome, &report)?;
     tell(&args, &outcome, &report)?;
     match outcome.failed.len() {
@@ -90,26 +115,6 @@ pub fn run(args: Run) -> Outcome {
             "{count} measurements failed, as `{}` says\nhint: mend or remake these videos and run the same command: the others are not measured again",
             args.output.join("failed.json").display()
         ))),
-    }
-}
-
-/// A bar over all videos.
-pub(super) fn show(bars: &mut Bars, Progress { done, total, share, path }: Progress) {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let short: String = name.chars().take(24).collect();
-    let at = done * STEPS + (share * STEPS as f64) as usize;
-    bars.show("measure", at as u64, (total * STEPS) as u64, &short);
-}
-
-pub(super) fn interrupted() -> Failure {
-    Failure::Interrupted("what was measured is kept; the same command goes on from there".to_owned())
-}
-
-/// Names what could not be measured.
-pub(super) fn tell_failed(outcome: &Measured) {
-    for failed in &outcome.failed {
-        let dimension = failed.dimension.map_or(String::new(), |dimension| format!(", {dimension}"));
-        eprintln!("failed: `{}`{dimension}: {}", failed.path.display(), failed.reason);
     }
 }
 
@@ -128,8 +133,60 @@ fn wanted(args: &Run, all: &[Dimension]) -> Vec<Dimension> {
     }
 }
 
+/// The search for clips that stand still.
+struct Filter {
+    plan: Plan,
+    weights: WeightsFolder,
+}
+
+impl Filter {
+    fn new(args: &Run, plan: &Plan) -> Result<Self, Failure> {
+        let dimension = Dimension::TemporalFlickering;
+        let of = plan.tasks.iter().filter(|task| task.dimensions.contains(&dimension));
+        let tasks: Vec<_> = of.map(|task| Task { dimensions: vec![dimension], ..task.clone() }).collect();
+        if tasks.is_empty() {
+            return Err(Failure::usage(anyhow!(
+                "`--static-filter` looks for the clips that flicker is measured on, found no video of temporal_flickering\nhint: add it to `--dimensions`, or leave `--static-filter` out"
+            )));
+        }
+        let weights = WeightsFolder::of(args.weights.as_deref(), &[Network::Raft]).map_err(Failure::usage)?;
+        Ok(Self { plan: Plan { tasks, full_info: String::new() }, weights })
+    }
+}
+
+/// Says that prompts have few clips that stand still, if some do.
+fn few_still(still: &BTreeMap<String, Still>) -> Option<String> {
+    let mut few = still.iter().filter(|(_, still)| still.static_count < STILL_MAX);
+    let (first, _) = few.next()?;
+    Some(format!(
+        "{} prompts have fewer than {STILL_MAX} clips that stand still, the first is `{first}`",
+        few.count() + 1
+    ))
+}
+
+/// What of VBench-Long is not here, or was not asked for, if it bears on these dimensions.
+fn lacking(dimensions: &[Dimension], static_filter: bool) -> Vec<String> {
+    let mut lacking = Vec::new();
+    for (dimension, network) in
+        [(Dimension::SubjectConsistency, "DINOv2"), (Dimension::BackgroundConsistency, "DreamSim")]
+    {
+        if dimensions.contains(&dimension) {
+            lacking.push(format!(
+                "{dimension} is that within clips: {dimension}_clip2clip needs {network}, which is not here"
+            ));
+        }
+    }
+    if dimensions.contains(&Dimension::TemporalFlickering) && !static_filter {
+        let what = "temporal_flickering is measured on all clips, also on those that move: `--static-filter` leaves these out";
+        lacking.push(what.to_owned());
+    }
+    lacking
+}
+
 fn custom(args: &Run) -> Result<Plan, Failure> {
-    let quality: Vec<_> = Dimension::quality().collect();
+    // VBench-Long measures flicker on its own prompts alone.
+    let counts = |dimension: &Dimension| !args.long || *dimension != Dimension::TemporalFlickering;
+    let quality: Vec<_> = Dimension::quality().filter(counts).collect();
     let prompts: BTreeMap<String, String> = match &args.prompt_file {
         None => BTreeMap::new(),
         Some(path) => {
@@ -172,19 +229,29 @@ fn of_suite(args: &Run, suite: &Suite) -> Result<(Plan, bool, Vec<String>), Fail
     if plan.tasks.is_empty() {
         return Err(Failure::usage(anyhow!("no video of the suite is in `{}`", args.videos.display())));
     }
-    let whole = suite.is_standard() && args.dimensions.is_empty() && args.samples >= 5;
+    let whole = suite.is_standard() && !args.long && args.dimensions.is_empty() && args.samples >= 5;
     Ok((plan, found.complete && whole, warnings))
 }
 
 /// What a reader of the scores should know.
-fn doubts(outcome: &Measured, complete: bool, custom: bool) -> Vec<String> {
+fn doubts(args: &Run, outcome: &Measured, complete: bool) -> Vec<String> {
     let mut doubts = Vec::new();
     if !outcome.failed.is_empty() {
         doubts.push(format!("{} measurements failed: scores leave them out", outcome.failed.len()));
     }
     if !complete {
-        let what = if custom { "videos of one's own" } else { "a part of the suite, or another one" };
+        let what = match (args.long, args.custom) {
+            (true, _) => "clips of long videos",
+            (_, true) => "videos of one's own",
+            _ => "a part of the suite, or another one",
+        };
         doubts.push(format!("these are scores of {what}, not a standard score of VBench"));
+    }
+    match outcome.clips.keys().filter(|clip| clip.ends_with("_full.mp4")).count() {
+        0 => {}
+        count => doubts.push(format!(
+            "{count} videos are shorter than a clip and were measured whole, as the reference does"
+        )),
     }
     match outcome.left_out(Dimension::Color) {
         0 => {}
@@ -205,7 +272,7 @@ fn doubts(outcome: &Measured, complete: bool, custom: bool) -> Vec<String> {
 fn manifest(
     args: &Run,
     outcome: &Measured,
-    weights: &WeightsFolder,
+    mut used: Vec<WeightsUsed>,
     complete: bool,
     began: SystemTime,
 ) -> Result<Manifest, Failure> {
@@ -225,7 +292,10 @@ fn manifest(
     if !outcome.failed.is_empty() {
         notes.insert("failed".to_owned(), outcome.failed.len().to_string());
     }
-    let mut used = weights.used();
+    if args.long {
+        let cut = "VBench-Long's, as ranges of frames that are not encoded anew";
+        notes.insert("clips".to_owned(), format!("{} of {cut}", outcome.clips.len()));
+    }
     if args.random_weights {
         used.iter_mut().for_each(|weights| weights.origin = WeightsOrigin::Random);
     }
@@ -249,6 +319,7 @@ fn manifest(
         colour_rule: colour.to_owned(),
         device: format!("cpu, {}, {} threads, f32", Isa::current(), thread_count()),
         videos: outcome.videos.clone(),
+        pictures: outcome.pictures.clone(),
         notes,
         ..Manifest::default()
     })
@@ -283,6 +354,9 @@ fn tell(args: &Run, outcome: &Measured, report: &Report) -> Outcome {
             "warnings": warnings,
         });
         sums.into_iter().for_each(|(name, points)| line[name] = json!(points));
+        if args.long {
+            line["clips"] = json!(outcome.clips.len());
+        }
         return output::line(line.to_string());
     }
     tell_failed(outcome);

@@ -13,6 +13,7 @@ mod expand;
 mod generate;
 mod language;
 mod making;
+mod measuring;
 mod model;
 mod source;
 mod storyboard;

@@ -238,7 +238,10 @@ fn whole() -> Results {
             false => VideoResult::new(format!("{}.mp4", video.stem()), 0.5 * dimension.video_scale()),
         });
         let overall = if dimension.is_boolean() { 1.0 } else { 0.5 };
-        results.dimensions.insert(dimension, DimensionResult { overall, videos: videos.collect() });
+        results.dimensions.insert(
+            dimension,
+            DimensionResult { overall, videos: videos.collect(), ..DimensionResult::default() },
+        );
     }
     results
 }
@@ -410,6 +413,122 @@ fn videos_that_stand_still_are_found_copied_and_not_looked_at_twice() {
     let copies = fs::read_dir(place.file("out/filtered_videos")).unwrap().count() as u64;
     assert_eq!((copies, &told["static"]), (count("a cup") + count("a cat"), &json!(copies)));
     assert_eq!(line(&place.vidit(command).done())["measured_before"], 3);
+}
+
+/// A clip of changing shades, so that each stretch of it flickers otherwise.
+fn changing(place: &Place, name: &str, frames: usize) {
+    let mut clip = Frames::black(PixelShape::new(frames, 32, 48));
+    (0..frames).for_each(|index| clip.frame_mut(index).fill((index * index / 10) as u8));
+    write_video(&clip, 8, &place.file("videos").join(name), &WriteOptions::default()).unwrap();
+}
+
+#[test]
+fn long_videos_are_measured_in_clips() {
+    let place = Place::new();
+    fs::create_dir(place.file("videos")).unwrap();
+    changing(&place, "a cat-0.mp4", 41);
+    changing(&place, "a dog-0.mp4", 9);
+    let run = |more: &[&str]| {
+        let command = ["eval", "run", "videos", "--custom", "--long", "-o", "out", "--json"];
+        place.vidit([&command, more].concat())
+    };
+    let flicker = ["--dimensions", "temporal_flickering"];
+    let told = line(&run(&flicker).done());
+    assert_eq!(
+        (&told["videos"], &told["clips"], &told["measured_before"]),
+        (&json!(2), &json!(4), &json!(0))
+    );
+    let warnings = told["warnings"].to_string();
+    for part in ["also on those that move", "not a standard score", "1 videos are shorter than a clip"] {
+        assert!(warnings.contains(part), "{part:?} is not in {warnings}");
+    }
+    let written: Value =
+        serde_json::from_slice(&fs::read(place.file("out/vidit_eval_results.json")).unwrap()).unwrap();
+    let of = &written["temporal_flickering"];
+    let paths: Vec<&str> =
+        of[1].as_array().unwrap().iter().map(|clip| clip["video_path"].as_str().unwrap()).collect();
+    assert_eq!(
+        paths,
+        [
+            "videos/split_clip/a cat-0/a cat-0_000.mp4",
+            "videos/split_clip/a cat-0/a cat-0_001.mp4",
+            "videos/split_clip/a cat-0/a cat-0_002.mp4",
+            "videos/split_clip/a dog-0/a dog-0_full.mp4"
+        ]
+    );
+    assert_eq!(of[1][2]["frames"], json!([25, 41]));
+    let score = |entry: &Value| entry["video_results"].as_f64().unwrap();
+    let sums = |list: &Value| list.as_array().unwrap().iter().map(score).sum::<f64>();
+    assert!((of[0].as_f64().unwrap() - sums(&of[1]) / 4.0).abs() < 1e-12, "{of}");
+    assert_eq!(
+        (&of[2][0]["video_path"], &of[2][1]["video_path"]),
+        (&json!("videos/a cat-0.mp4"), &json!("videos/a dog-0.mp4"))
+    );
+    let aggregated =
+        line(&place.vidit(["eval", "aggregate", "out/vidit_eval_results.json", "--json"]).done());
+    assert_eq!(aggregated["dimensions"]["temporal_flickering"]["raw"], of[0]);
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(place.file("out/manifest.json")).unwrap()).unwrap();
+    assert!(manifest["notes"]["clips"].as_str().unwrap().starts_with("4 of VBench-Long"), "{manifest}");
+    assert_eq!(line(&run(&flicker).done())["measured_before"], 2);
+
+    let fixed = run(&[&flicker[..], &["--mode", "fixed"]].concat());
+    assert_eq!(fixed.code, Some(1), "{}", fixed.stderr);
+    let told = line(&fixed.stdout);
+    let reason = told["failed"][0]["reason"].as_str().unwrap();
+    assert!(reason.contains("`9` frames, expected the `16`"), "{reason}");
+    for (dimension, network) in
+        [("subject_consistency_clip2clip", "DINOv2"), ("background_consistency_clip2clip", "DreamSim")]
+    {
+        let refused = run(&["--dimensions", dimension]);
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(network) && refused.stderr.contains("hint: "), "{}", refused.stderr);
+    }
+    let both = run(&["--i2v", "pictures"]);
+    assert!(both.code == Some(2) && both.stderr.contains("cannot be used with"), "{}", both.stderr);
+    // Six of quality: all but flicker.
+    let lacking = run(&[]);
+    assert!(lacking.stderr.contains("`dino`, `clip_b32`"), "{}", lacking.stderr);
+    assert_eq!(fs::read_dir(place.file("videos")).unwrap().count(), 2, "no clip is written");
+}
+
+#[test]
+fn flicker_of_long_videos_is_measured_on_clips_that_stand_still() {
+    let place = Place::new();
+    fs::create_dir(place.file("videos")).unwrap();
+    // Of three clips the second moves, in as far as a network of random weights says so.
+    let mut clip = Frames::black(PixelShape::new(48, 128, 128));
+    (0..48).for_each(|index| {
+        clip.frame_mut(index).fill(if (16..32).contains(&index) { 40 * (index as u8 % 4) } else { 90 })
+    });
+    write_video(&clip, 8, &place.file("videos/a cup-0.mp4"), &WriteOptions::default()).unwrap();
+    let run = |more: &[&str]| {
+        let command =
+            ["eval", "run", "videos", "--custom", "--long", "--static-filter", "-o", "out", "--json"];
+        place.vidit([&command, more].concat())
+    };
+    let flicker = ["--dimensions", "temporal_flickering", "--weights", "weights"];
+    run(&flicker).refused(2, "error: `weights` lacks the weights of `raft`\nhint: `vidit eval weights list` names the files and `fetch` fetches them; `--dimensions` leaves out what needs them\n");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../backbones/src/raft/golden/tiny.safetensors");
+    fs::create_dir(place.file("weights")).unwrap();
+    let weights = TensorStore::read(&golden).unwrap().under("weights.");
+    weights.write(&place.file("weights/raft.safetensors"), |_| StoredType::F32).unwrap();
+    let told = line(&run(&flicker).done());
+    let written: Value =
+        serde_json::from_slice(&fs::read(place.file("out/vidit_eval_results.json")).unwrap()).unwrap();
+    // What stands still is in the journal: lines of the filter are flags.
+    let journal = fs::read_to_string(place.file("out/journal.jsonl")).unwrap();
+    let lines: Vec<Value> = journal.lines().map(|text| serde_json::from_str(text).unwrap()).collect();
+    let still = lines.iter().filter(|line| line["measured"]["score"] == true).count();
+    assert_eq!(lines.len(), 6, "{journal}");
+    let listed = written["temporal_flickering"][1].as_array().map_or(0, Vec::len);
+    assert_eq!(listed, still, "{written}");
+    assert!(told["warnings"].to_string().contains("fewer than 5 clips that stand still"), "{told}");
+    let manifest: Value =
+        serde_json::from_slice(&fs::read(place.file("out/manifest.json")).unwrap()).unwrap();
+    assert_eq!(manifest["weights"][0]["network"], "raft");
+    let unasked = place.vidit(["eval", "run", "videos", "--custom", "--static-filter", "-o", "out"]);
+    assert!(unasked.code == Some(2) && unasked.stderr.contains("--long"), "{}", unasked.stderr);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Is the subject of the given picture kept? DINO's feature of each frame against the picture's, and against the former frame's.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use vidit_backbones::Grid;
@@ -18,18 +19,39 @@ use crate::{Dimension, transforms};
 /// VBench-I2V's dimension of this name.
 pub(crate) struct I2vSubject {
     network: Rc<Dino>,
-    /// Of the picture.
-    limits: ReadLimits,
+    pictures: Pictures,
     walk: Walk,
 }
 
 pub(crate) fn i2v_subject(network: Rc<Dino>, limits: ReadLimits) -> Batched<I2vSubject> {
-    Batched::new(I2vSubject { network, limits, walk: Walk::default() })
+    let pictures = Pictures { limits, features: BTreeMap::new() };
+    Batched::new(I2vSubject { network, pictures, walk: Walk::default() })
+}
+
+/// Features of the pictures that were given so far: samples of one prompt share theirs.
+struct Pictures {
+    limits: ReadLimits,
+    features: BTreeMap<PathBuf, Vec<f32>>,
+}
+
+impl Pictures {
+    /// What `look` makes of a picture; it sees each once.
+    fn feature(
+        &mut self,
+        path: Option<&Path>,
+        look: impl FnOnce(&RgbFrame) -> Vec<f32>,
+    ) -> Result<&[f32], Refusal> {
+        let path = path.ok_or("nothing says which picture it should begin with")?;
+        if !self.features.contains_key(path) {
+            let feature = look(&picture(path, &self.limits)?);
+            self.features.insert(path.to_owned(), feature);
+        }
+        Ok(&self.features[path])
+    }
 }
 
 /// The picture as the reference sees it, but that this sees RGB alone: of other pictures it makes an error.
-fn picture(path: Option<&Path>, limits: &ReadLimits) -> Result<RgbFrame, Refusal> {
-    let path = path.ok_or("nothing says which picture it should begin with")?;
+fn picture(path: &Path, limits: &ReadLimits) -> Result<RgbFrame, Refusal> {
     let read = read_video(path, limits);
     let frames = read.map_err(|error| format!("the given picture cannot be used: {error}"))?.frames;
     let shape = frames.shape();
@@ -53,8 +75,11 @@ impl EveryFrame for I2vSubject {
 
     fn begin(&mut self, clip: &ClipFacts) -> Result<(), Refusal> {
         super::at_least(clip.frames, 2)?;
-        let picture = grid(transforms::dino_crop_pillow(&picture(clip.picture, &self.limits)?)); // [1, 224, 224, 3]
-        self.walk = Walk::new(&self.network.forward(&picture)); // [1, 768]
+        let feature = self.pictures.feature(clip.picture, |picture| {
+            let picture = grid(transforms::dino_crop_pillow(picture)); // [1, 224, 224, 3]
+            self.network.forward(&picture) // [1, 768]
+        })?;
+        self.walk = Walk::new(feature);
         Ok(())
     }
 
@@ -100,9 +125,12 @@ impl Walk {
 
     /// Of two frames or more. NaN where a feature was not finite.
     fn score(&self) -> f64 {
-        // Not `f64::max` and `f64::min`, which pass over NaN.
-        let best = self.kept.iter().copied().fold(0.0, |a: f64, b| if a >= b { a } else { b + a * 0.0 });
-        let worst = self.steady.iter().copied().fold(1.0, |a: f64, b| if a <= b { a } else { b + a * 0.0 });
+        // `f64::max` and `f64::min` pass over NaN.
+        if self.kept.iter().chain(&self.steady).any(|cosine| cosine.is_nan()) {
+            return f64::NAN;
+        }
+        let best = self.kept.iter().copied().fold(0.0, f64::max);
+        let worst = self.steady.iter().copied().fold(1.0, f64::min);
         let mean = self.steady.iter().sum::<f64>() / self.steady.len() as f64;
         0.4 * best + 0.3 * mean + 0.3 * worst
     }
@@ -110,6 +138,9 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
+    use vidit_media::png_bytes;
+    use vidit_video::{Frames, PixelShape};
+
     use super::*;
 
     fn score(picture: [f32; 2], features: &[[f32; 2]]) -> f64 {
@@ -148,9 +179,34 @@ mod tests {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden");
         let (missing, moving) = (folder.path().join("missing.png"), golden.join("earth.gif"));
         for (path, part) in [(&broken, "broken.jpg"), (&missing, "missing.png"), (&moving, "expected one")] {
-            let error = picture(Some(path), &ReadLimits::default()).unwrap_err();
+            let error = picture(path, &ReadLimits::default()).unwrap_err();
             assert!(error.contains("given picture") && error.contains(part), "{error}");
         }
-        assert!(picture(None, &ReadLimits::default()).is_err());
+        let mut pictures = Pictures { limits: ReadLimits::default(), features: BTreeMap::new() };
+        assert!(pictures.feature(None, |_| vec![1.0]).is_err());
+    }
+
+    #[test]
+    fn a_picture_is_looked_at_once_however_many_videos_begin_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let mut pictures = Pictures { limits: ReadLimits::default(), features: BTreeMap::new() };
+        let looks = std::cell::Cell::new(0);
+        let mut feature = |name: &str| {
+            let look = |picture: &RgbFrame| {
+                looks.set(looks.get() + 1);
+                vec![f32::from(picture.rgb[0])]
+            };
+            pictures.feature(Some(&at(name)), look).map(<[f32]>::to_vec)
+        };
+        assert!(feature("a.png").is_err());
+        for (name, shade) in [("a.png", 7), ("b.png", 9)] {
+            let mut frame = Frames::black(PixelShape::new(1, 8, 8));
+            frame.frame_mut(0).fill(shade);
+            std::fs::write(at(name), png_bytes(&frame, 0).unwrap()).unwrap();
+        }
+        let found = ["a.png", "b.png", "a.png", "a.png"].map(|name| feature(name).unwrap());
+        assert_eq!(found, [[7.0], [9.0], [7.0], [7.0]]);
+        assert_eq!(looks.get(), 2);
     }
 }

@@ -69,7 +69,10 @@ impl Measure for Scene {
     }
 
     fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
-        let captions = self.network.captions(&stacked(&self.frames));
+        let captions = match self.network.captions(&stacked(&self.frames)) {
+            Ok(captions) => captions,
+            Err(error) => return vec![(Dimension::Scene, Err(error.to_string()))],
+        };
         let named = self.places.made().iter().enumerate();
         let named = named.filter(|(_, frame)| names(&captions[**frame].text, &self.words, self.mode));
         let weight = |place: usize| match self.mode {

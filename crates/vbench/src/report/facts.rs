@@ -98,12 +98,13 @@ pub fn manifest(manifest: Option<&Manifest>) -> String {
         }
         html += "</table></div>\n";
     }
-    if !manifest.videos.is_empty() {
-        html += &format!(
-            "<details><summary>SHA-256 of {} videos</summary>\n<div class=\"scroll\"><table>\n",
-            manifest.videos.len()
-        );
-        for (path, sha256) in &manifest.videos {
+    for (what, hashes) in [("videos", &manifest.videos), ("given pictures", &manifest.pictures)] {
+        if hashes.is_empty() {
+            continue;
+        }
+        let summary = format!("SHA-256 of {} {what}", hashes.len());
+        html += &format!("<details><summary>{summary}</summary>\n<div class=\"scroll\"><table>\n");
+        for (path, sha256) in hashes {
             html +=
                 &format!("<tr><td>{}</td><td class=\"mono\">{}</td></tr>\n", escape(path), escape(sha256));
         }

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use vidit_video::Frames;
 
-use crate::{Group, Manifest, Mode, Published, Results, Totals, VbenchError};
+use crate::{Dimension, Group, Manifest, Mode, Published, Results, Totals, VbenchError};
 use markup::escape;
 use radar::{SERIES_MAX, Series};
 
@@ -85,9 +85,18 @@ impl Report {
 
     fn header(&self, totals: &Totals) -> String {
         let mut html = format!("<h1>{}</h1>\n", escape(&self.title));
+        let of = |given| {
+            let all = self.results.dimensions.keys().copied();
+            all.filter(move |dimension| (dimension.group() == Group::Given) == given)
+        };
+        let own = of(false).count();
+        let given: Vec<String> = of(true).map(Dimension::title).collect();
+        let beside = match given.is_empty() {
+            true => String::new(),
+            false => format!(", {} of VBench-I2V", given.join(", ")),
+        };
         html += &format!(
-            "<p class=\"soft\">VBench, {} of 16 dimensions, mode {}</p>\n",
-            self.results.dimensions.len(),
+            "<p class=\"soft\">VBench, {own} of 16 dimensions{beside}, mode {}</p>\n",
             self.mode.name()
         );
         html += &facts::banners(self.manifest.as_ref(), totals);

@@ -125,7 +125,7 @@ mod tests {
             .collect();
         let overall =
             videos.iter().map(|video| video.score.value()).sum::<f64>() / videos.len().max(1) as f64;
-        DimensionResult { overall, videos }
+        DimensionResult { overall, videos, ..DimensionResult::default() }
     }
 
     #[test]
@@ -156,7 +156,10 @@ mod tests {
     fn passes_are_counted() {
         let videos =
             vec![VideoResult::new("a", true), VideoResult::new("b", false), VideoResult::new("c", true)];
-        let svg = spread(Dimension::HumanAction, &DimensionResult { overall: 2.0 / 3.0, videos });
+        let svg = spread(
+            Dimension::HumanAction,
+            &DimensionResult { overall: 2.0 / 3.0, videos, ..DimensionResult::default() },
+        );
         assert!(svg.contains("passed: 2 of 3") && svg.contains("failed: 1"), "{svg}");
     }
 }

@@ -19,7 +19,9 @@ fn results(dimensions: &[Dimension]) -> Results {
         };
         let videos: Vec<_> = (0..10).map(score).collect();
         let sum: f64 = videos.iter().map(|video| video.score.value() / dimension.video_scale()).sum();
-        results.dimensions.insert(dimension, DimensionResult { overall: sum / 10.0, videos });
+        results
+            .dimensions
+            .insert(dimension, DimensionResult { overall: sum / 10.0, videos, ..DimensionResult::default() });
     }
     results
 }
@@ -58,6 +60,7 @@ fn a_whole_page_has_everything_and_fetches_nothing() {
         complete: true,
         weights: vec![weights(Network::Dino, WeightsOrigin::Published)],
         videos: [("v/a.mp4".to_owned(), "cd".repeat(32))].into(),
+        pictures: [("p/<a>.png".to_owned(), "ef".repeat(32))].into(),
         ..Manifest::default()
     };
     let picture = Frames::from_rgb(PixelShape::new(1, 2, 3), (0..18).collect());
@@ -86,6 +89,9 @@ fn a_whole_page_has_everything_and_fetches_nothing() {
         assert!(!html.contains(fetched), "{fetched}");
     }
     assert_eq!(html.matches("class=\"dimension\"").count(), 16);
+    assert!(html.contains("VBench, 16 of 16 dimensions, mode"));
+    assert!(html.contains("SHA-256 of 1 videos") && html.contains("SHA-256 of 1 given pictures"));
+    assert!(html.contains("<td>p/&lt;a&gt;.png</td>"));
     assert_eq!(html.matches("<h4>Worst</h4>").count(), 14);
     assert_eq!((html.matches("<h4>Failed</h4>").count(), html.matches("<h4>Passed</h4>").count()), (2, 2));
 }
@@ -118,6 +124,15 @@ fn what_is_not_the_published_way_is_said_first() {
     let unknown = report.html().unwrap();
     assert!(unknown.contains("Of unknown origin") && !unknown.contains("<h2>Manifest</h2>"));
     check_nesting(&Report::default().html().unwrap());
+}
+
+#[test]
+fn what_is_of_vbench_i2v_is_none_of_the_sixteen() {
+    let some = [Dimension::SubjectConsistency, Dimension::I2vSubject];
+    let html = Report { results: results(&some), ..Report::default() }.html().unwrap();
+    check_nesting(&html);
+    assert!(html.contains("VBench, 1 of 16 dimensions, i2v subject of VBench-I2V, mode"), "{html}");
+    assert_eq!(html.matches("class=\"dimension\"").count(), 2);
 }
 
 #[test]

@@ -1,13 +1,16 @@
 //! The walk over videos.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use vidit_media::{MediaError, ReadLimits};
 
 use super::journal::{Journal, Line};
+use super::long::{self, Part};
 use super::networks::{self, WeightsFolder};
 use super::{ClipFacts, Failed, Measure, Measured, Outcome, Plan, Refusal, Task};
 use crate::hash::{sha256, sha256_of_file};
@@ -51,9 +54,31 @@ pub fn measure(
     on_progress: &mut dyn FnMut(Progress),
 ) -> Result<Option<Outcome>, VbenchError> {
     let weights = options.weights.hashes(&plan.dimensions())?;
-    let known = |task: &Task, dimension| circumstances(task, dimension, options.mode, &weights);
+    let pictures = Pictures::default();
+    let known = |task: &Task, dimension| circumstances(task, dimension, options.mode, &weights, &pictures);
     let load = |dimensions: &[Dimension]| networks::measures(dimensions, options);
-    walk(plan, options, &known, &load, stop, on_progress)
+    let outcome = walk(plan, options, &known, &load, stop, on_progress)?;
+    Ok(outcome.map(|outcome| Outcome { pictures: pictures.by_path(), ..outcome }))
+}
+
+/// Hashes of given pictures, each taken once.
+#[derive(Default)]
+struct Pictures(RefCell<BTreeMap<PathBuf, String>>);
+
+impl Pictures {
+    /// `None` if it cannot be read: it is no result's then, and named where it is looked at.
+    fn sha256(&self, path: &Path) -> Option<String> {
+        let mut known = self.0.borrow_mut();
+        if !known.contains_key(path) {
+            known.insert(path.to_owned(), sha256_of_file(path).ok()?);
+        }
+        known.get(path).cloned()
+    }
+
+    fn by_path(self) -> BTreeMap<String, String> {
+        let known = self.0.into_inner().into_iter();
+        known.map(|(path, sha256)| (path.display().to_string(), sha256)).collect()
+    }
 }
 
 /// What measures these dimensions.
@@ -84,57 +109,72 @@ pub(super) fn walk(
             }
         };
         outcome.videos.insert(name.clone(), video.clone());
-        let mut found: BTreeMap<Dimension, Measured> = BTreeMap::new();
-        for &dimension in &task.dimensions {
-            let known = journal.find(&video, dimension, &circumstances(task, dimension));
-            found.extend(known.map(|measured| (dimension, measured.clone())));
-        }
-        let left: Vec<Dimension> =
-            task.dimensions.iter().copied().filter(|dimension| !found.contains_key(dimension)).collect();
-        if left.is_empty() {
-            outcome.reused += 1;
-        } else {
-            let loaded = |dimension: &Dimension| measures.iter().any(|m| m.dimensions().contains(dimension));
-            if !left.iter().all(loaded) {
-                // Together, as some share a network.
-                measures = load(&plan.dimensions())?;
+        let pass = Pass { task, options, stop };
+        let parts = match pass.parts(&mut outcome) {
+            Ok(parts) => parts,
+            Err(reason) => {
+                outcome.fail(&task.path, None, reason);
+                continue;
             }
-            let pass = Pass { task, options, stop };
-            let scores = match pass.scores(&left, &mut measures, &mut outcome, &mut tell) {
-                Ok(Some(scores)) => scores,
-                Ok(None) => return Ok(None),
-                Err(reason) => {
-                    outcome.fail(&task.path, None, reason);
-                    Scores::new()
+        };
+        let (all, mut before) = (parts.iter().map(Part::size).sum::<usize>() as f64, 0.0);
+        let (mut results, mut reused, mut view) = (Vec::new(), true, None);
+        for part in &parts {
+            let size = part.size() as f64;
+            let mut tell = |share: f64| tell((before + size * share) / all);
+            let circumstances = |dimension| of_part(circumstances(task, dimension), part);
+            let mut found: BTreeMap<Dimension, Measured> = BTreeMap::new();
+            for &dimension in &task.dimensions {
+                let known = journal.find(&video, dimension, &circumstances(dimension));
+                found.extend(known.map(|measured| (dimension, measured.clone())));
+            }
+            let left: Vec<Dimension> =
+                task.dimensions.iter().copied().filter(|dimension| !found.contains_key(dimension)).collect();
+            if !left.is_empty() {
+                reused = false;
+                let loaded =
+                    |dimension: &Dimension| measures.iter().any(|m| m.dimensions().contains(dimension));
+                if !left.iter().all(loaded) {
+                    // Together, as some share a network.
+                    measures = load(&plan.dimensions())?;
                 }
-            };
-            let mut lines = Vec::new();
-            for (dimension, score) in scores {
-                match score {
-                    Ok(measured) if measured.is_finite() => {
-                        let (video, circumstances) = (video.clone(), circumstances(task, dimension));
-                        lines.push(Line { video, dimension, circumstances, measured: measured.clone() });
-                        found.insert(dimension, measured);
+                let scores = match pass.scores(part, &left, &mut view, &mut measures, &mut outcome, &mut tell)
+                {
+                    Ok(Some(scores)) => scores,
+                    Ok(None) => return Ok(None),
+                    Err(reason) => {
+                        outcome.fail(&task.path, None, part.refusal(&reason));
+                        if part.frames.is_some() {
+                            // A video that cannot be read to its end is none, whatever its first clips are.
+                            results.clear();
+                            break;
+                        }
+                        Scores::new()
                     }
-                    Ok(measured) => outcome.fail(
-                        &task.path,
-                        Some(dimension),
-                        format!(
-                            "its score is `{}`, expected a number: a network gave values that are not finite",
-                            measured.score.value()
-                        ),
-                    ),
-                    Err(reason) => outcome.fail(&task.path, Some(dimension), reason),
-                }
+                };
+                let measured = outcome.numbers(&task.path, part, scores);
+                let line = |(dimension, measured): &(Dimension, Measured)| Line {
+                    video: video.clone(),
+                    dimension: *dimension,
+                    circumstances: circumstances(*dimension),
+                    measured: measured.clone(),
+                };
+                journal.add(measured.iter().map(line).collect())?;
+                found.extend(measured);
             }
-            journal.add(lines)?;
+            results.extend(found.into_iter().map(|(dimension, measured)| (dimension, part, measured)));
+            before += size;
         }
-        for (dimension, measured) in found {
-            let measured = match task.picture_of(dimension) {
-                Some(picture) => measured.with("image_path", picture.display().to_string()),
-                None => measured,
-            };
-            outcome.measured.entry(dimension).or_default().push((name.clone(), measured));
+        outcome.reused += usize::from(reused);
+        for (dimension, part, mut measured) in results {
+            if let Some(picture) = task.picture_of(dimension) {
+                measured = measured.with("image_path", picture.display().to_string());
+            }
+            if let Some(frames) = &part.frames {
+                measured = measured.with("frames", [frames.start, frames.end]);
+                outcome.clips.insert(part.path.clone(), name.clone());
+            }
+            outcome.measured.entry(dimension).or_default().push((part.path.clone(), measured));
         }
     }
     Ok(Some(outcome))
@@ -144,10 +184,44 @@ impl Outcome {
     fn fail(&mut self, path: &Path, dimension: Option<Dimension>, reason: String) {
         self.failed.push(Failed { path: path.to_owned(), dimension, reason });
     }
+
+    /// The scores that are numbers; the others are named.
+    fn numbers(&mut self, path: &Path, part: &Part, scores: Scores) -> Vec<(Dimension, Measured)> {
+        let mut numbers = Vec::new();
+        for (dimension, score) in scores {
+            let reason = match score {
+                Ok(measured) if measured.is_finite() => {
+                    numbers.push((dimension, measured));
+                    continue;
+                }
+                Ok(measured) => format!(
+                    "its score is `{}`, expected a number: a network gave values that are not finite",
+                    measured.score.value()
+                ),
+                Err(reason) => reason,
+            };
+            self.fail(path, Some(dimension), part.refusal(&reason));
+        }
+        numbers
+    }
+
+    /// Keeps who decodes a video, and whether that is to the byte.
+    fn note(&mut self, path: &Path, info: &StreamInfo) {
+        *self.decoders.entry(info.decoder.to_owned()).or_default() += 1;
+        if !info.exact {
+            self.inexact.push(path.display().to_string());
+        }
+    }
 }
 
 /// All but the video that a result depends on.
-fn circumstances(task: &Task, dimension: Dimension, mode: Mode, weights: &networks::Hashes) -> String {
+fn circumstances(
+    task: &Task,
+    dimension: Dimension,
+    mode: Mode,
+    weights: &networks::Hashes,
+    pictures: &Pictures,
+) -> String {
     let told = task.auxiliary.get(&dimension).map(|told| format!("{told:?}"));
     let name = task.path.file_name().map(|name| name.to_string_lossy().into_owned());
     // Bumped whenever a dimension's arithmetic changes.
@@ -155,12 +229,30 @@ fn circumstances(task: &Task, dimension: Dimension, mode: Mode, weights: &networ
     let of = weights.of(dimension);
     let mut all =
         vec![json!(VERSION), json!(mode.name()), json!(task.prompt), json!(told), json!(name), json!(of)];
-    // One that cannot be read is no result's: it is named where it is looked at.
-    all.extend(task.picture_of(dimension).map(|picture| json!(sha256_of_file(picture).ok())));
+    all.extend(task.picture_of(dimension).map(|picture| json!(pictures.sha256(picture))));
     sha256(json!(all).to_string().as_bytes())
 }
 
+/// The same of a part of the video.
+fn of_part(whole: String, part: &Part) -> String {
+    match &part.frames {
+        None => whole,
+        Some(frames) => {
+            sha256(json!([whole, stem_of(&part.path), frames.start, frames.end]).to_string().as_bytes())
+        }
+    }
+}
+
 type Scores = Vec<(Dimension, Result<Measured, Refusal>)>;
+
+/// The reader of long videos for all dimensions: the reference cuts them with it, and what it writes has no tags on which readers differ.
+const LONG_READER: Reader = Reader::Decord;
+
+/// An open video, and which of its frames comes next.
+struct View {
+    stream: FrameStream,
+    next: usize,
+}
 
 /// One video of a walk.
 struct Pass<'a> {
@@ -174,12 +266,73 @@ impl Pass<'_> {
         FrameStream::open(&self.task.path, &self.options.limits, reader, self.options.mode)
     }
 
-    /// The scores of the video, from one decode; from two if readers disagree on its colours. `None` if it was to stop.
+    /// What of the video is measured: all, or each of its clips.
+    fn parts(&self, outcome: &mut Outcome) -> Result<Vec<Part>, Refusal> {
+        let Some(secs) = self.task.cut else { return Ok(vec![Part::whole(&self.task.path)]) };
+        let stream = self.open(LONG_READER).map_err(|error| error.to_string())?;
+        let info = *stream.info();
+        let fps = info.fps.ok_or("it has no rate of frames, and clips are of so many seconds")?;
+        let frames = match info.frames {
+            Some(frames) => frames,
+            None => stream.count().map_err(|error| error.to_string())?,
+        };
+        outcome.note(&self.task.path, &info);
+        long::cut(&self.task.path, frames, fps, secs, self.options.mode)
+    }
+
+    /// The scores of a part. `None` if it was to stop.
     ///
     /// # Errors
     /// Why the video has no scores at all.
     fn scores(
         &self,
+        part: &Part,
+        wanted: &[Dimension],
+        view: &mut Option<View>,
+        measures: &mut [Box<dyn Measure>],
+        outcome: &mut Outcome,
+        tell: &mut dyn FnMut(f64),
+    ) -> Result<Option<Scores>, Refusal> {
+        match &part.frames {
+            None => self.video(part, wanted, measures, outcome, tell),
+            Some(frames) => self.clip(part, frames, wanted, view, measures, tell),
+        }
+    }
+
+    /// The scores of a clip, from where the view is if that is not beyond it.
+    fn clip(
+        &self,
+        part: &Part,
+        frames: &Range<usize>,
+        wanted: &[Dimension],
+        view: &mut Option<View>,
+        measures: &mut [Box<dyn Measure>],
+        tell: &mut dyn FnMut(f64),
+    ) -> Result<Option<Scores>, Refusal> {
+        let mut at = match view.take().filter(|view| view.next <= frames.start) {
+            Some(view) => view,
+            None => View { stream: self.open(LONG_READER).map_err(|error| error.to_string())?, next: 0 },
+        };
+        let mut frame = RgbFrame::default();
+        while at.next < frames.start {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            if !at.stream.read(&mut frame).map_err(|error| error.to_string())? {
+                return Err(format!("the video has `{}` frames, expected `{}` or more", at.next, frames.end));
+            }
+            at.next += 1;
+        }
+        let scores = self.look(&mut at.stream, part, frames.len(), wanted, measures, tell)?;
+        at.next = frames.end;
+        *view = Some(at);
+        Ok(scores)
+    }
+
+    /// The scores of the whole video, from one decode; from two if readers disagree on its colours.
+    fn video(
+        &self,
+        part: &Part,
         wanted: &[Dimension],
         measures: &mut [Box<dyn Measure>],
         outcome: &mut Outcome,
@@ -198,12 +351,18 @@ impl Pass<'_> {
         let passes: Vec<_> = passes.into_iter().filter(|(_, wanted)| !wanted.is_empty()).collect();
         let mut scores = Scores::new();
         for (pass, (reader, wanted)) in passes.iter().enumerate() {
-            let stream = match opened.take().filter(|stream| stream.info().reader == *reader) {
+            let mut stream = match opened.take().filter(|stream| stream.info().reader == *reader) {
                 Some(stream) => stream,
                 None => self.open(*reader).map_err(|error| error.to_string())?,
             };
             let mut tell = |share: f64| tell((pass as f64 + share) / passes.len() as f64);
-            match self.look(stream, wanted, measures, outcome, &mut tell)? {
+            let info = *stream.info();
+            outcome.note(&self.task.path, &info);
+            let frames = match info.frames {
+                Some(frames) => frames,
+                None => self.open(*reader).and_then(FrameStream::count).map_err(|error| error.to_string())?,
+            };
+            match self.look(&mut stream, part, frames, wanted, measures, &mut tell)? {
                 Some(found) => scores.extend(found),
                 None => return Ok(None),
             }
@@ -211,33 +370,27 @@ impl Pass<'_> {
         Ok(Some(scores))
     }
 
-    /// The scores that one reader's frames give. `None` if it was to stop.
+    /// The scores that the next `frames` of one reader give; these are all of a whole video. `None` if it was to stop.
     fn look(
         &self,
-        mut stream: FrameStream,
+        stream: &mut FrameStream,
+        part: &Part,
+        frames: usize,
         wanted: &[Dimension],
         measures: &mut [Box<dyn Measure>],
-        outcome: &mut Outcome,
         tell: &mut dyn FnMut(f64),
     ) -> Result<Option<Scores>, Refusal> {
-        let StreamInfo { height, width, frames, fps, decoder, exact, reader, .. } = *stream.info();
-        *outcome.decoders.entry(decoder.to_owned()).or_default() += 1;
-        let name = self.task.path.display().to_string();
-        if !exact {
-            outcome.inexact.push(name.clone());
-        }
-        let frames = match frames {
-            Some(frames) => frames,
-            None => self.open(reader).and_then(FrameStream::count).map_err(|error| error.to_string())?,
-        };
+        let StreamInfo { height, width, fps, .. } = *stream.info();
+        // Pictures have no rate; the reference's readers give GIFs none either.
+        let fps = fps.unwrap_or(1.0);
+        let whole = part.frames.is_none();
         let clip = ClipFacts {
             frames,
-            // Pictures have no rate; the reference's readers give GIFs none either.
-            fps: fps.unwrap_or(1.0),
+            fps: if whole { fps } else { long::rate(fps, self.options.mode) },
             height,
             width,
             prompt: &self.task.prompt,
-            stem: stem_of(&name),
+            stem: stem_of(&part.path),
             auxiliary: &|dimension| self.task.auxiliary.get(&dimension),
             picture: self.task.picture.as_deref(),
             mode: self.options.mode,
@@ -258,7 +411,7 @@ impl Pass<'_> {
             }
         }
         let (mut frame, mut index) = (RgbFrame::default(), 0);
-        while stream.read(&mut frame).map_err(|error| error.to_string())? {
+        while (whole || index < frames) && stream.read(&mut frame).map_err(|error| error.to_string())? {
             let mut refused = Vec::new();
             for (place, (measure, wanted)) in looking.iter_mut().enumerate() {
                 if self.stop.load(Ordering::Relaxed) {
@@ -289,5 +442,25 @@ impl Pass<'_> {
             }
         }
         Ok(Some(scores))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pictures_are_hashed_once_and_one_that_is_missing_is_looked_for_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let pictures = Pictures::default();
+        assert_eq!(pictures.sha256(&at("a.png")), None);
+        std::fs::write(at("a.png"), "a").unwrap();
+        let found = pictures.sha256(&at("a.png")).unwrap();
+        assert_eq!(found, sha256(b"a"));
+        std::fs::write(at("a.png"), "b").unwrap();
+        assert_eq!(pictures.sha256(&at("a.png")).as_ref(), Some(&found));
+        let by_path = pictures.by_path();
+        assert_eq!(by_path, BTreeMap::from([(at("a.png").display().to_string(), found)]));
     }
 }

@@ -5,6 +5,7 @@
 
 mod engine;
 mod journal;
+mod long;
 mod networks;
 mod outcome;
 mod plan;

@@ -28,6 +28,12 @@ pub struct Outcome {
     pub failed: Vec<Failed>,
     /// SHA-256 of each video by its path.
     pub videos: BTreeMap<String, String>,
+    /// SHA-256 of each given picture by its path.
+    pub pictures: BTreeMap<String, String>,
+    /// Of a long run, the video of each clip, both by their paths.
+    pub clips: BTreeMap<String, String>,
+    /// Of the clips, those alone that stand still have a score of flicker.
+    pub only_still: bool,
     /// Videos whose results were there before.
     pub reused: usize,
     /// Who decoded, and how often: `openh264`, `ffmpeg`.
@@ -40,23 +46,48 @@ impl Outcome {
     /// The reference's results: overall scores are sums over videos, or over frames where these count (`subject_consistency`, in
     /// [`Mode::Compat`] alone; `background_consistency`, `appearance_style` and what counts frames).
     ///
+    /// Of a long run they are means over clips in [`Mode::Compat`]; in [`Mode::Fixed`] over videos, each the mean of its clips.
+    ///
     /// A dimension without any video that counts is left out.
     pub fn results(&self, mode: Mode) -> Results {
         let mut results = Results::default();
         for (&dimension, videos) in &self.measured {
-            if let Some(overall) = overall(dimension, videos.iter().map(|(_, measured)| measured), mode) {
-                // The reference does not list what it does not count.
-                let counted = videos.iter().filter(|(_, measured)| measured.count > 0.0);
-                let videos = counted.map(|(path, measured)| VideoResult {
+            // The reference does not list what it does not count.
+            let counted = videos.iter().filter(|(_, measured)| measured.count > 0.0);
+            let counted: Vec<_> = counted.collect();
+            let long = self.long(&counted);
+            let overall = match (long.is_empty(), mode) {
+                (true, _) => overall(dimension, counted.iter().map(|(_, measured)| measured), mode),
+                // It means to sum up by video; but its groups go by the path of the clip, and each clip is one. That of a clip that was
+                // found to stand still is cut off before the clip's name.
+                (false, Mode::Compat) if !(self.only_still && dimension == Dimension::TemporalFlickering) => {
+                    mean(counted.iter().map(|(_, measured)| measured.score.value()))
+                }
+                (false, _) => mean(long.iter().map(|video| video.score.value())),
+            };
+            if let Some(overall) = overall {
+                let overall = overall / dimension.video_scale();
+                let videos = counted.iter().map(|(path, measured)| VideoResult {
                     path: path.clone(),
                     score: measured.score,
                     extra: measured.extra.clone(),
                 });
                 let videos = videos.collect();
-                results.dimensions.insert(dimension, DimensionResult { overall, videos });
+                results.dimensions.insert(dimension, DimensionResult { overall, videos, long });
             }
         }
         results
+    }
+
+    /// The videos that clips are of; none if these are no clips.
+    fn long(&self, clips: &[&(String, Measured)]) -> Vec<VideoResult> {
+        let video = |clip: &(String, Measured)| self.clips.get(&clip.0);
+        let videos = clips.chunk_by(|a, b| video(a) == video(b));
+        let videos = videos.filter_map(|clips| {
+            let score = mean(clips.iter().map(|(_, measured)| measured.score.value()))?;
+            Some(VideoResult::new(video(clips[0])?, score))
+        });
+        videos.collect()
     }
 
     /// Videos without an object of the colour, which a dimension leaves out of its mean.
@@ -67,6 +98,7 @@ impl Outcome {
     }
 }
 
+/// Before it is divided by the dimension's scale.
 fn overall<'a>(dimension: Dimension, videos: impl Iterator<Item = &'a Measured>, mode: Mode) -> Option<f64> {
     // One process of the reference weighs each pair of frames alike, several each video: quirk Q1.
     let by_video = dimension == Dimension::SubjectConsistency && mode == Mode::Fixed;
@@ -75,7 +107,13 @@ fn overall<'a>(dimension: Dimension, videos: impl Iterator<Item = &'a Measured>,
         sum += if by_video { measured.score.value() } else { measured.sum };
         count += if by_video { 1.0 } else { measured.count };
     }
-    (count > 0.0).then(|| sum / count / dimension.video_scale())
+    (count > 0.0).then(|| sum / count)
+}
+
+/// `None` of nothing.
+fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    (count > 0.0).then(|| sum / count)
 }
 
 #[cfg(test)]
@@ -94,6 +132,31 @@ mod tests {
             outcome(dimension, [Measured::of_frames(0.5, 0.5, 1), Measured::of_frames(1.0, 3.0, 3)]);
         assert_eq!(outcome.results(Mode::Compat).dimensions[&dimension].overall, 0.875);
         assert_eq!(outcome.results(Mode::Fixed).dimensions[&dimension].overall, 0.75);
+    }
+
+    #[test]
+    fn clips_are_summed_up_as_by_the_reference_or_by_video() {
+        let golden: serde_json::Value = serde_json::from_str(include_str!("golden/long.json")).unwrap();
+        let mut outcome = Outcome { only_still: true, ..Outcome::default() };
+        for dimension in [Dimension::Scene, Dimension::ImagingQuality, Dimension::TemporalFlickering] {
+            for (video, scores) in golden["scores"].as_object().unwrap() {
+                for (index, score) in scores.as_array().unwrap().iter().enumerate() {
+                    let clip = format!("split_clip/{video}_{index:03}.mp4");
+                    outcome.clips.insert(clip.clone(), format!("{video}.mp4"));
+                    let measured = Measured::new(score.as_f64().unwrap());
+                    outcome.measured.entry(dimension).or_default().push((clip, measured));
+                }
+            }
+            let expected = golden["overall"][dimension.name()].as_f64().unwrap();
+            let compat = outcome.results(Mode::Compat);
+            let found = &compat.dimensions[&dimension];
+            assert!((found.overall - expected).abs() < 1e-15, "{} and {expected}", found.overall);
+            let long: Vec<_> =
+                found.long.iter().map(|video| (video.path.as_str(), video.score.value())).collect();
+            assert_eq!(long, [("a cat-0.mp4", 0.375), ("a dog-0.mp4", 1.0), ("a_cup-0.mp4", 0.375)]);
+            let by_video = outcome.results(Mode::Fixed).dimensions[&dimension].overall;
+            assert!((by_video - 1.75 / 3.0 / dimension.video_scale()).abs() < 1e-15, "{by_video}");
+        }
     }
 
     #[test]

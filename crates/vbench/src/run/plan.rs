@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use super::long::CLIP_SECS;
 use crate::naming::composed;
 use crate::{
     Auxiliary, Dimension, Located, Suite, VbenchError, full_info_json, split_stem, stem_of, video_stem,
@@ -23,6 +24,8 @@ pub struct Task {
     pub auxiliary: BTreeMap<Dimension, Auxiliary>,
     /// The picture that it should begin with, for VBench-I2V.
     pub picture: Option<PathBuf>,
+    /// Seconds of the clips that it is cut into, for VBench-Long.
+    pub cut: Option<usize>,
 }
 
 impl Task {
@@ -55,6 +58,7 @@ impl Plan {
                         dimensions: Vec::new(),
                         auxiliary: BTreeMap::new(),
                         picture: None,
+                        cut: None,
                     });
                     tasks.len() - 1
                 });
@@ -103,7 +107,7 @@ impl Plan {
                 None => prompt.map_or_else(own, str::to_owned),
             };
             let (dimensions, auxiliary) = (dimensions.to_vec(), BTreeMap::new());
-            tasks.push(Task { path, prompt, dimensions, auxiliary, picture: None });
+            tasks.push(Task { path, prompt, dimensions, auxiliary, picture: None, cut: None });
         }
         let lines: Vec<_> = tasks
             .iter()
@@ -139,6 +143,7 @@ impl Plan {
                 dimensions: vec![dimension],
                 auxiliary: BTreeMap::new(),
                 picture: None,
+                cut: None,
             }));
         }
         match tasks.is_empty() {
@@ -156,6 +161,17 @@ impl Plan {
                 true => name_of(task).map(|name| pictures.join(name)),
                 false => Some(pictures.to_owned()),
             };
+        }
+    }
+
+    /// Says that every video is cut into clips: as long as the longest that a dimension of its prompt in `suite` asks for, whether or not
+    /// that is measured, or of two seconds.
+    pub fn cut(&mut self, suite: Option<&Suite>) {
+        for task in &mut self.tasks {
+            let entries = suite.into_iter().flat_map(|suite| &suite.entries);
+            let own = entries.filter(|entry| entry.prompt == task.prompt);
+            let secs = own.flat_map(|entry| &entry.dimensions).map(|dimension| dimension.clip_secs()).max();
+            task.cut = Some(secs.unwrap_or(CLIP_SECS));
         }
     }
 

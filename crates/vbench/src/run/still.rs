@@ -1,6 +1,6 @@
 //! Which videos stand still: the filter that VBench's own protocol puts before flicker.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
@@ -15,7 +15,7 @@ use crate::{Dimension, Network, VbenchError};
 /// Of each prompt, so many videos that stand still go on to be measured.
 pub const STILL_MAX: usize = 5;
 
-/// The videos of a prompt that stand still.
+/// The videos of a prompt that stand still; of a long run, the clips.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Still {
     /// How many there are.
@@ -46,21 +46,19 @@ pub fn look_for_still(
     walk(plan, options, &|_: &Task, _: Dimension| same.clone(), &load, stop, on_progress)
 }
 
-/// The still videos of every prompt of the plan, the first `max` by path.
+/// The still videos of every prompt of the plan, the first `max` by path; of a long run, the clips.
 pub fn still_by_prompt(plan: &Plan, outcome: &Outcome, max: usize) -> BTreeMap<String, Still> {
-    let still: BTreeMap<&str, bool> = outcome
-        .measured
-        .get(&Dimension::TemporalFlickering)
-        .into_iter()
-        .flatten()
-        .map(|(path, measured)| (path.as_str(), measured.score.value() == 1.0))
-        .collect();
     let mut prompts: BTreeMap<String, Still> = BTreeMap::new();
+    let mut prompt_of: BTreeMap<String, &str> = BTreeMap::new();
     for task in &plan.tasks {
-        let of = prompts.entry(task.prompt.clone()).or_default();
-        if still.get(task.path.display().to_string().as_str()) == Some(&true) {
-            of.static_path.push(task.path.clone());
-        }
+        prompts.entry(task.prompt.clone()).or_default();
+        prompt_of.insert(task.path.display().to_string(), &task.prompt);
+    }
+    let looked_at = outcome.measured.get(&Dimension::TemporalFlickering).into_iter().flatten();
+    for (path, _) in looked_at.filter(|(_, measured)| measured.score.value() == 1.0) {
+        let video = outcome.clips.get(path).unwrap_or(path);
+        let prompt = prompt_of.get(video).and_then(|prompt| prompts.get_mut(*prompt));
+        prompt.into_iter().for_each(|of| of.static_path.push(path.into()));
     }
     for of in prompts.values_mut() {
         of.static_path.sort();
@@ -70,10 +68,23 @@ pub fn still_by_prompt(plan: &Plan, outcome: &Outcome, max: usize) -> BTreeMap<S
     prompts
 }
 
+impl Outcome {
+    /// Of a long run, leaves out the flicker of clips that are not among `still`.
+    pub fn keep_still(&mut self, still: &BTreeMap<String, Still>) {
+        let kept: BTreeSet<String> =
+            still.values().flat_map(|of| &of.static_path).map(|path| path.display().to_string()).collect();
+        if let Some(clips) = self.measured.get_mut(&Dimension::TemporalFlickering) {
+            clips.retain(|(path, _)| kept.contains(path));
+        }
+        self.only_still = true;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::run::Measured;
+    use crate::{DimensionResult, Mode};
 
     #[test]
     fn the_first_still_videos_of_each_prompt_are_taken() {
@@ -83,6 +94,7 @@ mod tests {
             dimensions: vec![Dimension::TemporalFlickering],
             auxiliary: BTreeMap::new(),
             picture: None,
+            cut: None,
         };
         let tasks: Vec<Task> = (0..4).rev().map(|i| task("a cup", i)).chain([task("a cat", 0)]).collect();
         let plan = Plan { tasks, full_info: String::new() };
@@ -97,5 +109,44 @@ mod tests {
         let found = still_by_prompt(&plan, &outcome, 2);
         assert_eq!(found["a cup"].static_path, ["v/a cup-0.mp4", "v/a cup-2.mp4"].map(PathBuf::from));
         assert_eq!((found["a cup"].static_count, found["a cat"].static_count), (2, 0));
+    }
+
+    #[test]
+    fn still_clips_are_taken_by_prompt_and_summed_up_by_video() {
+        let dimension = Dimension::TemporalFlickering;
+        let tasks = ["a cup-0", "a cup-1"].map(|name| Task {
+            path: format!("v/{name}.mp4").into(),
+            prompt: "a cup".to_owned(),
+            dimensions: vec![dimension],
+            auxiliary: BTreeMap::new(),
+            picture: None,
+            cut: Some(2),
+        });
+        let plan = Plan { tasks: tasks.into(), full_info: String::new() };
+        let (mut found, mut scored) = (Outcome::default(), Outcome::default());
+        for (clip, still, score) in [
+            ("0_000", true, 0.25),
+            ("0_001", false, 0.0),
+            ("0_002", true, 0.75),
+            ("1_000", true, 1.0),
+            ("1_001", true, 0.0),
+        ] {
+            let path = format!("v/split_clip/a cup-{clip}.mp4");
+            for (outcome, measured) in
+                [(&mut found, Measured::new(still)), (&mut scored, Measured::new(score))]
+            {
+                outcome.clips.insert(path.clone(), format!("v/a cup-{}.mp4", &clip[..1]));
+                outcome.measured.entry(dimension).or_default().push((path.clone(), measured));
+            }
+        }
+        let still = still_by_prompt(&plan, &found, 3);
+        assert_eq!(still["a cup"].static_count, 3);
+        scored.keep_still(&still);
+        let results = scored.results(Mode::Compat);
+        let DimensionResult { overall, videos, long } = &results.dimensions[&dimension];
+        let clips: Vec<&str> = videos.iter().map(|clip| clip.path.as_str()).collect();
+        assert_eq!(clips, ["0_000", "0_002", "1_000"].map(|clip| format!("v/split_clip/a cup-{clip}.mp4")));
+        // Clips that the filter lets pass are grouped as they are meant to be.
+        assert_eq!((long.len(), *overall), (2, 0.75));
     }
 }

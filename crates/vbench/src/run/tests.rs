@@ -4,12 +4,14 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use vidit_media::{ReadLimits, png_bytes};
+use vidit_media::{ReadLimits, WriteOptions, png_bytes, write_video};
 use vidit_video::{Frames, PixelShape};
 
 use super::engine::walk;
 use super::*;
-use crate::VbenchError;
+use crate::dimensions::temporal_flickering::Flicker;
+use crate::pixels::{FrameStream, Reader};
+use crate::{Suite, VbenchError};
 
 const DIMENSION: Dimension = Dimension::TemporalFlickering;
 
@@ -34,16 +36,24 @@ impl Room {
     }
 
     fn run(&self, stop: &AtomicBool, on_progress: &mut dyn FnMut(Progress)) -> Option<Outcome> {
-        let plan = Plan::custom(&self.path("videos"), &[DIMENSION], None, &Default::default()).unwrap();
+        self.measure(&self.plan(), Mode::Compat, stop, on_progress)
+    }
+
+    fn plan(&self) -> Plan {
+        Plan::custom(&self.path("videos"), &[DIMENSION], None, &Default::default()).unwrap()
+    }
+
+    fn measure(
+        &self,
+        plan: &Plan,
+        mode: Mode,
+        stop: &AtomicBool,
+        on_progress: &mut dyn FnMut(Progress),
+    ) -> Option<Outcome> {
         let weights = WeightsFolder::open(None, &plan.dimensions()).unwrap();
         let out = self.path("out");
-        let options = MeasureOptions {
-            mode: Mode::Compat,
-            weights: &weights,
-            folder: &out,
-            limits: ReadLimits::default(),
-        };
-        measure(&plan, &options, stop, on_progress).unwrap()
+        let options = MeasureOptions { mode, weights: &weights, folder: &out, limits: ReadLimits::default() };
+        measure(plan, &options, stop, on_progress).unwrap()
     }
 
     fn whole(&self) -> Outcome {
@@ -233,4 +243,111 @@ fn videos_begin_with_the_only_picture_or_that_of_their_name() {
     assert_eq!(plan.tasks[0].picture_of(DIMENSION), None);
     plan.begin_with(&room.path("videos"), &|task| Some(format!("{}.jpg", task.prompt)));
     assert_eq!(plan.tasks[0].picture, Some(room.path("videos").join("a.jpg")));
+}
+
+/// So many frames at 8 a second, ever brighter in ever larger steps.
+fn long(room: &Room, name: &str, frames: usize) {
+    let mut clip = Frames::black(PixelShape::new(frames, 32, 48));
+    for index in 0..frames {
+        clip.frame_mut(index).fill((index * index / 10) as u8);
+    }
+    write_video(&clip, 8, &room.path("videos").join(name), &WriteOptions::default()).unwrap();
+}
+
+/// The score of some frames of a video.
+fn flicker_of(path: &std::path::Path, frames: std::ops::Range<usize>) -> f64 {
+    let stream = FrameStream::open(path, &ReadLimits::default(), Reader::Decord, Mode::Compat).unwrap();
+    let mut flicker = Flicker::default();
+    let frames = stream.map(Result::unwrap).skip(frames.start).take(frames.len());
+    frames.for_each(|mut frame| flicker.push(&mut frame));
+    flicker.score(Mode::Compat).unwrap()
+}
+
+#[test]
+fn long_videos_are_measured_clip_by_clip_and_go_on_within_a_video() {
+    let room = Room::new(&[]);
+    long(&room, "a cat-0.mp4", 41);
+    long(&room, "a dog-0.mp4", 16);
+    let mut plan = room.plan();
+    plan.cut(None);
+    let stop = AtomicBool::new(false);
+    let stopped = room.measure(&plan, Mode::Compat, &stop, &mut |progress| {
+        // In the last clip of the first video.
+        stop.fetch_or(progress.done == 0 && progress.share > 0.9, Ordering::Relaxed);
+    });
+    assert_eq!(stopped, None);
+    let journal = room.path("out").join("journal.jsonl");
+    let lines = || fs::read_to_string(&journal).unwrap().lines().count();
+    assert_eq!(lines(), 2);
+    let go = |mode| room.measure(&plan, mode, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let whole = go(Mode::Compat);
+    assert_eq!((whole.reused, lines(), whole.failed.len()), (0, 4, 0));
+    let cat = room.path("videos").join("a cat-0.mp4");
+    let results = whole.results(Mode::Compat);
+    let found = &results.dimensions[&DIMENSION];
+    let ranges = [0..16, 16..32, 25..41];
+    for (index, (video, range)) in found.videos.iter().zip(ranges).enumerate() {
+        let path = room.path("videos").join(format!("split_clip/a cat-0/a cat-0_00{index}.mp4"));
+        assert_eq!(video.path, path.display().to_string());
+        assert_eq!(video.extra["frames"], serde_json::json!([range.start, range.end]));
+        assert_eq!(video.score.value(), flicker_of(&cat, range), "clip {index}");
+    }
+    let scores: Vec<f64> = found.videos.iter().map(|video| video.score.value()).collect();
+    assert!(scores.len() == 4 && scores[0] > scores[1] && scores[1] > scores[2], "{scores:?}");
+    assert_eq!(found.long[0].path, cat.display().to_string());
+    assert_eq!(found.long[0].score.value(), scores[..3].iter().sum::<f64>() / 3.0);
+    let written: serde_json::Value = serde_json::from_str(&results.results_json().unwrap()).unwrap();
+    let lists: Vec<usize> = [1, 2].map(|at| written[DIMENSION.name()][at].as_array().unwrap().len()).into();
+    assert_eq!(lists, [4, 2]);
+    assert_eq!((go(Mode::Compat).reused, lines()), (2, 4));
+    // The same video as a whole is another matter.
+    assert_eq!((room.whole().reused, lines()), (0, 6));
+}
+
+#[test]
+fn long_videos_that_cannot_be_cut_or_read_are_named_and_count_for_nothing() {
+    let room = Room::new(&[("c.png", &picture(90))]);
+    long(&room, "a.mp4", 15);
+    long(&room, "b.mp4", 48);
+    // Its last frames are not what the container says.
+    let mut bytes = fs::read(room.path("videos").join("b.mp4")).unwrap();
+    let data = bytes.windows(4).position(|name| name == b"mdat").unwrap();
+    let end = data - 4 + u32::from_be_bytes(bytes[data - 4..data].try_into().unwrap()) as usize;
+    bytes[end - 400..end].fill(0xff);
+    fs::write(room.path("videos").join("b.mp4"), bytes).unwrap();
+    let mut plan = room.plan();
+    plan.cut(None);
+    let go = |mode| room.measure(&plan, mode, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let reasons = |outcome: &Outcome| -> Vec<(String, String)> {
+        let name = |path: &PathBuf| path.file_name().unwrap().to_string_lossy().into_owned();
+        outcome.failed.iter().map(|failed| (name(&failed.path), failed.reason.clone())).collect()
+    };
+    let fixed = go(Mode::Fixed);
+    let [(a, short), (b, damaged), (c, still)] = &reasons(&fixed)[..] else { panic!("{:?}", fixed.failed) };
+    assert!(a == "a.mp4" && short.contains("`15` frames, expected the `16`"), "{short}");
+    assert!(b == "b.mp4" && damaged.contains("the clip of frames 32 to 47: "), "{damaged}");
+    assert!(c == "c.png" && still.contains("no rate"), "{still}");
+    assert!(fixed.measured.is_empty(), "{:?}", fixed.measured);
+    let compat = go(Mode::Compat);
+    assert_eq!(compat.failed.len(), 2);
+    let [(path, measured)] = &compat.measured[&DIMENSION][..] else { panic!("{:?}", compat.measured) };
+    assert!(path.ends_with("split_clip/a/a_full.mp4"), "{path}");
+    assert_eq!(measured.score.value(), flicker_of(&room.path("videos").join("a.mp4"), 0..15));
+}
+
+#[test]
+fn clips_are_as_long_as_the_longest_that_a_prompt_asks_for() {
+    let suite = r#"[{"prompt_en": "a", "dimension": ["imaging_quality", "overall_consistency"]},
+        {"prompt_en": "b", "dimension": ["imaging_quality"]},
+        {"prompt_en": "c", "dimension": ["scene"], "auxiliary_info": {"scene": {"scene": "c"}}},
+        {"prompt_en": "c", "dimension": ["human_action"]}]"#;
+    let suite = Suite::from_json(std::path::Path::new("suite.json"), suite).unwrap();
+    let room = Room::new(&["a-0.mp4", "b-0.mp4", "c-0.mp4", "d-0.mp4"].map(|name| (name, CLIP)));
+    let mut plan = room.plan();
+    let cuts = |plan: &Plan| plan.tasks.iter().map(|task| task.cut).collect::<Vec<_>>();
+    assert_eq!(cuts(&plan), [None; 4]);
+    plan.cut(Some(&suite));
+    assert_eq!(cuts(&plan), [10, 2, 10, 2].map(Some));
+    plan.cut(None);
+    assert_eq!(cuts(&plan), [Some(2); 4]);
 }

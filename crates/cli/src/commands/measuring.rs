@@ -1,0 +1,62 @@
+//! What `vidit eval run` and `vidit eval filter` do alike: they walk over videos, show how far they are, and can be stopped.
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use anyhow::Context;
+use vidit_kernels::on_pool;
+use vidit_vbench::VbenchError;
+use vidit_vbench::run::{MeasureOptions, Outcome as Measured, Plan, Progress};
+
+use crate::progress::Bars;
+use crate::report::{Failure, Outcome};
+
+/// Bars go by thousandths of a video.
+const STEPS: usize = 1000;
+
+/// What looks at the videos of a plan.
+pub type Walk = fn(
+    &Plan,
+    &MeasureOptions,
+    &AtomicBool,
+    &mut dyn FnMut(Progress),
+) -> Result<Option<Measured>, VbenchError>;
+
+/// Walks over the videos of a plan, and keeps what is found in `options.folder`.
+pub fn walk(
+    look: Walk,
+    plan: &Plan,
+    options: &MeasureOptions,
+    stop: &AtomicBool,
+    quiet: bool,
+) -> Result<Measured, Failure> {
+    make_folder(options.folder)?;
+    let mut bars = Bars::new(quiet);
+    let outcome = on_pool(|| look(plan, options, stop, &mut |progress| show(&mut bars, progress)));
+    bars.finish();
+    outcome?.ok_or_else(|| {
+        Failure::Interrupted("what was measured is kept; the same command goes on from there".to_owned())
+    })
+}
+
+/// Makes a folder for output.
+pub fn make_folder(path: &Path) -> Outcome {
+    let made = std::fs::create_dir_all(path);
+    made.with_context(|| format!("cannot make the folder `{}`", path.display())).map_err(Failure::usage)
+}
+
+/// A bar over all videos.
+fn show(bars: &mut Bars, Progress { done, total, share, path }: Progress) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let short: String = name.chars().take(24).collect();
+    let at = done * STEPS + (share * STEPS as f64) as usize;
+    bars.show("measure", at as u64, (total * STEPS) as u64, &short);
+}
+
+/// Names what could not be measured.
+pub fn tell_failed(outcome: &Measured) {
+    for failed in &outcome.failed {
+        let dimension = failed.dimension.map_or(String::new(), |dimension| format!(", {dimension}"));
+        eprintln!("failed: `{}`{dimension}: {}", failed.path.display(), failed.reason);
+    }
+}
