@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use half::{bf16, f16};
-use safetensors::tensor::{Dtype, TensorView};
+use safetensors::tensor::{Dtype, Metadata, TensorView};
 use safetensors::{SafeTensors, serialize};
-use serde::Deserialize;
 
 use crate::WeightsError;
 
@@ -39,6 +38,45 @@ pub struct TensorStore {
     pub tensors: BTreeMap<String, Entry>,
     /// Configuration, vocabulary and provenance, as text.
     pub metadata: BTreeMap<String, String>,
+}
+
+/// A safetensors file, what its header says, and where its tensors begin.
+fn open(path: &Path) -> Result<(File, Metadata, u64), WeightsError> {
+    let failed = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
+    let format = |reason: String| WeightsError::Format { name: path.display().to_string(), reason };
+    let file = File::open(path).map_err(failed)?;
+    let bytes = file.metadata().map_err(failed)?.len();
+    let mut begin = Vec::new();
+    (&file).take(8).read_to_end(&mut begin).map_err(failed)?;
+    let length = begin.try_into().map(u64::from_le_bytes).ok().filter(|length| *length < bytes);
+    let length = length.ok_or_else(|| format(format!("no header fits into its `{bytes}` bytes")))?;
+    let mut header = Vec::new();
+    (&file).take(length).read_to_end(&mut header).map_err(failed)?;
+    // Reading it checks that tensors lie one after another and are as long as their shapes say.
+    let header: Metadata = serde_json::from_slice(&header).map_err(|error| format(error.to_string()))?;
+    let start = 8 + length;
+    match start.checked_add(header.data_len() as u64) {
+        Some(expected) if expected == bytes => Ok((file, header, start)),
+        expected => {
+            let expected = expected.map_or("more".to_owned(), |expected| format!("`{expected}`"));
+            Err(format(format!("expected {expected} bytes, found `{bytes}`\nhint: it may be cut short")))
+        }
+    }
+}
+
+/// Values of a tensor's bytes.
+fn decode(key: &str, element: Dtype, data: &[u8]) -> Result<Vec<f32>, WeightsError> {
+    let pairs = || data.chunks_exact(2).map(|b| [b[0], b[1]]);
+    let values: Vec<f32> = match element {
+        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
+        Dtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
+        Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
+        other => return Err(WeightsError::Type { key: key.to_owned(), found: format!("{other:?}") }),
+    };
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(values),
+        false => Err(WeightsError::NotFinite { key: key.to_owned() }),
+    }
 }
 
 impl TensorStore {
@@ -77,36 +115,36 @@ impl TensorStore {
     /// # Errors
     /// If the file cannot be read, is damaged, or holds types other than F32, F16, BF16, or values that are not finite.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
-        let bytes = fs::read(path).map_err(|source| WeightsError::Io {
-            action: "read",
-            path: path.to_owned(),
-            source,
-        })?;
-        Self::from_bytes(&path.display().to_string(), &bytes)
+        Self::read_some(path, |_| true)
+    }
+
+    /// The same for the tensors whose keys `wanted` knows; neither the others nor the file as a whole is ever in memory.
+    ///
+    /// # Errors
+    /// As [`Self::read`], of these tensors.
+    pub fn read_some(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Self, WeightsError> {
+        let (mut file, header, start) = open(path)?;
+        let mut store = Self::default();
+        store.metadata.extend(header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+        for key in header.offset_keys().into_iter().filter(|key| wanted(key)) {
+            let Some(info) = header.info(&key) else { continue };
+            let mut data = vec![0; info.data_offsets.1 - info.data_offsets.0];
+            file.seek(SeekFrom::Start(start + info.data_offsets.0 as u64))
+                .and_then(|_| file.read_exact(&mut data))
+                .map_err(|source| WeightsError::Io { action: "read", path: path.to_owned(), source })?;
+            let values = decode(&key, info.dtype, &data)?;
+            store.tensors.insert(key, Entry { shape: info.shape.clone(), values });
+        }
+        Ok(store)
     }
 
     /// Reads the metadata alone of a safetensors file.
     ///
     /// # Errors
-    /// If the file cannot be read, or does not begin as one.
+    /// If the file cannot be read, or is not one.
     pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, WeightsError> {
-        #[derive(Deserialize)]
-        struct Header {
-            #[serde(rename = "__metadata__", default)]
-            metadata: BTreeMap<String, String>,
-        }
-        let failed = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
-        let format = |reason: String| WeightsError::Format { name: path.display().to_string(), reason };
-        let file = File::open(path).map_err(failed)?;
-        let bytes = file.metadata().map_err(failed)?.len();
-        let mut begin = Vec::new();
-        (&file).take(8).read_to_end(&mut begin).map_err(failed)?;
-        let length = begin.try_into().map(u64::from_le_bytes).ok().filter(|length| *length < bytes);
-        let length = length.ok_or_else(|| format(format!("no header fits into its `{bytes}` bytes")))?;
-        let mut header = Vec::new();
-        (&file).take(length).read_to_end(&mut header).map_err(failed)?;
-        let header: Header = serde_json::from_slice(&header).map_err(|error| format(error.to_string()))?;
-        Ok(header.metadata)
+        let (_, header, _) = open(path)?;
+        Ok(header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect())
     }
 
     /// Reads safetensors bytes; `name` is for messages.
@@ -125,19 +163,7 @@ impl TensorStore {
             store.metadata.extend(metadata.iter().map(|(k, v)| (k.clone(), v.clone())));
         }
         for (key, view) in file.tensors() {
-            let data = view.data();
-            let pairs = || data.chunks_exact(2).map(|b| [b[0], b[1]]);
-            let values: Vec<f32> = match view.dtype() {
-                Dtype::F32 => {
-                    data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
-                }
-                Dtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
-                Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
-                other => return Err(WeightsError::Type { key, found: format!("{other:?}") }),
-            };
-            if values.iter().any(|v| !v.is_finite()) {
-                return Err(WeightsError::NotFinite { key });
-            }
+            let values = decode(&key, view.dtype(), view.data())?;
             store.tensors.insert(key, Entry { shape: view.shape().to_vec(), values });
         }
         Ok(store)
@@ -292,6 +318,29 @@ mod tests {
         for damaged in [&b""[..], b"12345", &bytes[..20], &[255; 16], b"\x02\0\0\0\0\0\0\0{a"] {
             fs::write(&path, damaged).unwrap();
             assert!(TensorStore::read_metadata(&path).is_err(), "{damaged:?}");
+        }
+    }
+
+    #[test]
+    fn some_tensors_are_read_without_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.safetensors");
+        let mut store = sample();
+        store.insert("z", vec![1], vec![f32::NAN]);
+        let bytes = store.to_bytes(|_| StoredType::F16);
+        fs::write(&path, &bytes).unwrap();
+        assert!(TensorStore::read(&path).unwrap_err().to_string().contains("`z`"));
+        assert_eq!(TensorStore::read_some(&path, |key| key != "z").unwrap(), sample());
+        assert!(TensorStore::read_some(&path, |_| false).unwrap().tensors.is_empty());
+        for length in 0..bytes.len() {
+            fs::write(&path, &bytes[..length]).unwrap();
+            assert!(TensorStore::read_some(&path, |_| false).is_err(), "{length} bytes were accepted");
+        }
+        for at in 0..bytes.len() {
+            let mut broken = bytes.clone();
+            broken[at] ^= 0x41;
+            fs::write(&path, &broken).unwrap();
+            let _ = TensorStore::read(&path);
         }
     }
 

@@ -21,6 +21,8 @@ use vidit_weights::TensorStore;
 use crate::{BackboneError, Checkpoint};
 
 const NETWORK: &str = "CLIP";
+/// What the keys of the image tower begin with.
+pub const IMAGE: &str = "visual.";
 const EPSILON: f32 = 1e-5;
 
 /// What the weights' shapes do not say.
@@ -62,14 +64,14 @@ impl Clip {
         Ok(clip)
     }
 
-    /// The image tower alone of the same checkpoint.
+    /// The image tower alone of the same checkpoint, of which keys that begin with [`IMAGE`] are enough.
     ///
     /// # Errors
     /// As [`Self::load`].
     pub fn load_image(store: TensorStore, config: Config) -> Result<ImageTower, BackboneError> {
         let checkpoint = Checkpoint::new(NETWORK, store);
         let image = ImageTower::take(&checkpoint.root().at("visual"), config)?;
-        checkpoint.finish(|key| !key.starts_with("visual."))?;
+        checkpoint.finish(|key| !key.starts_with(IMAGE))?;
         Ok(image)
     }
 }

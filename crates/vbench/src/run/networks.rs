@@ -126,11 +126,25 @@ impl WeightsFolder {
 
     /// The tensors of a network.
     fn store(&self, network: Network) -> Result<TensorStore, VbenchError> {
+        self.store_some(network, |_| true)
+    }
+
+    /// Those that `wanted` knows by their keys.
+    fn store_some(
+        &self,
+        network: Network,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<TensorStore, VbenchError> {
         let path = &self.found(network)?.path;
         Ok(match is_safetensors(path) {
-            true => TensorStore::read(path)?,
-            false => TorchCheckpoint::open(path)?.store()?,
+            true => TensorStore::read_some(path, wanted)?,
+            false => TorchCheckpoint::open(path)?.store_some(wanted)?,
         })
+    }
+
+    /// The tensors of a CLIP's image tower: its text tower is a third of a checkpoint.
+    fn image_tower(&self, network: Network) -> Result<TensorStore, VbenchError> {
+        self.store_some(network, |key| key.starts_with(clip::IMAGE))
     }
 }
 
@@ -196,7 +210,7 @@ pub(super) fn measures(
         measures.push(Box::new(DynamicDegree::new(raft::Raft::load(store(Network::Raft)?)?)));
     }
     if has(Dimension::AestheticQuality) {
-        let network = Clip::load_image(store(Network::ClipL14)?, clip::Config::OPENAI)?;
+        let network = Clip::load_image(options.weights.image_tower(Network::ClipL14)?, clip::Config::OPENAI)?;
         let head = AestheticHead::load(store(Network::Aesthetic)?)?;
         measures.push(Box::new(Batched::new(AestheticQuality::new(network, head))));
     }
@@ -214,7 +228,7 @@ pub(super) fn measures(
         let style = AppearanceStyle::new(images, text, logit_scale, Rc::clone(tokenizer));
         measures.push(Box::new(Batched::new(style)));
     } else if has(Dimension::BackgroundConsistency) {
-        let images = Clip::load_image(store(Network::ClipB32)?, clip::Config::OPENAI)?;
+        let images = Clip::load_image(options.weights.image_tower(Network::ClipB32)?, clip::Config::OPENAI)?;
         measures.push(Box::new(background_consistency(Rc::new(images))));
     }
     if let (true, Some(tokenizer)) = (videos, tokenizer) {

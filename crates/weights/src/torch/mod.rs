@@ -167,7 +167,15 @@ impl<R: Read + Seek> TorchCheckpoint<R> {
     /// # Errors
     /// As [`Self::entry`].
     pub fn store(&mut self) -> Result<TensorStore, WeightsError> {
-        let keys: Vec<String> = self.tensors.keys().cloned().collect();
+        self.store_some(|_| true)
+    }
+
+    /// The same for the tensors whose keys `wanted` knows; the others are not read.
+    ///
+    /// # Errors
+    /// As [`Self::entry`], of these tensors.
+    pub fn store_some(&mut self, wanted: impl Fn(&str) -> bool) -> Result<TensorStore, WeightsError> {
+        let keys: Vec<String> = self.tensors.keys().filter(|key| wanted(key)).cloned().collect();
         let mut store = TensorStore::default();
         for key in keys {
             let entry = self.entry(&key)?;
