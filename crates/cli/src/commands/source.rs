@@ -12,6 +12,8 @@ use crate::report::Failure;
 
 /// Sides of clips are multiples of this: a token of the model.
 const GRID: usize = 16;
+/// Rates no further apart than this are one: 24 and 23.976, 12 and what a GIF makes of it.
+const SAME_RATE: f64 = 0.05;
 
 /// A clip at the asked size, or at its own, which has to lie on the grid; and its rate.
 pub fn clip(path: &Path, size: Option<Size>) -> Result<(Frames, FrameRate), Failure> {
@@ -36,10 +38,21 @@ pub fn clip(path: &Path, size: Option<Size>) -> Result<(Frames, FrameRate), Fail
     Ok((frames, FrameRate::nearest(clip.fps)))
 }
 
-/// Two clips of one size, the first one's where none is asked for, and the first one's rate.
+/// Two clips of one size, the first one's where none is asked for, and of one rate.
 pub fn pair(from: &Path, to: &Path, size: Option<Size>) -> Result<(Frames, Frames, FrameRate), Failure> {
     let (first, fps) = clip(from, size)?;
-    let (second, _) = clip(to, size)?;
+    let (second, second_fps) = clip(to, size)?;
+    // A folder of frames has no rate of its own: it is shown at the other clip's.
+    let fps = match (from.is_dir(), to.is_dir()) {
+        (false, false) if (fps.hz() / second_fps.hz() - 1.0).abs() > SAME_RATE => {
+            return Err(Failure::usage(anyhow!(
+                "the clips must have one frame rate, found {fps} and {second_fps} frames a second: one of them would be shown too fast or too \
+                 slowly\nhint: write one of them anew at the rate of the other, for instance with `ffmpeg -i IN -r {fps} OUT.mp4`"
+            )));
+        }
+        (true, false) => second_fps,
+        _ => fps,
+    };
     let (a, b) = (first.shape(), second.shape());
     if (a.width, a.height) != (b.width, b.height) {
         return Err(Failure::usage(anyhow!(

@@ -171,6 +171,10 @@ fn impossible_wishes_are_refused_and_lose_nothing() {
         &WriteOptions::default(),
     )
     .unwrap();
+    for (name, rate) in [("slow.mp4", 12u32), ("fast.mp4", 30)] {
+        let black = Frames::black(PixelShape::new(5, 64, 64));
+        write_video(&black, rate, &place.file(name), &WriteOptions::default()).unwrap();
+    }
     let before = place.names();
     for (args, named) in [
         (&["extend", "broken.mp4", "a cat"][..], "broken.mp4"),
@@ -180,6 +184,9 @@ fn impossible_wishes_are_refused_and_lose_nothing() {
         (&["extend", "odd", "a cat"], "--size 160x96"),
         (&["connect", "in", "low", "a cat"], "one size, found 64x64 and 64x32"),
         (&["connect", "in", "in", "a cat", "--frames", "7"], "multiple of 4"),
+        (&["connect", "in", "in", "a cat", "--strength", "1.5"], "must be 0 to 1, found `1.5`"),
+        (&["connect", "slow.mp4", "fast.mp4", "a cat"], "one frame rate, found 12 and 30 frames a second"),
+        (&["blend", "fast.mp4", "slow.mp4"], "`ffmpeg -i IN -r 30 OUT.mp4`"),
         (&["remix", "in", "a cat", "--strength", "1.5"], "strength must be 0 to 1, found `1.5`"),
         (&["remix", "in", "a cat", "--mask", "low"], "mask `low` must have the size of the clip"),
         (&["blend", "in", "in", "--strength", "nan"], "strength"),
