@@ -8,8 +8,12 @@ use vidit_kernels::on_pool;
 use vidit_vbench::VbenchError;
 use vidit_vbench::run::{MeasureOptions, Outcome as Measured, Plan, Progress};
 
+use crate::ALLOCATOR;
 use crate::progress::Bars;
 use crate::report::{Failure, Outcome};
+
+/// Networks are large beside what passes through them: of freed blocks no more are kept than a few frames need.
+const KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// Bars go by thousandths of a video.
 const STEPS: usize = 1000;
@@ -31,6 +35,7 @@ pub fn walk(
     quiet: bool,
 ) -> Result<Measured, Failure> {
     make_folder(options.folder)?;
+    ALLOCATOR.set_kept_bytes_max(KEPT_BYTES_MAX);
     let mut bars = Bars::new(quiet);
     let outcome = on_pool(|| look(plan, options, stop, &mut |progress| show(&mut bars, progress)));
     bars.finish();
