@@ -64,17 +64,22 @@ fn open(path: &Path) -> Result<(File, Metadata, u64), WeightsError> {
     }
 }
 
-/// Values of a tensor's bytes.
-fn decode(key: &str, element: Dtype, data: &[u8]) -> Result<Vec<f32>, WeightsError> {
-    let pairs = || data.chunks_exact(2).map(|b| [b[0], b[1]]);
-    let values: Vec<f32> = match element {
-        Dtype::F32 => data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect(),
-        Dtype::F16 => pairs().map(|b| f16::from_le_bytes(b).to_f32()).collect(),
-        Dtype::BF16 => pairs().map(|b| bf16::from_le_bytes(b).to_f32()).collect(),
+/// Bytes of a tensor that are read at once, whole values of any type.
+const PIECE_BYTES: usize = 1 << 20;
+
+/// Adds the values of a tensor's bytes, or of a piece of them.
+fn decode(key: &str, element: Dtype, data: &[u8], values: &mut Vec<f32>) -> Result<(), WeightsError> {
+    let (before, pairs) = (values.len(), || data.chunks_exact(2).map(|b| [b[0], b[1]]));
+    match element {
+        Dtype::F32 => {
+            values.extend(data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
+        }
+        Dtype::F16 => values.extend(pairs().map(|b| f16::from_le_bytes(b).to_f32())),
+        Dtype::BF16 => values.extend(pairs().map(|b| bf16::from_le_bytes(b).to_f32())),
         other => return Err(WeightsError::Type { key: key.to_owned(), found: format!("{other:?}") }),
-    };
-    match values.iter().all(|value| value.is_finite()) {
-        true => Ok(values),
+    }
+    match values[before..].iter().all(|value| value.is_finite()) {
+        true => Ok(()),
         false => Err(WeightsError::NotFinite { key: key.to_owned() }),
     }
 }
@@ -128,11 +133,16 @@ impl TensorStore {
         store.metadata.extend(header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
         for key in header.offset_keys().into_iter().filter(|key| wanted(key)) {
             let Some(info) = header.info(&key) else { continue };
-            let mut data = vec![0; info.data_offsets.1 - info.data_offsets.0];
-            file.seek(SeekFrom::Start(start + info.data_offsets.0 as u64))
-                .and_then(|_| file.read_exact(&mut data))
-                .map_err(|source| WeightsError::Io { action: "read", path: path.to_owned(), source })?;
-            let values = decode(&key, info.dtype, &data)?;
+            let failed = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
+            let (begin, end) = info.data_offsets;
+            let mut values = Vec::with_capacity(info.shape.iter().product());
+            file.seek(SeekFrom::Start(start + begin as u64)).map_err(failed)?;
+            // In pieces: beside the values their bytes are never all in memory.
+            for piece in (begin..end).step_by(PIECE_BYTES) {
+                let mut data = vec![0; PIECE_BYTES.min(end - piece)];
+                file.read_exact(&mut data).map_err(failed)?;
+                decode(&key, info.dtype, &data, &mut values)?;
+            }
             store.tensors.insert(key, Entry { shape: info.shape.clone(), values });
         }
         Ok(store)
@@ -163,7 +173,8 @@ impl TensorStore {
             store.metadata.extend(metadata.iter().map(|(k, v)| (k.clone(), v.clone())));
         }
         for (key, view) in file.tensors() {
-            let values = decode(&key, view.dtype(), view.data())?;
+            let mut values = Vec::with_capacity(view.shape().iter().product());
+            decode(&key, view.dtype(), view.data(), &mut values)?;
             store.tensors.insert(key, Entry { shape: view.shape().to_vec(), values });
         }
         Ok(store)
@@ -336,6 +347,10 @@ mod tests {
             fs::write(&path, &bytes[..length]).unwrap();
             assert!(TensorStore::read_some(&path, |_| false).is_err(), "{length} bytes were accepted");
         }
+        let mut large = sample();
+        large.insert("large", vec![3, 100_001], (0..300_003).map(|i| i as f32).collect());
+        large.write(&path, |_| StoredType::F32).unwrap();
+        assert!(TensorStore::read(&path).unwrap() == large, "pieces do not make the whole");
         for at in 0..bytes.len() {
             let mut broken = bytes.clone();
             broken[at] ^= 0x41;

@@ -190,9 +190,15 @@ impl<R: Read + Seek> TorchCheckpoint<R> {
         let size = place.element.bytes();
         let span = place.span();
         let mut input = Input { name: &self.name, source: &mut self.source };
-        let bytes = input.bytes_at(storage.start + span.start * size, (span.end - span.start) * size)?;
+        let (start, count) = (storage.start + span.start * size, (span.end - span.start) * size);
+        input.holds(start, count)?;
         let value = decoder(place.element);
-        let values: Vec<f32> = bytes.chunks_exact(size as usize).map(value).collect();
+        let mut values = Vec::with_capacity((span.end - span.start) as usize);
+        // In pieces: beside the values their bytes are never all in memory.
+        for piece in (0..count).step_by(PIECE_BYTES as usize) {
+            let bytes = input.bytes_at(start + piece, PIECE_BYTES.min(count - piece))?;
+            values.extend(bytes.chunks_exact(size as usize).map(value));
+        }
         if place.is_contiguous() {
             return Ok(values);
         }
@@ -201,6 +207,9 @@ impl<R: Read + Seek> TorchCheckpoint<R> {
         Ok(gathered)
     }
 }
+
+/// Bytes of a tensor that are read at once, whole values of any type.
+const PIECE_BYTES: u64 = 1 << 20;
 
 /// From little-endian bytes.
 fn decoder(element: ElementType) -> fn(&[u8]) -> f32 {
@@ -231,12 +240,18 @@ impl<R: Read + Seek> Input<'_, R> {
         self.source.seek(SeekFrom::End(0)).map_err(|e| self.failed(&e))
     }
 
+    /// Checks that there are so many bytes from there on.
+    fn holds(&mut self, start: u64, count: u64) -> Result<(), WeightsError> {
+        let length = self.length()?;
+        match start.checked_add(count).is_some_and(|end| end <= length) {
+            true => Ok(()),
+            false => Err(self.wrong(format!("`{count}` bytes from byte `{start}` lie behind its end"))),
+        }
+    }
+
     /// So many bytes from there on. Memory is taken only for what there is.
     fn bytes_at(&mut self, start: u64, count: u64) -> Result<Vec<u8>, WeightsError> {
-        let length = self.length()?;
-        if start.checked_add(count).is_none_or(|end| end > length) {
-            return Err(self.wrong(format!("`{count}` bytes from byte `{start}` lie behind its end")));
-        }
+        self.holds(start, count)?;
         self.source.seek(SeekFrom::Start(start)).map_err(|e| self.failed(&e))?;
         let mut bytes = vec![0; count as usize];
         self.source.read_exact(&mut bytes).map_err(|e| self.failed(&e))?;
