@@ -12,13 +12,11 @@ Packages as in `crates/vbench/src/run/golden/export_long.py`, and av.
 import json
 import sys
 import tempfile
-import types
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
-import torchvision.io
 from decord import VideoReader
 
 
@@ -31,23 +29,11 @@ def write_video(path, frames, fps):
         container.mux(stream.encode())
 
 
-# What the module imports and the splitting does not use.
-for name, attributes in {
-    "scenedetect": ["open_video", "SceneManager", "split_video_ffmpeg"],
-    "scenedetect.detectors": ["ContentDetector"],
-    "scenedetect.video_splitter": ["split_video_ffmpeg"],
-    "moviepy": [],
-    "moviepy.editor": ["VideoFileClip"],
-    "dreamsim": ["dreamsim"],
-}.items():
-    module = types.ModuleType(name)
-    for attribute in attributes:
-        setattr(module, attribute, None)
-    sys.modules[name] = module
-torchvision.io.write_video = write_video
-
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "crates/vbench/src/run/golden"))
+import long_reference  # noqa: E402
 from vbench.temporal_flickering import cal_score, mae_seq  # noqa: E402
-from vbench2_beta_long.utils import split_video_into_clips  # noqa: E402
+
+split_video_into_clips = long_reference.utils(write_video).split_video_into_clips
 
 videos, results = Path(sys.argv[1]), Path(sys.argv[2])
 overall, clips, _ = json.loads(results.read_text())["temporal_flickering"]

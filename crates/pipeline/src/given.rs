@@ -64,15 +64,7 @@ impl Given {
         if self.levels.len() != 1 && self.levels.len() != latents {
             return wrong(format!("one level, or one for each of {latents} latent frames"));
         }
-        match self.levels.iter().find(|level| !(0.0..=1.0).contains(*level)) {
-            None => Ok(()),
-            Some(level) => Err(RequestError::OutOfRange {
-                what: "strength",
-                range: "0 to 1".to_owned(),
-                found: level.to_string(),
-                usual: "0.7",
-            }),
-        }
+        self.levels.iter().try_for_each(|level| check_strength(*level))
     }
 
     /// Normalised latents, `[1, K, H, W, C]`.
@@ -90,6 +82,22 @@ impl Given {
         let all = model.encode(&led);
         let count = all.dims()[1] - lead;
         all.narrow(1, lead, count)
+    }
+}
+
+/// Checks a noise level from which something is made anew.
+///
+/// # Errors
+/// [`RequestError::OutOfRange`] if it is not 0 to 1.
+pub fn check_strength(level: f32) -> Result<(), RequestError> {
+    match (0.0..=1.0).contains(&level) {
+        true => Ok(()),
+        false => Err(RequestError::OutOfRange {
+            what: "strength",
+            range: "0 to 1".to_owned(),
+            found: level.to_string(),
+            usual: "0.7",
+        }),
     }
 }
 

@@ -30,7 +30,7 @@ pub use error::{Error, RequestError};
 pub use generate::{
     Generated, Progress, Stage, Timings, decode_latents, generate, guided_velocity, reconstruct,
 };
-pub use given::{Given, Mask};
+pub use given::{Given, Mask, check_strength};
 pub use latents::{Latents, Provenance};
 pub use limits::Limits;
 pub use memory::MemoryPlan;

@@ -153,15 +153,14 @@ impl Wish {
             moment.powi(3) * (moment * (6.0 * moment - 15.0) + 10.0)
         };
         let faded = ahead.dissolve(back, |frame| share(frame as f32));
-        let rests = if end.shape().frames < TIME { TIME } else { 1 };
-        let tail = end.shape().frames * rests;
+        let tail = end.shape().frames.max(TIME);
         let remade = (0..count / TIME).map(|latent| {
             let share = share((latent * TIME) as f32 + (TIME - 1) as f32 / 2.0);
             strength * 4.0 * share * (1.0 - share)
         });
         let kept = |frames: usize| std::iter::repeat_n(0.0, frames.div_ceil(TIME));
         let levels = kept(head).chain(remade).chain(kept(tail)).collect();
-        let parts = [&start, &faded].into_iter().chain(std::iter::repeat_n(&end, rests));
+        let parts = [&start, &faded].into_iter().chain(std::iter::repeat_n(&end, tail / end.shape().frames));
         let given = vec![Given { frames: one_after_another(parts), at: 0, levels }];
         Self::around(request, head + count + tail, given, head..head + count, Some(from), Some(to))
     }

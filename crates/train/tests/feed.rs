@@ -6,7 +6,7 @@ use std::io::{Error, ErrorKind, Write};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use tiny::{Folder, boxes_config, denoiser_config, train, vae_config, write};
+use tiny::{Folder, boxes_config, denoiser_config, model, train, vae_config, write};
 use vidit_train::{TrainError, feed_file};
 use vidit_weights::{Entry, TensorStore};
 
@@ -70,9 +70,7 @@ fn every_batch_of_a_run_is_written_in_its_order() {
 fn boxes_come_with_what_their_objects_are_called() {
     let folder = Folder::new("feed-boxes");
     let path = &folder.0;
-    train(&vae_config(path, "vae", 1, 6), false, |_| {}).unwrap();
-    train(&denoiser_config(path, "denoiser", 1), false, |_| {}).unwrap();
-    let base = path.join("denoiser/model.safetensors");
+    let base = model(path, 1);
     let mut out = Vec::new();
     feed(&boxes_config(path, "boxes", &base, true, 12), false, &mut out).unwrap();
     let mut called = 0;

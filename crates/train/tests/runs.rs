@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use vidit_train::{Progress, train_file};
 use vidit_weights::TensorStore;
 
-use tiny::{Folder, boxes_config, denoiser_config, train, vae_config, write};
+use tiny::{Folder, boxes_config, denoiser_config, model, train, vae_config, write};
 
 fn file(folder: &Path, run: &str, name: &str) -> Vec<u8> {
     std::fs::read(folder.join(run).join(name)).unwrap()
@@ -125,10 +125,9 @@ fn clips_whose_first_frame_is_given_are_told_apart() {
 fn a_whole_model_is_trained_on_with_its_own_vocabulary() {
     let folder = Folder::new("continued");
     let path = &folder.0;
-    train(&vae_config(path, "vae", 2, 6), false, |_| {}).unwrap();
-    train(&denoiser_config(path, "denoiser", 4), false, |_| {}).unwrap();
-    let model = TensorStore::read(&path.join("denoiser/model.safetensors")).unwrap();
-    let from = format!("{}/denoiser/model.safetensors", path.display());
+    let from = model(path, 4);
+    let model = TensorStore::read(&from).unwrap();
+    let from = from.display();
     let config = std::fs::read_to_string(denoiser_config(path, "continued", 1)).unwrap();
     let vae = format!("{}/vae/weights.safetensors\"", path.display());
     let config = config
@@ -183,9 +182,7 @@ fn stories_are_told_and_say_what_is_given() {
 fn an_adapter_learns_stage_by_stage_beside_a_model_that_stays() {
     let folder = Folder::new("boxes");
     let path = &folder.0;
-    train(&vae_config(path, "vae", 2, 6), false, |_| {}).unwrap();
-    train(&denoiser_config(path, "denoiser", 4), false, |_| {}).unwrap();
-    let base = path.join("denoiser/model.safetensors");
+    let base = model(path, 4);
     let before = std::fs::read(&base).unwrap();
     train(&boxes_config(path, "first", &base, true, 3), false, |_| {}).unwrap();
     assert_eq!(std::fs::read(&base).unwrap(), before);
@@ -240,9 +237,7 @@ fn a_folder_of_clips_tells_no_story() {
 fn a_decoder_learns_alone_and_steps_of_frames_with_it() {
     let folder = Folder::new("decoder");
     let path = &folder.0;
-    train(&vae_config(path, "vae", 2, 6), false, |_| {}).unwrap();
-    train(&denoiser_config(path, "denoiser", 1), false, |_| {}).unwrap();
-    let from = path.join("denoiser/model.safetensors");
+    let from = model(path, 1);
     let model = TensorStore::read(&from).unwrap();
     let decoder_of = format!("latent_noise = 0.0\ntemporal = 1.0\ndecoder_of = \"{}\"", from.display());
     let text = std::fs::read_to_string(vae_config(path, "decoder", 3, 6)).unwrap();

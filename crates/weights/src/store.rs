@@ -64,6 +64,11 @@ fn open(path: &Path) -> Result<(File, Metadata, u64), WeightsError> {
     }
 }
 
+/// What a header says beside its tensors.
+fn texts(header: &Metadata) -> BTreeMap<String, String> {
+    header.metadata().iter().flatten().map(|(key, text)| (key.clone(), text.clone())).collect()
+}
+
 /// Bytes of a tensor that are read at once, whole values of any type.
 const PIECE_BYTES: usize = 1 << 20;
 
@@ -129,8 +134,7 @@ impl TensorStore {
     /// As [`Self::read`], of these tensors.
     pub fn read_some(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<Self, WeightsError> {
         let (mut file, header, start) = open(path)?;
-        let mut store = Self::default();
-        store.metadata.extend(header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())));
+        let mut store = Self { metadata: texts(&header), ..Self::default() };
         for key in header.offset_keys().into_iter().filter(|key| wanted(key)) {
             let Some(info) = header.info(&key) else { continue };
             let failed = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
@@ -154,7 +158,7 @@ impl TensorStore {
     /// If the file cannot be read, or is not one.
     pub fn read_metadata(path: &Path) -> Result<BTreeMap<String, String>, WeightsError> {
         let (_, header, _) = open(path)?;
-        Ok(header.metadata().iter().flatten().map(|(k, v)| (k.clone(), v.clone())).collect())
+        Ok(texts(&header))
     }
 
     /// Reads safetensors bytes; `name` is for messages.
@@ -168,10 +172,7 @@ impl TensorStore {
         };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format(&e))?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| format(&e))?;
-        let mut store = Self::default();
-        if let Some(metadata) = header.metadata() {
-            store.metadata.extend(metadata.iter().map(|(k, v)| (k.clone(), v.clone())));
-        }
+        let mut store = Self { metadata: texts(&header), ..Self::default() };
         for (key, view) in file.tensors() {
             let mut values = Vec::with_capacity(view.shape().iter().product());
             decode(&key, view.dtype(), view.data(), &mut values)?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use vidit_media::FrameRate;
-use vidit_pipeline::{DEFAULT_FPS, Direction, Request, Wish, go_on};
+use vidit_pipeline::{DEFAULT_FPS, Direction, Request, Wish, check_strength, go_on};
 use vidit_video::PixelShape;
 
 use super::making::{Work, request, utf8};
@@ -104,12 +104,7 @@ fn repeat_prompt(args: &Loop) -> Outcome {
 
 pub fn connect(args: Connect) -> Outcome {
     // Two generations come before the one that would notice.
-    if !(0.0..=1.0).contains(&args.strength) {
-        return Err(Failure::usage(anyhow!(
-            "`--strength` must be 0 to 1, found `{}`\nhint: 0.8 is usual",
-            args.strength
-        )));
-    }
+    check_strength(args.strength).map_err(Failure::usage)?;
     let request = prompted(&args.joining.making, &args.prompt)?;
     let (from, to, fps) = source::pair(&args.from, &args.to, args.joining.source.size)?;
     let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;

@@ -133,6 +133,14 @@ pub fn train(config: &Path, resume: bool, mut on_step: impl FnMut(Progress)) -> 
     train_file(config, resume, &AtomicBool::new(false), &mut on_step).map(|summary| summary.steps)
 }
 
+/// A whole model, hardly trained.
+#[allow(dead_code)] // not every test that shares this module needs one
+pub fn model(folder: &Path, denoiser_steps: u64) -> PathBuf {
+    train(&vae_config(folder, "vae", 2, 6), false, |_| {}).unwrap();
+    train(&denoiser_config(folder, "denoiser", denoiser_steps), false, |_| {}).unwrap();
+    folder.join("denoiser/model.safetensors")
+}
+
 /// Stages of the adapter on `base`, hard boxes with outlines where `self_tracking`, else mostly soft ones.
 #[allow(dead_code)] // not every test that shares this module trains one
 pub fn boxes_config(folder: &Path, run: &str, base: &Path, self_tracking: bool, steps: u64) -> PathBuf {

@@ -7,31 +7,14 @@ The reference's own functions run; only reading and writing of videos are replac
 """
 
 import json
-import sys
 import tempfile
-import types
 from pathlib import Path
 
 import torch
-import torchvision.io
 
-# What the module imports and these functions do not use.
-for name, attributes in {
-    "scenedetect": ["open_video", "SceneManager", "split_video_ffmpeg"],
-    "scenedetect.detectors": ["ContentDetector"],
-    "scenedetect.video_splitter": ["split_video_ffmpeg"],
-    "moviepy": [],
-    "moviepy.editor": ["VideoFileClip"],
-    "dreamsim": ["dreamsim"],
-}.items():
-    module = types.ModuleType(name)
-    for attribute in attributes:
-        setattr(module, attribute, None)
-    sys.modules[name] = module
-if not hasattr(torchvision.io, "write_video"):
-    torchvision.io.write_video = None
+import long_reference
 
-from vbench2_beta_long import utils  # noqa: E402
+utils = long_reference.utils()
 
 CUTS = [
     (24, 240, 2), (24, 250, 2), (24, 239, 10), (24, 240, 10), (24, 241, 10), (8, 33, 2), (8, 16, 2), (8, 15, 2),
