@@ -145,12 +145,17 @@ pub struct Packed {
 impl Packed {
     /// Packs `b`, which has `n` columns as lanes and depth `k`, for the current instruction set.
     pub fn new(b: &impl Operand, n: usize, k: usize, precision: Precision) -> Self {
-        Self::with(Micro::select(precision), b, n, k)
+        Self::with(Micro::select(precision), b, n, k, rayon::current_num_threads())
     }
 
-    fn with(micro: &'static Micro, b: &impl Operand, n: usize, k: usize) -> Self {
+    /// The same in f32, for use inside a parallel loop.
+    pub(crate) fn on_this_thread(b: &impl Operand, n: usize, k: usize) -> Self {
+        Self::with(Micro::select(Precision::F32), b, n, k, 1)
+    }
+
+    fn with(micro: &'static Micro, b: &impl Operand, n: usize, k: usize, threads: usize) -> Self {
         let mut panels = vec![0.0; right_len(micro, n, k)];
-        pack_right(&mut panels, b, n, 0..k, micro, rayon::current_num_threads());
+        pack_right(&mut panels, b, n, 0..k, micro, threads);
         Self { n, k, micro, panels }
     }
 
