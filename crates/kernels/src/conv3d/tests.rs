@@ -95,55 +95,52 @@ fn weights_of(shape: &Conv3dShape, random: &mut Lcg) -> Vec<f32> {
 
 #[test]
 fn fewer_multiplications_give_the_definition_at_every_isa_and_number_of_threads() {
-    force_each_isa(|isa| {
-        for shape in winograd_shapes() {
-            let mut random = Lcg::new(shape.channels_in as u64);
-            let x = random.normal(shape.positions_in() * shape.channels_in);
-            let weights = weights_of(&shape, &mut random);
-            let bias = random.normal(shape.channels_out);
+    for shape in winograd_shapes() {
+        let mut random = Lcg::new(shape.channels_in as u64);
+        let x = random.normal(shape.positions_in() * shape.channels_in);
+        let weights = weights_of(&shape, &mut random);
+        let bias = random.normal(shape.channels_out);
+        let channels = [shape.channels_in, shape.channels_out];
+        let defined = scalar::forward(&x, &weights, shape);
+        let check = |found: &[f32], factor: f32, what: &str| {
+            assert_eq!(found.len(), defined.len());
+            for (i, (found, defined)) in found.iter().zip(&defined).enumerate() {
+                let expected = factor * defined + bias[i % shape.channels_out];
+                let close = (found - expected).abs() < WINOGRAD_TOLERANCE;
+                assert!(close, "{what} {shape:?}[{i}]: {found} ≠ {expected}");
+            }
+        };
+        force_each_isa(|isa| {
             assert_eq!(winograd::fits(&shape, Precision::F32), isa != Isa::Scalar, "{isa} {shape:?}");
             let found = forward(&x, &weights, shape, &Bias(&bias), Precision::F32);
-            let expected = scalar::forward(&x, &weights, shape);
-            assert_eq!(found.len(), expected.len());
-            for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
-                let e = e + bias[i % shape.channels_out];
-                assert!((f - e).abs() < WINOGRAD_TOLERANCE, "{isa} {shape:?}[{i}]: {f} ≠ {e}");
-            }
-            let channels = [shape.channels_in, shape.channels_out];
+            check(&found, 1.0, isa.name());
             let mut packed = PackedKernel::new(&weights, shape.kernel, shape.stride, channels);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
             let again = pool.install(|| forward_packed(&x, &packed, shape, &Bias(&bias)));
             assert!(found == again, "{isa} {shape:?}: threads matter, or packing does");
             packed.scale_columns(&vec![-0.5; shape.channels_out]);
-            let scaled = forward_packed(&x, &packed, shape, &Bias(&bias));
-            for (i, (s, e)) in scaled.iter().zip(&expected).enumerate() {
-                let e = bias[i % shape.channels_out] - 0.5 * e;
-                assert!((s - e).abs() < WINOGRAD_TOLERANCE, "{isa} {shape:?}[{i}]: {s} ≠ {e}, scaled");
-            }
-        }
-    });
+            check(&forward_packed(&x, &packed, shape, &Bias(&bias)), -0.5, isa.name());
+        });
+    }
 }
 
 #[test]
 fn its_gradient_is_the_transpose_of_the_definition() {
-    force_each_isa(|isa| {
-        for shape in winograd_shapes() {
-            let mut random = Lcg::new(3);
-            let weights = weights_of(&shape, &mut random);
-            let d_out = random.normal(shape.positions_out() * shape.channels_out);
+    for shape in winograd_shapes() {
+        let mut random = Lcg::new(3);
+        let weights = weights_of(&shape, &mut random);
+        let x = random.normal(shape.positions_in() * shape.channels_in);
+        let d_out = random.normal(shape.positions_out() * shape.channels_out);
+        let dot = |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| *a as f64 * *b as f64).sum() };
+        let forth = dot(&scalar::forward(&x, &weights, shape), &d_out);
+        force_each_isa(|isa| {
             let found = backward_input(&weights, &d_out, shape, Precision::F32);
-            assert_eq!(found.len(), shape.positions_in() * shape.channels_in);
-            // ⟨conv(x), d⟩ = ⟨x, convᵀ(d)⟩ for any x; each value of `d_out` was seen by about as many weights as an output is.
-            for _ in 0..3 {
-                let x = random.normal(found.len());
-                let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| *a as f64 * *b as f64).sum();
-                let (forth, back): (f64, f64) =
-                    (dot(&scalar::forward(&x, &weights, shape), &d_out), dot(&x, &found));
-                let scale = (d_out.len() as f64).sqrt();
-                assert!((forth - back).abs() < 1e-5 * scale, "{isa} {shape:?}: {forth} ≠ {back}");
-            }
-        }
-    });
+            assert_eq!(found.len(), x.len());
+            // ⟨conv(x), d⟩ = ⟨x, convᵀ(d)⟩; the sums are of so many independent terms.
+            let (back, scale) = (dot(&x, &found), (d_out.len() as f64).sqrt());
+            assert!((forth - back).abs() < 1e-5 * scale, "{isa} {shape:?}: {forth} ≠ {back}");
+        });
+    }
 }
 
 /// What is not finite stays within the tiles that read it.

@@ -14,7 +14,7 @@ use std::cell::RefCell;
 use rayon::prelude::*;
 
 use super::Conv3dShape;
-use crate::gemm::{DepthMajor, Epilogue, Into, LaneMajor, Packed, Plain, Tiles};
+use crate::gemm::{Epilogue, Into, LaneMajor, Packed, Plain, Tiles};
 use crate::isa::{Isa, Precision, multiversion};
 use crate::threads::{Fresh, SharedMut};
 
@@ -32,8 +32,8 @@ const QQ: f32 = 9.0 / 4.0;
 /// `p² + q²`.
 const S: f32 = 97.0 / 36.0;
 /// `1 / ∏ (a − b)` over the other finite points `b`, for `a = ±p` and `±q`.
-const OVER_P: f32 = 1.0 / (2.0 * (4.0 / 9.0) * (4.0 / 9.0 - 9.0 / 4.0));
-const OVER_Q: f32 = 1.0 / (2.0 * (9.0 / 4.0) * (9.0 / 4.0 - 4.0 / 9.0));
+const OVER_P: f32 = 1.0 / (2.0 * PP * (PP - QQ));
+const OVER_Q: f32 = 1.0 / (2.0 * QQ * (QQ - PP));
 
 /// Tiles of a task at most: whole panels of every micro kernel, whose left sides stay in the second-level cache.
 const TILES: usize = 24;
@@ -113,33 +113,21 @@ impl Weights {
         })
     }
 
-    fn each_frame<W: AsRef<[f32]>>(frames: usize, [c, o]: [usize; 2], weights: impl Fn(usize) -> W) -> Self {
-        let mut matrices = Vec::with_capacity(frames * POINTS);
-        for frame in 0..frames {
+    /// `weights` of a frame of the kernel are `[3·3·C, O]`.
+    fn each_frame<W: AsRef<[f32]> + Sync>(
+        frames: usize,
+        [c, o]: [usize; 2],
+        weights: impl Fn(usize) -> W,
+    ) -> Self {
+        let of_frame = |frame| {
             let weights = weights(frame);
-            let weights = weights.as_ref();
-            // [POINTS, C, O]
-            let values = Fresh::new(POINTS * c * o);
-            let pointer: SharedMut<f32> = values.pointer();
-            (0..c).into_par_iter().for_each(|channel| {
+            Packed::together(POINTS, o, c, |channel, lane, out| {
                 let taps: [&[f32]; TAPS * TAPS] =
-                    std::array::from_fn(|tap| &weights[(tap * c + channel) * o..][..o]);
-                let mut row = vec![0.0; POINTS * o];
-                taps_at_points(&taps, o, &mut row);
-                for (point, row) in row.chunks_exact(o).enumerate() {
-                    // SAFETY: each channel has its own rows.
-                    unsafe {
-                        let to = pointer.pointer((point * c + channel) * o);
-                        to.copy_from_nonoverlapping(row.as_ptr(), o);
-                    }
-                }
-            });
-            // SAFETY: all rows of all points were written.
-            let values = unsafe { values.finish(POINTS * c * o) };
-            let pack = |values: &[f32]| Packed::on_this_thread(&DepthMajor { data: values, stride: o }, o, c);
-            matrices.par_extend(values.par_chunks_exact(c * o).map(pack));
-        }
-        Self { matrices }
+                    std::array::from_fn(|tap| &weights.as_ref()[(tap * c + channel) * o..][lane..o]);
+                taps_at_points(&taps, out);
+            })
+        };
+        Self { matrices: (0..frames).flat_map(of_frame).collect() }
     }
 
     /// Multiplies each output channel by its factor, `[O]`.
@@ -388,7 +376,7 @@ fn input_points(d: &[Lanes; IN]) -> [Lanes; IN] {
     v
 }
 
-/// Three taps at the points, each divided by what the polynomial of the inputs there is too large by.
+/// Three taps at the points, each over what the polynomial of the inputs is too large by there.
 #[inline(always)]
 fn tap_points(g: &[Lanes; TAPS]) -> [Lanes; IN] {
     let mut u = [[0.0; LANES]; IN];
@@ -442,20 +430,22 @@ multiversion! {
 }
 
 multiversion! {
-    /// `taps` are 3 × 3 rows `[O]`; `out` is `[POINTS, O]`.
-    fn taps_at_points(taps: &[&[f32]; TAPS * TAPS], channels: usize, out: &mut [f32]) {
-        for from in (0..channels).step_by(LANES) {
+    /// `taps` are 3 × 3 rows of lanes; `out` is `[POINTS, nr]`, zeros where no lanes are left.
+    fn taps_at_points(taps: &[&[f32]; TAPS * TAPS], out: &mut [f32]) {
+        let (width, lanes) = (out.len() / POINTS, taps[0].len());
+        for from in (0..width).step_by(LANES) {
             let mut half = [[[0.0; LANES]; TAPS]; IN];
             for j in 0..TAPS {
-                let column: [Lanes; TAPS] = std::array::from_fn(|i| load(&taps[i * TAPS + j][..channels], from));
+                let column: [Lanes; TAPS] =
+                    std::array::from_fn(|i| load(&taps[i * TAPS + j][..lanes], from.min(lanes)));
                 for (row, value) in half.iter_mut().zip(tap_points(&column)) {
                     row[j] = value;
                 }
             }
-            let width = LANES.min(channels - from);
+            let count = LANES.min(width - from);
             for (i, row) in half.iter().enumerate() {
                 for (j, value) in tap_points(row).iter().enumerate() {
-                    store(value, &mut out[(i * IN + j) * channels + from..][..width]);
+                    store(value, &mut out[(i * IN + j) * width + from..][..count]);
                 }
             }
         }

@@ -57,7 +57,7 @@ impl PackedInt8 {
             }
         }
         let scaled = Scaled { inner: DepthMajor { data: weights, stride: n }, factors: &inverse };
-        Self { bytes: Packed::with(micro, &scaled, n, k, rayon::current_num_threads()), scales, excess }
+        Self { bytes: Packed::with(micro, &scaled, n, k), scales, excess }
     }
 
     /// Columns, `N`.
