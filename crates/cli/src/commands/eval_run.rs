@@ -55,7 +55,7 @@ pub fn run(args: Run) -> Outcome {
             None => Some(picture_name(pictures, &task.prompt)),
         });
         if args.dimensions.is_empty() {
-            warnings.push("i2v_background and camera_motion are not measured: their networks, DreamSim and CoTracker2, are not here".to_owned());
+            warnings.push("i2v_background is not measured: its network, DreamSim, is not here".to_owned());
         }
     }
     let mut limits = ReadLimits::default();
@@ -128,7 +128,10 @@ fn picture_name(folder: &Path, prompt: &str) -> String {
 fn wanted(args: &Run, all: &[Dimension]) -> Vec<Dimension> {
     match (args.dimensions.is_empty(), &args.i2v) {
         (false, _) => args.dimensions.clone(),
-        (true, Some(_)) => Dimension::i2v().collect(),
+        // Videos of one's own are not called after a motion of the camera.
+        (true, Some(_)) => {
+            Dimension::i2v().filter(|d| !args.custom || *d != Dimension::CameraMotion).collect()
+        }
         (true, None) => all.to_vec(),
     }
 }
