@@ -1,64 +1,43 @@
 use rayon::prelude::*;
 
-use crate::layers::average_pool;
-use crate::{BackboneError, Grid};
+use crate::BackboneError;
+use crate::layers::{CORRELATION_LEVELS, Pyramid};
 
-/// Scales at which features are compared.
-pub const LEVELS: usize = 4;
 /// Reach of a window in pixels of its level.
 const RADIUS: usize = 3;
 const ACROSS: usize = 2 * RADIUS + 1;
 /// Correlations of one place.
-pub const CORRELATIONS: usize = LEVELS * ACROSS * ACROSS;
+pub const CORRELATIONS: usize = CORRELATION_LEVELS * ACROSS * ACROSS;
 /// A window reaches no more pixels of a side: rounding moves its ends by less than one.
 const PIXELS: usize = ACROSS + 2;
+/// The least side of a map of which every scale has a pixel.
+const SIDE_MIN: usize = 1 << (CORRELATION_LEVELS - 1);
 
-/// A feature map at four scales.
-pub struct Scales(Vec<Grid>);
-
-impl Scales {
-    /// Of `map [1, H, W, C]`; each level is the mean of 2 × 2 of the one before.
-    pub fn new(map: Grid) -> Self {
-        let mut levels = vec![map];
-        for level in 1..LEVELS {
-            levels.push(average_pool(&levels[level - 1], 2));
-        }
-        Self(levels)
-    }
-
-    /// The least side of the map, of which every level has a pixel.
-    pub const SIDE_MIN: usize = 1 << (LEVELS - 1);
-
-    pub fn map(&self) -> &Grid {
-        &self.0[0]
-    }
-
-    /// How a track's `feature [C]` agrees with the map around `place` (x and y in its pixels), over √C: `[4, 7, 7]`, each window column by
-    /// column. What lies outside is the nearest pixel inside.
-    fn look_up(&self, feature: &[f32], place: [f32; 2], out: &mut [f32]) {
-        let root = (feature.len() as f32).sqrt();
-        for (level, (map, out)) in self.0.iter().zip(out.chunks_exact_mut(ACROSS * ACROSS)).enumerate() {
-            let shrunk = place.map(|place| place / (1 << level) as f32);
-            let columns = Axis::new(shrunk[0], map.width);
-            let rows = Axis::new(shrunk[1], map.height);
-            let (Some(columns), Some(rows)) = (columns, rows) else {
-                out.fill(f32::NAN);
-                continue;
-            };
-            let mut products = [0.0; PIXELS * PIXELS];
-            for y in 0..rows.count {
-                for x in 0..columns.count {
-                    let pixel = map.at(0, rows.first + y, columns.first + x);
-                    products[y * PIXELS + x] = product(feature, pixel) / root;
-                }
+/// How a track's `feature [C]` agrees with the map around `place` (x and y in its pixels), over √C: `[4, 7, 7]`, each window column by
+/// column. What lies outside is the nearest pixel inside.
+fn look_up(scales: &Pyramid, feature: &[f32], place: [f32; 2], out: &mut [f32]) {
+    let root = (feature.len() as f32).sqrt();
+    for (level, (map, out)) in scales.levels().iter().zip(out.chunks_exact_mut(ACROSS * ACROSS)).enumerate() {
+        let shrunk = place.map(|place| place / (1 << level) as f32);
+        let columns = Axis::new(shrunk[0], map.width);
+        let rows = Axis::new(shrunk[1], map.height);
+        let (Some(columns), Some(rows)) = (columns, rows) else {
+            out.fill(f32::NAN);
+            continue;
+        };
+        let mut products = [0.0; PIXELS * PIXELS];
+        for y in 0..rows.count {
+            for x in 0..columns.count {
+                let pixel = map.at(0, rows.first + y, columns.first + x);
+                products[y * PIXELS + x] = product(feature, pixel) / root;
             }
-            for (out, &(x, right)) in out.chunks_exact_mut(ACROSS).zip(&columns.samples) {
-                for (out, &(y, below)) in out.iter_mut().zip(&rows.samples) {
-                    let at = |dy: usize, dx: usize| products[(y + dy) * PIXELS + x + dx];
-                    // Weights of nothing are of pixels that need not be there.
-                    *out = (1.0 - below) * ((1.0 - right) * at(0, 0) + right * at(0, 1))
-                        + below * ((1.0 - right) * at(1, 0) + right * at(1, 1));
-                }
+        }
+        for (out, &(x, right)) in out.chunks_exact_mut(ACROSS).zip(&columns.samples) {
+            for (out, &(y, below)) in out.iter_mut().zip(&rows.samples) {
+                let at = |dy: usize, dx: usize| products[(y + dy) * PIXELS + x + dx];
+                // Weights of nothing are of pixels that need not be there.
+                *out = (1.0 - below) * ((1.0 - right) * at(0, 0) + right * at(0, 1))
+                    + below * ((1.0 - right) * at(1, 0) + right * at(1, 1));
             }
         }
     }
@@ -109,29 +88,30 @@ fn product(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Correlations of tracks with a window of frames: `features [N, S, C]`, `places [N, S, 2]` in pixels of the maps → `[N, S, 196]`.
-pub fn correlations(frames: &[&Scales], features: &[f32], places: &[[f32; 2]]) -> Vec<f32> {
+pub fn correlations(frames: &[&Pyramid], features: &[f32], places: &[[f32; 2]]) -> Vec<f32> {
     let channels = frames[0].map().channels;
     let mut out = vec![0.0; places.len() * CORRELATIONS];
     let each = out.par_chunks_mut(CORRELATIONS).zip(features.par_chunks(channels).zip(places));
     each.enumerate().for_each(|(i, (out, (feature, place)))| {
-        frames[i % frames.len()].look_up(feature, *place, out);
+        look_up(frames[i % frames.len()], feature, *place, out);
     });
     out
 }
 
 /// Sides of frames of which all scales have a pixel.
 pub fn check_sides(network: &'static str, [height, width]: [usize; 2]) -> Result<(), BackboneError> {
-    if height.min(width) >= Scales::SIDE_MIN {
+    if height.min(width) >= SIDE_MIN {
         return Ok(());
     }
     let reason =
-        format!("`pos_emb` has {height} × {width} positions, expected {} or more each way", Scales::SIDE_MIN);
+        format!("`pos_emb` has {height} × {width} positions, expected {} or more each way", SIDE_MIN);
     Err(BackboneError::Config { network, reason })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Grid;
 
     fn map(height: usize, width: usize) -> Grid {
         let data = (0..height * width * 3).map(|i| ((i * 37 % 101) as f32 - 50.0) / 20.0).collect();
@@ -159,15 +139,15 @@ mod tests {
 
     #[test]
     fn windows_are_sampled_place_by_place_and_end_at_the_border() {
-        let scales = Scales::new(map(9, 17));
+        let scales = Pyramid::new(map(9, 17));
         let feature = [0.5, -1.25, 2.0];
         for place in [[8.3, 4.7], [0.0, 0.0], [-6.5, 3.0], [16.0, 8.0], [40.25, -90.0], [2.0, 5.0]] {
             let mut found = vec![0.0; CORRELATIONS];
-            scales.look_up(&feature, place, &mut found);
+            look_up(&scales, &feature, place, &mut found);
             for (i, found) in found.iter().enumerate() {
                 let (level, dx, dy) = (i / 49, i % 49 / 7, i % 7);
                 let at = |place: f32, d: usize| place / (1 << level) as f32 + d as f32 - 3.0;
-                let expected = sampled(&scales.0[level], &feature, at(place[0], dx), at(place[1], dy));
+                let expected = sampled(&scales.levels()[level], &feature, at(place[0], dx), at(place[1], dy));
                 assert!(
                     (f64::from(*found) - expected).abs() < TOLERANCE,
                     "{place:?} {i}: {found} {expected}"
@@ -178,10 +158,10 @@ mod tests {
 
     #[test]
     fn a_place_that_is_no_number_gives_none() {
-        let scales = Scales::new(map(8, 8));
+        let scales = Pyramid::new(map(8, 8));
         for place in [[f32::NAN, 1.0], [1.0, f32::INFINITY]] {
             let mut found = vec![0.0; CORRELATIONS];
-            scales.look_up(&[1.0; 3], place, &mut found);
+            look_up(&scales, &[1.0; 3], place, &mut found);
             assert!(found.iter().all(|value| value.is_nan()));
         }
     }

@@ -15,9 +15,9 @@ mod tracker;
 
 use vidit_weights::TensorStore;
 
-use crate::layers::{Activation, Filter, LayerNorm, Linear, interpolate};
+use crate::layers::{Activation, Border, Filter, LayerNorm, Linear, Pyramid, interpolate, sample_bilinear};
 use crate::{BackboneError, Checkpoint, Grid, Tokens};
-use correlation::{CORRELATIONS, Scales, check_sides, correlations, within};
+use correlation::{CORRELATIONS, check_sides, correlations, within};
 use encoder::{Encoder, STRIDE};
 use former::Former;
 pub use tracker::{Tracker, Tracks};
@@ -122,12 +122,12 @@ impl CoTracker {
     }
 
     /// The features of a frame `[1, H, W, 3]`, 0 to 255.
-    fn features(&self, frame: &Grid) -> Scales {
+    fn features(&self, frame: &Grid) -> Pyramid {
         assert!(frame.batch == 1 && frame.channels == 3, "a frame is [1, H, W, 3]");
         let aligned = Filter::Bilinear { align_corners: true };
         let mut frame = interpolate(frame, self.resolution(), None, aligned);
         frame.data.iter_mut().for_each(|value| *value = 2.0 * (*value / 255.0) - 1.0);
-        Scales::new(self.encoder.forward(&frame)) // [1, H/4, W/4, C]
+        Pyramid::new(self.encoder.forward(&frame)) // [1, H/4, W/4, C]
     }
 
     /// The tracks of a window at its beginning: `places [N, S]` and logits of visibility `[N, S]` are guesses, `features [N, C]` are the
@@ -152,7 +152,7 @@ impl CoTracker {
     }
 
     /// What the transformer reads, `[N, S, E]`.
-    fn tokens(&self, window: &Window, frames: &[&Scales]) -> Tokens {
+    fn tokens(&self, window: &Window, frames: &[&Pyramid]) -> Tokens {
         let (times, width, latent) = (self.window(), self.former.input(), self.encoder.output());
         let correlations = correlations(frames, &window.features, &window.places); // [N, S, 196]
         let mut data = window.fixed.clone();
@@ -170,7 +170,7 @@ impl CoTracker {
     }
 
     /// One step.
-    fn step(&self, window: &mut Window, frames: &[&Scales], watch: &mut dyn FnMut(&str, &[f32])) {
+    fn step(&self, window: &mut Window, frames: &[&Pyramid], watch: &mut dyn FnMut(&str, &[f32])) {
         let latent = self.encoder.output();
         let tokens = self.tokens(window, frames);
         watch("inputs", &tokens.data);
@@ -209,7 +209,7 @@ fn waves(moved: [f32; 2]) -> [f32; 2 + 2 * WAVES] {
 /// The channels of a map at a place, the nearest pixel where that lies outside.
 fn bilinear(map: &Grid, place: [f32; 2]) -> Vec<f32> {
     let point = [within(place[0], map.width), within(place[1], map.height)];
-    crate::layers::sample_bilinear(map, &point, crate::layers::Border::Nearest)
+    sample_bilinear(map, &point, Border::Nearest)
 }
 
 #[cfg(test)]

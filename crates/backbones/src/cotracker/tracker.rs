@@ -1,7 +1,8 @@
 use std::collections::VecDeque;
 
-use super::{CoTracker, STEPS, STRIDE, Scales, bilinear};
+use super::{CoTracker, STEPS, STRIDE, bilinear};
 use crate::Grid;
+use crate::layers::Pyramid;
 
 /// Points of a regular grid on the first frame, on their way through a video.
 pub struct Tracker {
@@ -10,7 +11,7 @@ pub struct Tracker {
     /// Of the frames, height and width.
     size: Option<[usize; 2]>,
     /// Of the frames from the next window's first on.
-    waiting: VecDeque<Scales>,
+    waiting: VecDeque<Pyramid>,
     /// Frames that came.
     frames: usize,
     /// The first frame of the next window.
@@ -78,10 +79,10 @@ impl Tracker {
         }
     }
 
-    /// Where the points are; every frame was seen. One point of each is where it was asked for: on the first frame.
+    /// Where the points are; every frame was seen. On the first frame they are where the grid has them.
     ///
-    /// Of fewer frames than a window has, the last one is repeated, as the published code does; of half as many or fewer this finds no
-    /// window and gives zeros for all but the first frame, which is not imitated.
+    /// Of a video shorter than a window the last frame is repeated, as in the published code. This finds no window in half as many frames
+    /// or fewer, and gives zeros for all but the first, which is not imitated.
     pub fn finish(self, network: &CoTracker) -> Tracks {
         self.finish_watched(network, &mut |_, _| {})
     }
@@ -109,7 +110,8 @@ impl Tracker {
         let step = times / 2;
         let known = self.places.len() - self.begins;
         // The last frame's features serve for those that lack.
-        let frames: Vec<&Scales> = (0..times).map(|s| &self.waiting[s.min(self.waiting.len() - 1)]).collect();
+        let frames: Vec<&Pyramid> =
+            (0..times).map(|s| &self.waiting[s.min(self.waiting.len() - 1)]).collect();
         let mut places = Vec::with_capacity(tracks * times);
         let mut visible = Vec::with_capacity(tracks * times);
         for n in 0..tracks {
