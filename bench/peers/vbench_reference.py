@@ -6,11 +6,13 @@
 
 Semantic dimensions take a video's prompt and style from its name, `PROMPT-0.mp4`. `run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
 process' peak memory. Nothing here downloads anything. Needs torch, torchvision, vbench 0.1.5, openai-clip, pyiqa, opencv, decord, timm,
-omegaconf and their dependencies; see requirements in bench/peers/vbench_compare.py.
+omegaconf and their dependencies; see requirements in bench/peers/vbench_compare.py. `camera_motion` needs a clone of
+facebookresearch/co-tracker on PYTHONPATH, too (its licence forbids commercial use).
 """
 
 import argparse
 import importlib
+import importlib.util
 import json
 import os
 import resource
@@ -29,6 +31,7 @@ FILES = {
     "raft": "raft-things.pth",
     "viclip": "ViClip-InternVid-10M-FLT.pth",
     "umt": "l16_ptk710_ftk710_ftk400_f16_res224.pth",
+    "cotracker": "cotracker2.pth",
 }
 # Words of CLIP and ViCLIP, where the reference looks for them.
 WORDS = "ViCLIP/bpe_simple_vocab_16e6.txt.gz"
@@ -44,6 +47,7 @@ NETWORKS = {
     "temporal_style": ["viclip"],
     "overall_consistency": ["viclip"],
     "human_action": ["umt"],
+    "camera_motion": ["cotracker"],
 }
 
 
@@ -123,6 +127,44 @@ def umt():
     return network
 
 
+def cotracker():
+    from cotracker.predictor import CoTrackerPredictor
+
+    # As torch.hub's `cotracker2` makes it.
+    return CoTrackerPredictor(checkpoint=None, window_len=8, v2=True)
+
+
+def spread_cotracker():
+    """Drawn as its authors do, no point would move by a pixel, whatever is seen."""
+    import torch
+
+    network = cotracker().model
+    for name, p in network.named_parameters():
+        if p.dim() > 1 and "virual" not in name:
+            torch.nn.init.normal_(p, std=(1.6 / p[0].numel()) ** 0.5)
+    former = network.updateformer
+    # Steps of parts of a pixel; waves are so short that rounding of places would decide, were they heeded more.
+    former.flow_head.weight.data[:2] *= 0.05
+    former.input_transform.weight.data[:, 2:130] *= 0.02
+    return network
+
+
+def camera(path):
+    """The reference's rules around the network, without the hub that fetches it."""
+    import torch
+
+    for name in ["", ".cotracker", ".cotracker.utils", ".cotracker.utils.visualizer"]:
+        stub = types.ModuleType(f"vbench2_beta_i2v.third_party{name}")
+        stub.Visualizer = None
+        sys.modules[stub.__name__] = stub
+    module = importlib.import_module("vbench2_beta_i2v.camera_motion")
+    predict = object.__new__(module.CameraPredict)
+    predict.device, predict.grid_size, predict.number_points = torch.device("cpu"), 10, 1
+    predict.model = cotracker()
+    predict.model.model.load_state_dict(torch.load(path))
+    return module, predict
+
+
 def without_pkg_resources():
     """ViCLIP's tokenizer asks it for versions only."""
     if "pkg_resources" not in sys.modules:
@@ -193,6 +235,10 @@ def write_weights(folder, seed):
 
     keep("viclip", spread_viclip, lambda state: {"model": state})
     keep("umt", umt)
+    if importlib.util.find_spec("cotracker"):
+        keep("cotracker", spread_cotracker)
+    else:
+        print("cotracker is not on PYTHONPATH: no weights for camera_motion")
 
 
 def run(dimension, videos, weights, out, threads):
@@ -207,7 +253,7 @@ def run(dimension, videos, weights, out, threads):
     os.environ["VBENCH_CACHE_DIR"] = weights
     path = {name: os.path.join(weights, FILES[name]) for name in NETWORKS[dimension]}
     device = torch.device("cpu")
-    module = importlib.import_module(f"vbench.{dimension}")
+    module = None if dimension == "camera_motion" else importlib.import_module(f"vbench.{dimension}")
     began = time.monotonic()
     if dimension == "subject_consistency":
         network = dino()
@@ -254,10 +300,14 @@ def run(dimension, videos, weights, out, threads):
     elif dimension == "human_action":
         # Loads its network itself, which counts as its time.
         work = lambda: module.human_action(path["umt"], videos, device)
+    elif dimension == "camera_motion":
+        module, network = camera(path["cotracker"])
+        work = lambda: module.camera_motion(network, videos)
     else:
         work = lambda: module.temporal_flickering(videos)
     loaded = time.monotonic()
-    overall, per_video = work()
+    # Motions of the camera have means by type in between.
+    overall, *_, per_video = work()
     done = time.monotonic()
     told = {
         "dimension": dimension,

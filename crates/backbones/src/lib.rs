@@ -5,6 +5,7 @@
 
 pub mod amt;
 pub mod clip;
+pub mod cotracker;
 pub mod dino;
 mod error;
 mod grid;

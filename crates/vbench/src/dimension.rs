@@ -1,4 +1,4 @@
-//! The sixteen things that VBench measures, one of VBench-I2V's, and what is fixed about each.
+//! The sixteen things that VBench measures, two of VBench-I2V's, and what is fixed about each.
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,6 +47,8 @@ pub enum Dimension {
     OverallConsistency,
     /// VBench-I2V: whether the subject of the given picture is kept.
     I2vSubject,
+    /// VBench-I2V: whether the camera moves as was asked for.
+    CameraMotion,
 }
 
 /// Which half of the total a dimension counts in.
@@ -113,6 +115,9 @@ pub enum Network {
     /// Tag2Text, Swin-B.
     #[serde(rename = "tag2text")]
     Tag2Text,
+    /// CoTracker2.
+    #[serde(rename = "cotracker")]
+    CoTracker,
 }
 
 impl Network {
@@ -130,6 +135,7 @@ impl Network {
             Self::ViClip => "viclip",
             Self::Grit => "grit",
             Self::Tag2Text => "tag2text",
+            Self::CoTracker => "cotracker",
         }
     }
 }
@@ -150,7 +156,7 @@ struct Facts {
 
 /// Bounds and weights: VBench's `scripts/constant.py`. In the order of [`Dimension`].
 #[rustfmt::skip]
-const FACTS: [Facts; 17] = {
+const FACTS: [Facts; 18] = {
     use Decoder::{Decord, OpenCv};
     use Group::{Given, Quality, Semantic};
     use Sampling::{All, EightPerSecond, Middle};
@@ -174,6 +180,7 @@ const FACTS: [Facts; 17] = {
         Facts { name: "temporal_style", min: 0.0, max: 0.3640, weight: 1.0, group: Semantic, sampling: Middle(8), decoder: Decord, networks: &[Network::ViClip], custom: true, folder: "temporal_style", prompts: 100 },
         Facts { name: OVERALL, min: 0.0, max: 0.3640, weight: 1.0, group: Semantic, sampling: Middle(8), decoder: Decord, networks: &[Network::ViClip], custom: true, folder: OVERALL, prompts: 93 },
         Facts { name: "i2v_subject", min: 0.1462, max: 1.0, weight: 1.0, group: Given, sampling: All, decoder: Decord, networks: &[Network::Dino], custom: true, folder: "i2v_subject", prompts: 0 },
+        Facts { name: "camera_motion", min: 0.0, max: 1.0, weight: 0.1, group: Given, sampling: All, decoder: Decord, networks: &[Network::CoTracker], custom: true, folder: "camera_motion", prompts: 0 },
     ]
 };
 
@@ -197,6 +204,9 @@ impl Dimension {
         Self::TemporalStyle,
         Self::OverallConsistency,
     ];
+
+    /// What is measured of VBench-I2V's own.
+    pub const GIVEN: [Self; 2] = [Self::I2vSubject, Self::CameraMotion];
 
     fn facts(self) -> &'static Facts {
         &FACTS[self as usize]
@@ -285,7 +295,7 @@ impl Dimension {
 
     /// What is measured of VBench-I2V, in the order in which its prompts name them.
     pub fn i2v() -> impl Iterator<Item = Self> {
-        [Self::I2vSubject].into_iter().chain(Self::quality())
+        Self::GIVEN.into_iter().chain(Self::quality())
     }
 
     /// Seconds of the clips that VBench-Long measures it on.
@@ -300,7 +310,6 @@ impl Dimension {
     pub fn lacks(name: &str) -> Option<&'static str> {
         match name {
             "i2v_background" | "background_consistency_clip2clip" => Some("DreamSim"),
-            "camera_motion" => Some("CoTracker2"),
             "subject_consistency_clip2clip" => Some("DINOv2"),
             _ => None,
         }
@@ -308,7 +317,7 @@ impl Dimension {
 
     /// The dimension of this name, with underscores or spaces.
     pub fn from_name(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter().chain([Self::I2vSubject]);
+        let mut all = Self::ALL.into_iter().chain(Self::GIVEN);
         all.find(|dimension| dimension.name() == name || dimension.title() == name)
     }
 }
@@ -341,7 +350,7 @@ mod tests {
 
     #[test]
     fn names_walk_both_ways() {
-        for (index, dimension) in Dimension::ALL.into_iter().chain([Dimension::I2vSubject]).enumerate() {
+        for (index, dimension) in Dimension::ALL.into_iter().chain(Dimension::GIVEN).enumerate() {
             assert_eq!(dimension as usize, index);
             assert_eq!(serde_json::to_string(&dimension).unwrap(), format!("\"{}\"", dimension.name()));
             assert_eq!(dimension.name().parse::<Dimension>().unwrap(), dimension);
@@ -354,7 +363,6 @@ mod tests {
         );
         for (name, network) in [
             ("i2v_background", "DreamSim"),
-            ("camera_motion", "CoTracker2"),
             ("subject_consistency_clip2clip", "DINOv2"),
             ("background_consistency_clip2clip", "DreamSim"),
         ] {
@@ -382,7 +390,8 @@ mod tests {
 
     #[test]
     fn networks_have_one_name() {
-        for network in Dimension::ALL.iter().flat_map(|dimension| dimension.networks()) {
+        let all = Dimension::ALL.iter().chain(&Dimension::GIVEN);
+        for network in all.flat_map(|dimension| dimension.networks()) {
             assert_eq!(serde_json::to_string(network).unwrap(), format!("\"{}\"", network.name()));
         }
     }

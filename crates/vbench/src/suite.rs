@@ -426,8 +426,12 @@ mod tests {
         )
         .unwrap();
         assert_eq!(suite.image_name("a cat"), Some("a cat.jpg"));
+        assert_eq!(suite.entries[0].dimensions, [Dimension::CameraMotion]);
         assert_eq!(suite.entries[1].dimensions, [Dimension::I2vSubject]);
         let videos = suite.videos(&Dimension::i2v().collect::<Vec<_>>(), 1);
-        assert_eq!(videos.iter().map(SuiteVideo::stem).collect::<Vec<_>>(), ["a cat-0"]);
+        assert_eq!(
+            videos.iter().map(SuiteVideo::stem).collect::<Vec<_>>(),
+            ["a cat, camera pans left-0", "a cat-0"]
+        );
     }
 }

@@ -55,7 +55,7 @@ pub fn run(args: Run) -> Outcome {
             None => Some(picture_name(pictures, &task.prompt)),
         });
         if args.dimensions.is_empty() {
-            warnings.push("i2v_background and camera_motion are not measured: their networks, DreamSim and CoTracker2, are not here".to_owned());
+            warnings.push("i2v_background is not measured: its network, DreamSim, is not here".to_owned());
         }
     }
     let mut limits = ReadLimits::default();
@@ -125,10 +125,12 @@ fn picture_name(folder: &Path, prompt: &str) -> String {
     there.unwrap_or(&names[0]).clone()
 }
 
-fn wanted(args: &Run, all: &[Dimension]) -> Vec<Dimension> {
+/// Only prompts of a suite say how the camera should move, and not those of every suite.
+fn wanted(args: &Run, all: &[Dimension], suite: Option<&Suite>) -> Vec<Dimension> {
+    let told = suite.is_some_and(|suite| suite.entries_of(Dimension::CameraMotion).next().is_some());
     match (args.dimensions.is_empty(), &args.i2v) {
         (false, _) => args.dimensions.clone(),
-        (true, Some(_)) => Dimension::i2v().collect(),
+        (true, Some(_)) => Dimension::i2v().filter(|d| told || *d != Dimension::CameraMotion).collect(),
         (true, None) => all.to_vec(),
     }
 }
@@ -196,13 +198,13 @@ fn custom(args: &Run) -> Result<Plan, Failure> {
             serde_json::from_str(&text).context(hint).with_context(asked).map_err(Failure::usage)?
         }
     };
-    Plan::custom(&args.videos, &wanted(args, &quality), args.prompt.as_deref(), &prompts)
+    Plan::custom(&args.videos, &wanted(args, &quality, None), args.prompt.as_deref(), &prompts)
         .map_err(Failure::usage)
 }
 
 /// The plan of a suite, whether it is VBench's whole standard suite, and what a reader should know.
 fn of_suite(args: &Run, suite: &Suite) -> Result<(Plan, bool, Vec<String>), Failure> {
-    let dimensions = wanted(args, &Dimension::ALL);
+    let dimensions = wanted(args, &Dimension::ALL, Some(suite));
     let options = PreflightOptions {
         suite,
         dimensions: dimensions.clone(),

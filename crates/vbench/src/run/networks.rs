@@ -6,15 +6,15 @@ use std::rc::Rc;
 
 use vidit_backbones::clip::{self, AestheticHead, Clip, Tokenizer};
 use vidit_backbones::tag2text::{self, Tag2Text, TagList};
-use vidit_backbones::{Vocabulary, amt, dino, grit, musiq, raft, umt, viclip};
+use vidit_backbones::{Vocabulary, amt, cotracker, dino, grit, musiq, raft, umt, viclip};
 use vidit_weights::{TensorStore, TorchCheckpoint};
 
 use super::{Measure, MeasureOptions};
 use crate::checkpoints::{Checkpoint, Presence, Verdict};
 use crate::dimensions::{
-    AestheticQuality, AppearanceStyle, Batched, Detections, DynamicDegree, HumanAction, ImagingQuality,
-    MotionSmoothness, OverallConsistency, Scene, StaticFilter, TemporalFlickering, background_consistency,
-    i2v_subject, subject_consistency,
+    AestheticQuality, AppearanceStyle, Batched, CameraMotion, Detections, DynamicDegree, HumanAction,
+    ImagingQuality, MotionSmoothness, OverallConsistency, Scene, StaticFilter, TemporalFlickering,
+    background_consistency, i2v_subject, subject_consistency,
 };
 use crate::hash::sha256_of_file;
 use crate::{Dimension, Network, VbenchError, WeightsOrigin, WeightsUsed};
@@ -198,6 +198,10 @@ pub(super) fn measures(
         if has(Dimension::I2vSubject) {
             measures.push(Box::new(i2v_subject(network, options.limits)));
         }
+    }
+    if has(Dimension::CameraMotion) {
+        let network = cotracker::CoTracker::load(store(Network::CoTracker)?, cotracker::Config::PUBLISHED)?;
+        measures.push(Box::new(CameraMotion::new(network)));
     }
     if has(Dimension::ImagingQuality) {
         let network = musiq::Musiq::load(store(Network::Musiq)?, musiq::Config::PUBLISHED)?;

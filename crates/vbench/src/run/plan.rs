@@ -179,7 +179,7 @@ impl Plan {
     pub fn dimensions(&self) -> Vec<Dimension> {
         let wanted =
             |dimension: &Dimension| self.tasks.iter().any(|task| task.dimensions.contains(dimension));
-        Dimension::ALL.into_iter().chain([Dimension::I2vSubject]).filter(wanted).collect()
+        Dimension::ALL.into_iter().chain(Dimension::GIVEN).filter(wanted).collect()
     }
 }
 
