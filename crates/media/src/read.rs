@@ -9,7 +9,7 @@ use vidit_video::{Frames, PixelShape};
 
 use crate::mp4::demux;
 use crate::turn::Turn;
-use crate::{MediaError, ReadLimits, Result, ffmpeg, h264};
+use crate::{MediaError, ReadLimits, Result, ffmpeg, h264, jpeg};
 
 /// Frames per second of a [`Clip`] from a source that has no time: an image or a folder of frames.
 pub const UNTIMED_FPS: f64 = 24.0;
@@ -37,6 +37,21 @@ pub fn read_video(path: &Path, limits: &ReadLimits) -> Result<Clip> {
     read_with(path, limits, ffmpeg::PROGRAM)
 }
 
+/// Reads one picture as it is stored: no orientation turns it, alpha is dropped, and a JPEG is what libjpeg, and so Pillow's
+/// `convert("RGB")`, makes of it to the bit.
+///
+/// # Errors
+/// The file is missing, larger than `limits`, damaged, or no PNG, JPEG or WebP; or a JPEG is in CMYK.
+pub fn read_picture(path: &Path, limits: &ReadLimits) -> Result<Frames> {
+    let file = read_file(path, limits)?;
+    match Kind::of(&file) {
+        Kind::Image(ImageFormat::Jpeg) => jpeg::decode(path, limits, &file),
+        Kind::Image(format) => read_image(path, limits, &file, format, Turned::AsStored),
+        Kind::WebP => read_image(path, limits, &file, ImageFormat::WebP, Turned::AsStored),
+        _ => Err(MediaError::corrupt(path, "expected one PNG, JPEG or WebP picture")),
+    }
+}
+
 /// [`read_video`] with the name of the program for what is not built in.
 pub(crate) fn read_with(path: &Path, limits: &ReadLimits, program: &str) -> Result<Clip> {
     if fs::metadata(path).map_err(|e| MediaError::reading(path, e))?.is_dir() {
@@ -58,7 +73,7 @@ fn read_built_in(path: &Path, limits: &ReadLimits, file: &[u8]) -> Result<Clip> 
         Kind::Gif => read_gif(path, limits, file),
         Kind::WebP => read_webp(path, limits, file),
         Kind::Image(format) => {
-            let image = read_image(path, limits, file, format)?;
+            let image = read_image(path, limits, file, format, Turned::AsHeld)?;
             Ok(Clip { frames: image, fps: UNTIMED_FPS })
         }
         Kind::Other(what) => Err(MediaError::unsupported(path, what)),
@@ -186,7 +201,7 @@ fn read_webp(path: &Path, limits: &ReadLimits, file: &[u8]) -> Result<Clip> {
     if decoder.has_animation() {
         return animation(path, limits, size, decoder.into_frames(), damaged);
     }
-    Ok(Clip { frames: read_image(path, limits, file, ImageFormat::WebP)?, fps: UNTIMED_FPS })
+    Ok(Clip { frames: read_image(path, limits, file, ImageFormat::WebP, Turned::AsHeld)?, fps: UNTIMED_FPS })
 }
 
 /// Width and height, after both sides have passed the limits.
@@ -260,14 +275,31 @@ fn repeats(delays: &[f64]) -> Vec<usize> {
     delays.iter().map(|delay| ((delay / shortest).round() as usize).max(1)).collect()
 }
 
-fn read_image(path: &Path, limits: &ReadLimits, file: &[u8], format: ImageFormat) -> Result<Frames> {
+/// Which way is up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Turned {
+    /// As the camera was held.
+    AsHeld,
+    /// As the rows are stored.
+    AsStored,
+}
+
+fn read_image(
+    path: &Path,
+    limits: &ReadLimits,
+    file: &[u8],
+    format: ImageFormat,
+    turned: Turned,
+) -> Result<Frames> {
     let damaged = |e: image::ImageError| MediaError::corrupt(path, format!("the image is malformed ({e})"));
     let mut decoder = ImageReader::with_format(Cursor::new(file), format).into_decoder().map_err(damaged)?;
     checked_size(path, limits, &mut decoder)?;
     // Cameras write the sensor's rows and say how the camera was held.
     let orientation = decoder.orientation().map_err(damaged)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    image.apply_orientation(orientation);
+    if turned == Turned::AsHeld {
+        image.apply_orientation(orientation);
+    }
     let image = image.into_rgb8();
     let shape = PixelShape::new(1, image.height() as usize, image.width() as usize);
     Ok(Frames::from_rgb(shape, image.into_raw()))
@@ -300,7 +332,7 @@ fn read_folder(path: &Path, limits: &ReadLimits) -> Result<Clip> {
             Kind::WebP => ImageFormat::WebP,
             _ => return Err(MediaError::corrupt(image_path, "it is not a PNG, JPEG or WebP image")),
         };
-        let image = read_image(image_path, limits, &file, format)?;
+        let image = read_image(image_path, limits, &file, format, Turned::AsHeld)?;
         let shape = image.shape();
         match size {
             None => {
