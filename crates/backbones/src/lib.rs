@@ -6,6 +6,7 @@
 pub mod amt;
 pub mod clip;
 pub mod dino;
+pub mod dinov2;
 pub mod dreamsim;
 mod error;
 mod grid;
