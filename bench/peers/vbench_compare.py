@@ -12,6 +12,7 @@ The reference's environment, installed without resolving dependencies (its decla
     numpy<2 torch torchvision opencv-python-headless==4.11.0.86 decord==0.6.0 av tqdm omegaconf easydict imageio
     antlr4-python3-runtime==4.9.3 PyYAML scipy einops timm<=1.0.12 ftfy regex wcwidth huggingface_hub==0.17.3 safetensors pillow
     vbench==0.1.5 openai-clip==1.0.1 pyiqa==0.1.10 requests packaging
+    for i2v_background: dreamsim==0.2.1 peft==0.13.2 accelerate==0.34.2 open-clip-torch psutil huggingface_hub==0.25.2 pillow<12
 """
 
 import argparse
@@ -24,6 +25,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from vbench_reference import PICTURES, prompt_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Absolute, of the raw score; facts of float32 sums in another order.
@@ -39,8 +42,11 @@ TOLERANCES = {
     "temporal_style": 1e-5,
     "overall_consistency": 1e-5,
     "human_action": 0.0,
+    "i2v_background": 1e-5,
 }
 SEMANTIC = ["appearance_style", "temporal_style", "overall_consistency", "human_action"]
+# Compared with a given picture: the clip's own first frame, a quarter cut off its right.
+GIVEN = ["i2v_background"]
 # What videos are called after for these: words of each are looked for.
 PROMPTS = ["a person is riding a bike", "a person is marching", "a ship at sea, in the style of Monet", "earth, zoom in"]
 
@@ -54,6 +60,16 @@ def timed(command):
     if process.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{errors.decode()[-2000:]}")
     return seconds
+
+
+def write_picture(video):
+    import cv2
+
+    folder = os.path.join(os.path.dirname(video), PICTURES)
+    os.makedirs(folder, exist_ok=True)
+    _, frame = cv2.VideoCapture(video).read()
+    frame = frame[:, : frame.shape[1] * 3 // 4]
+    cv2.imwrite(os.path.join(folder, f"{prompt_of(video)}.png"), frame)
 
 
 def ours(arguments, dimension, folder, out):
@@ -81,6 +97,8 @@ def ours(arguments, dimension, folder, out):
         command += ["--suite", suite, "--samples", "1"]
     else:
         command += ["--custom"]
+    if dimension in GIVEN:
+        command += ["--i2v", os.path.join(folder, PICTURES)]
     seconds = timed([sys.executable, "-c", code, peak] + command)
     with open(os.path.join(out, "vidit_eval_results.json")) as file:
         result = json.load(file)[dimension]
@@ -114,6 +132,8 @@ def main():
         name = f"{prompt}-0.mp4" if len(arguments.clips) <= len(PROMPTS) else os.path.basename(clip)
         videos.append(shutil.copy(clip, os.path.join(work, name)))
     videos.sort()
+    for video in videos:
+        write_picture(video)
     failed, told = False, {}
     print(f"{'':24}{'reference':>13}{'vidit':>13}{'difference':>12}{'ref s':>9}{'vidit s':>9}{'ratio':>7}{'ref MiB':>9}{'MiB':>7}")
     for dimension in arguments.dimensions.split(","):

@@ -4,9 +4,10 @@
     vbench_reference.py weights DIR [--seed 7]      random checkpoints at full size, under the published names
     vbench_reference.py run DIM VIDEO... --weights DIR -o OUT.json [--threads 2]
 
-Semantic dimensions take a video's prompt and style from its name, `PROMPT-0.mp4`. `run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
+Semantic dimensions take a video's prompt and style from its name, `PROMPT-0.mp4`; `i2v_background` the given picture `PROMPT.png` from
+the folder PICTURES beside it. `run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
 process' peak memory. Nothing here downloads anything. Needs torch, torchvision, vbench 0.1.5, openai-clip, pyiqa, opencv, decord, timm,
-omegaconf and their dependencies; see requirements in bench/peers/vbench_compare.py.
+omegaconf and their dependencies, for DreamSim dreamsim and peft; see requirements in bench/peers/vbench_compare.py.
 """
 
 import argparse
@@ -29,6 +30,8 @@ FILES = {
     "raft": "raft-things.pth",
     "viclip": "ViClip-InternVid-10M-FLT.pth",
     "umt": "l16_ptk710_ftk710_ftk400_f16_res224.pth",
+    # A folder: files of several networks and their adapter.
+    "dreamsim": "models",
 }
 # Words of CLIP and ViCLIP, where the reference looks for them.
 WORDS = "ViCLIP/bpe_simple_vocab_16e6.txt.gz"
@@ -44,7 +47,9 @@ NETWORKS = {
     "temporal_style": ["viclip"],
     "overall_consistency": ["viclip"],
     "human_action": ["umt"],
+    "i2v_background": ["dreamsim"],
 }
+PICTURES = "pictures"
 
 
 def dino():
@@ -123,6 +128,26 @@ def umt():
     return network
 
 
+def dreamsim():
+    """What writes DreamSim's files, and loads them by its own code: the exporter of its golden."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, os.path.join(here, "../../crates/backbones/src/dreamsim/golden"))
+    import export
+
+    return export
+
+
+def write_dreamsim(folder, seed):
+    """Needs DINO's weights, which are there already."""
+    import torch
+
+    export, to = dreamsim(), os.path.join(folder, FILES["dreamsim"])
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        export.write_checkpoint(to, export.vit_base, export.vit_base, 512, export.LORA)
+    shutil.copy(os.path.join(folder, FILES["dino"]), os.path.join(to, export.FILES[0]))
+
+
 def without_pkg_resources():
     """ViCLIP's tokenizer asks it for versions only."""
     if "pkg_resources" not in sys.modules:
@@ -193,6 +218,7 @@ def write_weights(folder, seed):
 
     keep("viclip", spread_viclip, lambda state: {"model": state})
     keep("umt", umt)
+    write_dreamsim(folder, seed)
 
 
 def run(dimension, videos, weights, out, threads):
@@ -207,7 +233,8 @@ def run(dimension, videos, weights, out, threads):
     os.environ["VBENCH_CACHE_DIR"] = weights
     path = {name: os.path.join(weights, FILES[name]) for name in NETWORKS[dimension]}
     device = torch.device("cpu")
-    module = importlib.import_module(f"vbench.{dimension}")
+    package = "vbench2_beta_i2v" if dimension.startswith("i2v_") else "vbench"
+    module = importlib.import_module(f"{package}.{dimension}")
     began = time.monotonic()
     if dimension == "subject_consistency":
         network = dino()
@@ -251,6 +278,11 @@ def run(dimension, videos, weights, out, threads):
         network = module.ViCLIP(tokenizer=tokenizer, pretrain=path["viclip"]).eval()
         asked = [{"prompt": prompt_of(v), "video_list": [v]} for v in videos]
         work = lambda: getattr(module, dimension)(network, asked, tokenizer, device)
+    elif dimension == "i2v_background":
+        export = dreamsim()
+        network, _ = export.ensemble(path["dreamsim"], export.vit_base, export.vit_base)
+        pictures = [os.path.join(os.path.dirname(v), PICTURES, f"{prompt_of(v)}.png") for v in videos]
+        work = lambda: module.i2v_background(network, list(zip(pictures, videos)), device)
     elif dimension == "human_action":
         # Loads its network itself, which counts as its time.
         work = lambda: module.human_action(path["umt"], videos, device)

@@ -1,4 +1,4 @@
-//! The sixteen things that VBench measures, one of VBench-I2V's, and what is fixed about each.
+//! The sixteen things that VBench measures, some of VBench-I2V's, and what is fixed about each.
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,6 +47,8 @@ pub enum Dimension {
     OverallConsistency,
     /// VBench-I2V: whether the subject of the given picture is kept.
     I2vSubject,
+    /// VBench-I2V: whether the background of the given picture is kept.
+    I2vBackground,
 }
 
 /// Which half of the total a dimension counts in.
@@ -113,6 +115,18 @@ pub enum Network {
     /// Tag2Text, Swin-B.
     #[serde(rename = "tag2text")]
     Tag2Text,
+    /// DreamSim's CLIP ViT-B/16. Its DINO is [`Self::Dino`].
+    #[serde(rename = "dreamsim_clip")]
+    DreamSimClip,
+    /// DreamSim's OpenCLIP ViT-B/16.
+    #[serde(rename = "dreamsim_open_clip")]
+    DreamSimOpenClip,
+    /// DreamSim's adapter of the three.
+    #[serde(rename = "dreamsim_lora")]
+    DreamSimLora,
+    /// DINOv2 ViT-B/14.
+    #[serde(rename = "dinov2")]
+    DinoV2,
 }
 
 impl Network {
@@ -130,9 +144,17 @@ impl Network {
             Self::ViClip => "viclip",
             Self::Grit => "grit",
             Self::Tag2Text => "tag2text",
+            Self::DreamSimClip => "dreamsim_clip",
+            Self::DreamSimOpenClip => "dreamsim_open_clip",
+            Self::DreamSimLora => "dreamsim_lora",
+            Self::DinoV2 => "dinov2",
         }
     }
 }
+
+/// What DreamSim is made of.
+const DREAMSIM: [Network; 4] =
+    [Network::Dino, Network::DreamSimClip, Network::DreamSimOpenClip, Network::DreamSimLora];
 
 struct Facts {
     name: &'static str,
@@ -150,7 +172,7 @@ struct Facts {
 
 /// Bounds and weights: VBench's `scripts/constant.py`. In the order of [`Dimension`].
 #[rustfmt::skip]
-const FACTS: [Facts; 17] = {
+const FACTS: [Facts; 18] = {
     use Decoder::{Decord, OpenCv};
     use Group::{Given, Quality, Semantic};
     use Sampling::{All, EightPerSecond, Middle};
@@ -174,6 +196,7 @@ const FACTS: [Facts; 17] = {
         Facts { name: "temporal_style", min: 0.0, max: 0.3640, weight: 1.0, group: Semantic, sampling: Middle(8), decoder: Decord, networks: &[Network::ViClip], custom: true, folder: "temporal_style", prompts: 100 },
         Facts { name: OVERALL, min: 0.0, max: 0.3640, weight: 1.0, group: Semantic, sampling: Middle(8), decoder: Decord, networks: &[Network::ViClip], custom: true, folder: OVERALL, prompts: 93 },
         Facts { name: "i2v_subject", min: 0.1462, max: 1.0, weight: 1.0, group: Given, sampling: All, decoder: Decord, networks: &[Network::Dino], custom: true, folder: "i2v_subject", prompts: 0 },
+        Facts { name: "i2v_background", min: 0.2615, max: 1.0, weight: 1.0, group: Given, sampling: All, decoder: Decord, networks: &DREAMSIM, custom: true, folder: "i2v_background", prompts: 0 },
     ]
 };
 
@@ -197,6 +220,9 @@ impl Dimension {
         Self::TemporalStyle,
         Self::OverallConsistency,
     ];
+
+    /// What is measured of VBench-I2V alone, in the order in which its prompts name them.
+    pub const OF_I2V: &[Self] = &[Self::I2vSubject, Self::I2vBackground];
 
     fn facts(self) -> &'static Facts {
         &FACTS[self as usize]
@@ -283,9 +309,9 @@ impl Dimension {
         Self::ALL.into_iter().filter(|dimension| dimension.group() == Group::Quality)
     }
 
-    /// What is measured of VBench-I2V, in the order in which its prompts name them.
+    /// What is measured of VBench-I2V by default, what is its own first.
     pub fn i2v() -> impl Iterator<Item = Self> {
-        [Self::I2vSubject].into_iter().chain(Self::quality())
+        Self::OF_I2V.iter().copied().chain(Self::quality())
     }
 
     /// Seconds of the clips that VBench-Long measures it on.
@@ -299,7 +325,7 @@ impl Dimension {
     /// The network that is not here of a score of VBench-I2V, or of VBench-Long from clip to clip, by the score's name.
     pub fn lacks(name: &str) -> Option<&'static str> {
         match name {
-            "i2v_background" | "background_consistency_clip2clip" => Some("DreamSim"),
+            "background_consistency_clip2clip" => Some("DreamSim"),
             "camera_motion" => Some("CoTracker2"),
             "subject_consistency_clip2clip" => Some("DINOv2"),
             _ => None,
@@ -308,7 +334,7 @@ impl Dimension {
 
     /// The dimension of this name, with underscores or spaces.
     pub fn from_name(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.into_iter().chain([Self::I2vSubject]);
+        let mut all = Self::ALL.iter().chain(Self::OF_I2V).copied();
         all.find(|dimension| dimension.name() == name || dimension.title() == name)
     }
 }
@@ -341,7 +367,7 @@ mod tests {
 
     #[test]
     fn names_walk_both_ways() {
-        for (index, dimension) in Dimension::ALL.into_iter().chain([Dimension::I2vSubject]).enumerate() {
+        for (index, dimension) in Dimension::ALL.iter().chain(Dimension::OF_I2V).copied().enumerate() {
             assert_eq!(dimension as usize, index);
             assert_eq!(serde_json::to_string(&dimension).unwrap(), format!("\"{}\"", dimension.name()));
             assert_eq!(dimension.name().parse::<Dimension>().unwrap(), dimension);
@@ -353,7 +379,6 @@ mod tests {
             "{wrong}"
         );
         for (name, network) in [
-            ("i2v_background", "DreamSim"),
             ("camera_motion", "CoTracker2"),
             ("subject_consistency_clip2clip", "DINOv2"),
             ("background_consistency_clip2clip", "DreamSim"),
@@ -382,7 +407,9 @@ mod tests {
 
     #[test]
     fn networks_have_one_name() {
-        for network in Dimension::ALL.iter().flat_map(|dimension| dimension.networks()) {
+        for network in
+            Dimension::ALL.iter().chain(Dimension::OF_I2V).flat_map(|dimension| dimension.networks())
+        {
             assert_eq!(serde_json::to_string(network).unwrap(), format!("\"{}\"", network.name()));
         }
     }

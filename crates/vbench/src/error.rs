@@ -134,7 +134,7 @@ pub enum VbenchError {
     },
     /// A vocabulary that is not there.
     #[error(
-        "{} lacks `{file}`, the words that a network's texts are made of\nhint: `vidit eval weights fetch {name}` fetches it",
+        "{} lacks `{file}`, which goes with a network's weights\nhint: `vidit eval weights fetch {name}` fetches it",
         shown_folder(folder)
     )]
     NoVocabulary {

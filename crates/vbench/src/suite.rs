@@ -426,7 +426,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(suite.image_name("a cat"), Some("a cat.jpg"));
-        assert_eq!(suite.entries[1].dimensions, [Dimension::I2vSubject]);
+        assert_eq!(suite.entries[1].dimensions, [Dimension::I2vBackground, Dimension::I2vSubject]);
         let videos = suite.videos(&Dimension::i2v().collect::<Vec<_>>(), 1);
         assert_eq!(videos.iter().map(SuiteVideo::stem).collect::<Vec<_>>(), ["a cat-0"]);
     }

@@ -40,9 +40,10 @@ pub fn run(args: Run) -> Outcome {
             "`--i2v` needs a suite that names pictures, found VBench's own\nhint: `--suite vbench2_i2v_full_info.json` of VBench-I2V, or `--custom`"
         )));
     }
-    if args.i2v.is_none() && args.dimensions.contains(&Dimension::I2vSubject) {
+    let given = args.dimensions.iter().find(|dimension| Dimension::OF_I2V.contains(dimension));
+    if let (None, Some(dimension)) = (&args.i2v, given) {
         return Err(Failure::usage(anyhow!(
-            "`i2v_subject` compares videos with given pictures, found none\nhint: `--i2v PICTURES` names the folder of them, or the only one"
+            "`{dimension}` compares videos with given pictures, found none\nhint: `--i2v PICTURES` names the folder of them, or the only one"
         )));
     }
     let (mut plan, complete, mut warnings) = match args.custom {
@@ -55,7 +56,7 @@ pub fn run(args: Run) -> Outcome {
             None => Some(picture_name(pictures, &task.prompt)),
         });
         if args.dimensions.is_empty() {
-            warnings.push("i2v_background and camera_motion are not measured: their networks, DreamSim and CoTracker2, are not here".to_owned());
+            warnings.push("camera_motion is not measured: its network, CoTracker2, is not here".to_owned());
         }
     }
     let mut limits = ReadLimits::default();
