@@ -322,12 +322,19 @@ impl Dimension {
         }
     }
 
-    /// The network that is not here of a score of VBench-I2V, or of VBench-Long from clip to clip, by the score's name.
+    /// The networks that VBench-Long compares the clips of a video by; none of what it does not compare.
+    pub fn networks_between(self) -> &'static [Network] {
+        match self {
+            Self::SubjectConsistency => &[Network::DinoV2],
+            Self::BackgroundConsistency => &DREAMSIM,
+            _ => &[],
+        }
+    }
+
+    /// The network that is not here of a score of VBench-I2V, by the score's name.
     pub fn lacks(name: &str) -> Option<&'static str> {
         match name {
-            "background_consistency_clip2clip" => Some("DreamSim"),
             "camera_motion" => Some("CoTracker2"),
-            "subject_consistency_clip2clip" => Some("DINOv2"),
             _ => None,
         }
     }
@@ -351,6 +358,11 @@ impl FromStr for Dimension {
     fn from_str(name: &str) -> Result<Self, VbenchError> {
         if let Some(network) = Self::lacks(name) {
             return Err(VbenchError::NoNetwork { dimension: name.to_owned(), network });
+        }
+        if let Some(dimension) = name.strip_suffix("_clip2clip").and_then(Self::from_name)
+            && !dimension.networks_between().is_empty()
+        {
+            return Err(VbenchError::ClipToClip { dimension });
         }
         Self::from_name(name).ok_or_else(|| VbenchError::UnknownDimension {
             found: name.to_owned(),
@@ -380,8 +392,8 @@ mod tests {
         );
         for (name, network) in [
             ("camera_motion", "CoTracker2"),
-            ("subject_consistency_clip2clip", "DINOv2"),
-            ("background_consistency_clip2clip", "DreamSim"),
+            ("subject_consistency_clip2clip", "--clip-to-clip"),
+            ("background_consistency_clip2clip", "--clip-to-clip"),
         ] {
             let lacking = name.parse::<Dimension>().unwrap_err().to_string();
             assert!(lacking.contains(name) && lacking.contains(network), "{lacking}");
@@ -407,9 +419,8 @@ mod tests {
 
     #[test]
     fn networks_have_one_name() {
-        for network in
-            Dimension::ALL.iter().chain(Dimension::OF_I2V).flat_map(|dimension| dimension.networks())
-        {
+        let all = Dimension::ALL.iter().chain(Dimension::OF_I2V);
+        for network in all.flat_map(|of| of.networks().iter().chain(of.networks_between())) {
             assert_eq!(serde_json::to_string(network).unwrap(), format!("\"{}\"", network.name()));
         }
     }

@@ -34,6 +34,14 @@ pub enum VbenchError {
         /// The network.
         network: &'static str,
     },
+    /// A score of VBench-Long that is a part of another.
+    #[error(
+        "`{dimension}_clip2clip` is no dimension of its own, but a half of `{dimension}` of long videos\nhint: `--long --clip-to-clip --dimensions {dimension}`"
+    )]
+    ClipToClip {
+        /// What it is a half of.
+        dimension: Dimension,
+    },
     /// A name that no published row has.
     #[error("no published row is called `{found}`\nhint: known are {known}")]
     UnknownPublished {

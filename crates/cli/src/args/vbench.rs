@@ -60,6 +60,10 @@ pub struct Run {
     #[arg(long, requires = "long")]
     pub static_filter: bool,
 
+    /// Make half of subject and background consistency how alike a video's clips are, as VBench-Long does with `--dev_flag`
+    #[arg(long, requires = "long")]
+    pub clip_to_clip: bool,
+
     /// What to measure; by default all, and the seven of quality with `--custom`
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub dimensions: Vec<Dimension>,

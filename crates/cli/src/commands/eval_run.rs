@@ -63,13 +63,20 @@ pub fn run(args: Run) -> Outcome {
     if args.long {
         plan.cut((!args.custom).then(|| own.as_ref().unwrap_or_else(|| Suite::standard())));
         limits.frames_max = LONG_FRAMES_MAX;
-        warnings.extend(lacking(&plan.dimensions(), args.static_filter));
+        plan.between = args.clip_to_clip;
+        let dimensions = plan.dimensions();
+        if args.clip_to_clip && dimensions.iter().all(|dimension| dimension.networks_between().is_empty()) {
+            return Err(Failure::usage(anyhow!(
+                "`--clip-to-clip` compares clips for subject and background consistency, found neither\nhint: add one to `--dimensions`, or leave `--clip-to-clip` out"
+            )));
+        }
+        warnings.extend(lacking(&args, &dimensions));
     }
     let mut beside = Vec::new();
     for name in args.published.iter().filter(|name| !name.is_empty()) {
         beside.push(published_row(name).map_err(Failure::usage)?);
     }
-    let weights = WeightsFolder::open(args.weights.as_deref(), &plan.dimensions()).map_err(Failure::usage)?;
+    let weights = WeightsFolder::of(args.weights.as_deref(), &plan.networks()).map_err(Failure::usage)?;
     let filter = args.static_filter.then(|| Filter::new(&args, &plan)).transpose()?;
     let options = MeasureOptions { mode, weights: &weights, folder: &args.output, limits };
     let quiet = args.speech.json || args.speech.quiet;
@@ -151,7 +158,7 @@ impl Filter {
             )));
         }
         let weights = WeightsFolder::of(args.weights.as_deref(), &[Network::Raft]).map_err(Failure::usage)?;
-        Ok(Self { plan: Plan { tasks, full_info: String::new() }, weights })
+        Ok(Self { plan: Plan { tasks, ..Plan::default() }, weights })
     }
 }
 
@@ -165,19 +172,17 @@ fn few_still(still: &BTreeMap<String, Still>) -> Option<String> {
     ))
 }
 
-/// What of VBench-Long is not here, or was not asked for, if it bears on these dimensions.
-fn lacking(dimensions: &[Dimension], static_filter: bool) -> Vec<String> {
+/// What of VBench-Long was not asked for, if it bears on these dimensions.
+fn lacking(args: &Run, dimensions: &[Dimension]) -> Vec<String> {
     let mut lacking = Vec::new();
-    for (dimension, network) in
-        [(Dimension::SubjectConsistency, "DINOv2"), (Dimension::BackgroundConsistency, "DreamSim")]
-    {
-        if dimensions.contains(&dimension) {
+    for dimension in dimensions.iter().filter(|dimension| !dimension.networks_between().is_empty()) {
+        if !args.clip_to_clip {
             lacking.push(format!(
-                "{dimension} is that within clips: {dimension}_clip2clip needs {network}, which is not here"
+                "{dimension} is that within clips: `--clip-to-clip` compares clips with each other, too"
             ));
         }
     }
-    if dimensions.contains(&Dimension::TemporalFlickering) && !static_filter {
+    if dimensions.contains(&Dimension::TemporalFlickering) && !args.static_filter {
         let what = "temporal_flickering is measured on all clips, also on those that move: `--static-filter` leaves these out";
         lacking.push(what.to_owned());
     }
@@ -296,6 +301,11 @@ fn manifest(
     if args.long {
         let cut = "VBench-Long's, as ranges of frames that are not encoded anew";
         notes.insert("clips".to_owned(), format!("{} of {cut}", outcome.clips.len()));
+        let compared: usize = outcome.between.values().map(BTreeMap::len).sum();
+        if args.clip_to_clip {
+            let what = "first frames not encoded anew, scores mapped and half of the whole";
+            notes.insert("clip to clip".to_owned(), format!("{compared} scores of {what}"));
+        }
     }
     if args.random_weights {
         used.iter_mut().for_each(|weights| weights.origin = WeightsOrigin::Random);

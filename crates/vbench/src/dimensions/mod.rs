@@ -29,7 +29,7 @@ mod vectors;
 
 pub(crate) use aesthetic_quality::AestheticQuality;
 pub(crate) use appearance_style::AppearanceStyle;
-pub(crate) use background_consistency::background_consistency;
+pub(crate) use background_consistency::{background_consistency, backgrounds_of_clips};
 pub(crate) use batch::Batched;
 pub(crate) use detections::Detections;
 pub(crate) use dynamic_degree::DynamicDegree;
@@ -41,7 +41,7 @@ pub(crate) use motion_smoothness::MotionSmoothness;
 pub(crate) use overall_consistency::OverallConsistency;
 pub(crate) use scene::Scene;
 pub(crate) use static_filter::StaticFilter;
-pub(crate) use subject_consistency::subject_consistency;
+pub(crate) use subject_consistency::{subject_consistency, subjects_of_clips};
 pub use successes::Successes;
 pub(crate) use temporal_flickering::TemporalFlickering;
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 use vidit_media::{MediaError, ReadLimits};
 
+use super::between::measure_between;
 use super::journal::{Journal, Line};
 use super::long::{self, Part};
 use super::networks::{self, WeightsFolder};
@@ -57,8 +58,11 @@ pub fn measure(
     let pictures = Pictures::default();
     let known = |task: &Task, dimension| circumstances(task, dimension, options.mode, &weights, &pictures);
     let load = |dimensions: &[Dimension]| networks::measures(dimensions, options);
-    let outcome = walk(plan, options, &known, &load, stop, on_progress)?;
-    Ok(outcome.map(|outcome| Outcome { pictures: pictures.by_path(), ..outcome }))
+    let Some(mut outcome) = walk(plan, options, &known, &load, stop, on_progress)? else { return Ok(None) };
+    if plan.between && !measure_between(plan, options, &mut outcome, stop, on_progress)? {
+        return Ok(None);
+    }
+    Ok(Some(Outcome { pictures: pictures.by_path(), ..outcome }))
 }
 
 /// Hashes of given pictures, each taken once.
@@ -181,7 +185,7 @@ pub(super) fn walk(
 }
 
 impl Outcome {
-    fn fail(&mut self, path: &Path, dimension: Option<Dimension>, reason: String) {
+    pub(super) fn fail(&mut self, path: &Path, dimension: Option<Dimension>, reason: String) {
         self.failed.push(Failed { path: path.to_owned(), dimension, reason });
     }
 
@@ -246,7 +250,7 @@ fn of_part(whole: String, part: &Part) -> String {
 type Scores = Vec<(Dimension, Result<Measured, Refusal>)>;
 
 /// The reader of long videos for all dimensions: the reference cuts them with it, and what it writes has no tags on which readers differ.
-const LONG_READER: Reader = Reader::Decord;
+pub(super) const LONG_READER: Reader = Reader::Decord;
 
 /// An open video, and which of its frames comes next.
 struct View {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use vidit_backbones::clip::{self, AestheticHead, Clip, Tokenizer};
+use vidit_backbones::dinov2::{self, DinoV2};
 use vidit_backbones::dreamsim::{self, Adapter, AdapterConfig, DreamSim, Part};
 use vidit_backbones::tag2text::{self, Tag2Text, TagList};
 use vidit_backbones::{Vocabulary, amt, dino, grit, musiq, raft, umt, viclip};
@@ -15,7 +16,7 @@ use crate::checkpoints::{Checkpoint, Presence, Verdict};
 use crate::dimensions::{
     AestheticQuality, AppearanceStyle, Batched, Detections, DynamicDegree, HumanAction, ImagingQuality,
     MotionSmoothness, OverallConsistency, Scene, StaticFilter, TemporalFlickering, background_consistency,
-    i2v_background, i2v_subject, subject_consistency,
+    backgrounds_of_clips, i2v_background, i2v_subject, subject_consistency, subjects_of_clips,
 };
 use crate::hash::{sha256, sha256_of_file};
 use crate::{Dimension, Network, VbenchError, WeightsOrigin, WeightsUsed};
@@ -102,7 +103,7 @@ impl WeightsFolder {
         Ok(Hashes(hashes))
     }
 
-    fn hashes_of(&self, networks: &[Network]) -> Result<Vec<String>, VbenchError> {
+    pub(super) fn hashes_of(&self, networks: &[Network]) -> Result<Vec<String>, VbenchError> {
         let mut hashes = Vec::new();
         for &network in networks {
             hashes.push(self.found(network)?.sha256.clone());
@@ -204,6 +205,24 @@ fn find(folder: &Path, network: Network) -> Option<PathBuf> {
 /// What tells whether a video stands still.
 pub(super) fn static_filter(options: &MeasureOptions) -> Result<Box<dyn Measure>, VbenchError> {
     Ok(Box::new(StaticFilter::new(raft::Raft::load(options.weights.store(Network::Raft)?)?)))
+}
+
+/// What measures a dimension from clip to clip.
+///
+/// # Panics
+/// If it is not measured so: a bug of the caller.
+pub(super) fn between(
+    dimension: Dimension,
+    options: &MeasureOptions,
+) -> Result<Box<dyn Measure>, VbenchError> {
+    Ok(match dimension {
+        Dimension::SubjectConsistency => {
+            let network = DinoV2::load(options.weights.store(Network::DinoV2)?, dinov2::VIT_B_14)?;
+            Box::new(subjects_of_clips(network))
+        }
+        Dimension::BackgroundConsistency => Box::new(backgrounds_of_clips(options.weights.dreamsim()?)),
+        other => panic!("`{other}` is not measured from clip to clip"),
+    })
 }
 
 /// What measures `dimensions`.

@@ -97,7 +97,7 @@ mod tests {
             cut: None,
         };
         let tasks: Vec<Task> = (0..4).rev().map(|i| task("a cup", i)).chain([task("a cat", 0)]).collect();
-        let plan = Plan { tasks, full_info: String::new() };
+        let plan = Plan { tasks, ..Plan::default() };
         let measured = |task: &Task| {
             let path = task.path.display().to_string();
             let still = !path.ends_with("cup-1.mp4") && !path.contains("cat");
@@ -122,7 +122,7 @@ mod tests {
             picture: None,
             cut: Some(2),
         });
-        let plan = Plan { tasks: tasks.into(), full_info: String::new() };
+        let plan = Plan { tasks: tasks.into(), ..Plan::default() };
         let (mut found, mut scored) = (Outcome::default(), Outcome::default());
         for (clip, still, score) in [
             ("0_000", true, 0.25),

@@ -1,12 +1,15 @@
 //! Runs of the one dimension that needs no weights, over real files.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use vidit_media::{ReadLimits, WriteOptions, png_bytes, write_video};
 use vidit_video::{Frames, PixelShape};
 
+use super::between::look;
 use super::engine::walk;
 use super::*;
 use crate::dimensions::temporal_flickering::Flicker;
@@ -302,6 +305,88 @@ fn long_videos_are_measured_clip_by_clip_and_go_on_within_a_video() {
     assert_eq!((go(Mode::Compat).reused, lines()), (2, 4));
     // The same video as a whole is another matter.
     assert_eq!((room.whole().reused, lines()), (0, 6));
+}
+
+/// Notes the first value of the frames that it is shown, and gives a score whatever they are.
+struct Noting {
+    seen: Rc<RefCell<Vec<u8>>>,
+    score: f64,
+}
+
+impl Measure for Noting {
+    fn dimensions(&self) -> &'static [Dimension] {
+        &[Dimension::SubjectConsistency]
+    }
+
+    fn begin(&mut self, clip: &ClipFacts, _: &[Dimension]) -> Result<(), Refusal> {
+        self.seen.borrow_mut().push(clip.frames as u8);
+        Ok(())
+    }
+
+    fn frame(&mut self, _: usize, frame: &RgbFrame) -> Result<(), Refusal> {
+        self.seen.borrow_mut().push(frame.rgb[0]);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
+        vec![(Dimension::SubjectConsistency, Ok(Measured::new(self.score)))]
+    }
+}
+
+#[test]
+fn first_frames_of_clips_are_compared_once_and_videos_of_one_clip_are_not() {
+    let room = Room::new(&[]);
+    long(&room, "a cat-0.mp4", 41);
+    long(&room, "a dog-0.mp4", 16);
+    let dimension = Dimension::SubjectConsistency;
+    let mut plan = Plan::custom(&room.path("videos"), &[dimension], None, &Default::default()).unwrap();
+    plan.cut(None);
+    plan.between = true;
+    assert_eq!(plan.networks(), [crate::Network::Dino, crate::Network::DinoV2]);
+    let weights = WeightsFolder::of(None, &[]).unwrap();
+    let (out, limits) = (room.path("out"), ReadLimits::default());
+    let options = MeasureOptions { mode: Mode::Compat, weights: &weights, folder: &out, limits };
+    let within = |_: &[Dimension]| -> Result<Vec<Box<dyn Measure>>, VbenchError> {
+        Ok(vec![Box::new(Noting { seen: Rc::default(), score: 0.75 })])
+    };
+    let known = |_: &Task, _: Dimension| "within".to_owned();
+    let whole =
+        walk(&plan, &options, &known, &within, &AtomicBool::new(false), &mut |_| {}).unwrap().unwrap();
+    let seen: Rc<RefCell<Vec<u8>>> = Rc::default();
+    let go = |score: f64, stop: bool| {
+        let mut outcome = whole.clone();
+        let load = |_| -> Result<Box<dyn Measure>, VbenchError> {
+            Ok(Box::new(Noting { seen: Rc::clone(&seen), score }))
+        };
+        let known = |_, starts: &[usize]| format!("{starts:?}");
+        let stop = AtomicBool::new(stop);
+        let ended = look(&plan, &options, &mut outcome, &known, &load, &stop, &mut |_| {}).unwrap();
+        ended.then_some(outcome)
+    };
+    assert_eq!(go(0.25, true), None);
+    seen.borrow_mut().clear();
+    // What is no number is named, and its video's scores are taken away: they would mean something else than the others.
+    let broken = go(f64::NAN, false).unwrap();
+    let [failed] = &broken.failed[..] else { panic!("one fails: {:?}", broken.failed) };
+    assert!(
+        failed.reason.contains("from clip to clip: ") && failed.path.ends_with("a cat-0.mp4"),
+        "{failed:?}"
+    );
+    assert_eq!(broken.measured[&dimension].len(), 1);
+    let cat = room.path("videos").join("a cat-0.mp4");
+    let stream = FrameStream::open(&cat, &limits, Reader::Decord, Mode::Compat).unwrap();
+    let frames: Vec<u8> = stream.map(|frame| frame.unwrap().rgb[0]).collect();
+    assert_eq!(*seen.borrow(), [3, frames[0], frames[16], frames[25]]);
+    let outcome = go(0.25, false).unwrap();
+    let cat = cat.display().to_string();
+    assert_eq!(outcome.between[&dimension], [(cat, 0.25)].into());
+    let results = outcome.results(Mode::Compat);
+    let found = &results.dimensions[&dimension].videos;
+    let halves: Vec<bool> = found.iter().map(|clip| clip.extra.contains_key("inclip_score")).collect();
+    assert_eq!(halves, [true, true, true, false]);
+    let count = seen.borrow().len();
+    assert_eq!(go(0.5, false).unwrap(), outcome);
+    assert_eq!(seen.borrow().len(), count);
 }
 
 #[test]
