@@ -5,7 +5,7 @@
     vbench_reference.py run DIM VIDEO... --weights DIR -o OUT.json [--threads 2]
 
 Semantic dimensions take a video's prompt and style from its name, `PROMPT-0.mp4`; `i2v_background` the given picture `PROMPT.png` from
-the folder PICTURES beside it. `run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
+the folder PICTURES beside it. DINOv2's weights are drawn if DINOV2 names a clone of its code. `run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
 process' peak memory. Nothing here downloads anything. Needs torch, torchvision, vbench 0.1.5, openai-clip, pyiqa, opencv, decord, timm,
 omegaconf and their dependencies, for DreamSim dreamsim and peft; see requirements in bench/peers/vbench_compare.py.
 """
@@ -32,6 +32,7 @@ FILES = {
     "umt": "l16_ptk710_ftk710_ftk400_f16_res224.pth",
     # A folder: files of several networks and their adapter.
     "dreamsim": "models",
+    "dinov2": "dinov2_vitb14_pretrain.pth",
 }
 # Words of CLIP and ViCLIP, where the reference looks for them.
 WORDS = "ViCLIP/bpe_simple_vocab_16e6.txt.gz"
@@ -148,6 +149,14 @@ def write_dreamsim(folder, seed):
     shutil.copy(os.path.join(folder, FILES["dino"]), os.path.join(to, export.FILES[0]))
 
 
+def dinov2():
+    """DINOv2 ViT-B/14 by its own code, as its hub makes it: a clone of facebookresearch/dinov2 is named by DINOV2."""
+    sys.path.insert(0, os.environ["DINOV2"])
+    from dinov2.models.vision_transformer import vit_base
+
+    return vit_base(img_size=518, patch_size=14, init_values=1.0, ffn_layer="mlp", block_chunks=0).eval()
+
+
 def without_pkg_resources():
     """ViCLIP's tokenizer asks it for versions only."""
     if "pkg_resources" not in sys.modules:
@@ -188,15 +197,16 @@ def write_weights(folder, seed):
         torch.save(wrap(state), os.path.join(folder, FILES[name]))
         print(FILES[name], sum(t.numel() for t in state.values()), flush=True)
 
-    def spread_dino():
-        network = dino()
+    def spread(network):
         # timm starts with small weights: blocks would hardly change what comes in.
         for name, p in network.named_parameters():
             if p.dim() > 1:
                 torch.nn.init.normal_(p, std=0.5 * p[0].numel() ** -0.5 if "pos" not in name else 0.3)
         return network
 
-    keep("dino", spread_dino)
+    keep("dino", lambda: spread(dino()))
+    if "DINOV2" in os.environ:
+        keep("dinov2", lambda: spread(dinov2()))
     keep("clip_b", lambda: clip("b").float())
     keep("clip_l", lambda: clip("l").float())
     keep("aesthetic", lambda: torch.nn.Linear(768, 1))
