@@ -7,11 +7,13 @@
 Semantic dimensions take a video's prompt and style from its name, `PROMPT-0.mp4`; `i2v_background` the given picture `PROMPT.png` from
 the folder PICTURES beside it. DINOv2's weights are drawn if DINOV2 names a clone of its code. `run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
 process' peak memory. Nothing here downloads anything. Needs torch, torchvision, vbench 0.1.5, openai-clip, pyiqa, opencv, decord, timm,
-omegaconf and their dependencies, for DreamSim dreamsim and peft; see requirements in bench/peers/vbench_compare.py.
+omegaconf and their dependencies, for DreamSim dreamsim and peft; see requirements in bench/peers/vbench_compare.py. `camera_motion` needs a
+clone of facebookresearch/co-tracker on PYTHONPATH, too (its licence forbids commercial use).
 """
 
 import argparse
 import importlib
+import importlib.util
 import json
 import os
 import resource
@@ -30,6 +32,7 @@ FILES = {
     "raft": "raft-things.pth",
     "viclip": "ViClip-InternVid-10M-FLT.pth",
     "umt": "l16_ptk710_ftk710_ftk400_f16_res224.pth",
+    "cotracker": "cotracker2.pth",
     # A folder: files of several networks and their adapter.
     "dreamsim": "models",
     "dinov2": "dinov2_vitb14_pretrain.pth",
@@ -48,6 +51,7 @@ NETWORKS = {
     "temporal_style": ["viclip"],
     "overall_consistency": ["viclip"],
     "human_action": ["umt"],
+    "camera_motion": ["cotracker"],
     "i2v_background": ["dreamsim"],
 }
 PICTURES = "pictures"
@@ -127,6 +131,44 @@ def umt():
     torch.nn.init.normal_(network.head.weight, std=0.06)
     network.head.bias.data[0] = 20.0
     return network
+
+
+def cotracker():
+    from cotracker.predictor import CoTrackerPredictor
+
+    # As torch.hub's `cotracker2` makes it.
+    return CoTrackerPredictor(checkpoint=None, window_len=8, v2=True)
+
+
+def spread_cotracker():
+    """Drawn as its authors do, no point would move by a pixel, whatever is seen."""
+    import torch
+
+    network = cotracker().model
+    for name, p in network.named_parameters():
+        if p.dim() > 1 and "virual" not in name:
+            torch.nn.init.normal_(p, std=(1.6 / p[0].numel()) ** 0.5)
+    former = network.updateformer
+    # Steps of parts of a pixel; waves are so short that rounding of places would decide, were they heeded more.
+    former.flow_head.weight.data[:2] *= 0.05
+    former.input_transform.weight.data[:, 2:130] *= 0.02
+    return network
+
+
+def camera(path):
+    """The reference's rules around the network, without the hub that fetches it."""
+    import torch
+
+    for name in ["", ".cotracker", ".cotracker.utils", ".cotracker.utils.visualizer"]:
+        stub = types.ModuleType(f"vbench2_beta_i2v.third_party{name}")
+        stub.Visualizer = None
+        sys.modules[stub.__name__] = stub
+    module = importlib.import_module("vbench2_beta_i2v.camera_motion")
+    predict = object.__new__(module.CameraPredict)
+    predict.device, predict.grid_size, predict.number_points = torch.device("cpu"), 10, 1
+    predict.model = cotracker()
+    predict.model.model.load_state_dict(torch.load(path))
+    return module, predict
 
 
 def dreamsim():
@@ -228,7 +270,14 @@ def write_weights(folder, seed):
 
     keep("viclip", spread_viclip, lambda state: {"model": state})
     keep("umt", umt)
-    write_dreamsim(folder, seed)
+    if importlib.util.find_spec("cotracker"):
+        keep("cotracker", spread_cotracker)
+    else:
+        print("cotracker is not on PYTHONPATH: no weights for camera_motion")
+    if importlib.util.find_spec("dreamsim"):
+        write_dreamsim(folder, seed)
+    else:
+        print("dreamsim is not installed: no weights for i2v_background")
 
 
 def run(dimension, videos, weights, out, threads):
@@ -244,7 +293,7 @@ def run(dimension, videos, weights, out, threads):
     path = {name: os.path.join(weights, FILES[name]) for name in NETWORKS[dimension]}
     device = torch.device("cpu")
     package = "vbench2_beta_i2v" if dimension.startswith("i2v_") else "vbench"
-    module = importlib.import_module(f"{package}.{dimension}")
+    module = None if dimension == "camera_motion" else importlib.import_module(f"{package}.{dimension}")
     began = time.monotonic()
     if dimension == "subject_consistency":
         network = dino()
@@ -296,10 +345,14 @@ def run(dimension, videos, weights, out, threads):
     elif dimension == "human_action":
         # Loads its network itself, which counts as its time.
         work = lambda: module.human_action(path["umt"], videos, device)
+    elif dimension == "camera_motion":
+        module, network = camera(path["cotracker"])
+        work = lambda: module.camera_motion(network, videos)
     else:
         work = lambda: module.temporal_flickering(videos)
     loaded = time.monotonic()
-    overall, per_video = work()
+    # Motions of the camera have means by type in between.
+    overall, *_, per_video = work()
     done = time.monotonic()
     told = {
         "dimension": dimension,

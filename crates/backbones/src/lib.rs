@@ -5,6 +5,7 @@
 
 pub mod amt;
 pub mod clip;
+pub mod cotracker;
 pub mod dino;
 pub mod dinov2;
 pub mod dreamsim;

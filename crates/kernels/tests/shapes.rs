@@ -187,3 +187,30 @@ fn convolutions_of_any_kernel_stride_and_padding() {
         }
     });
 }
+
+#[test]
+#[cfg_attr(miri, ignore = "no instruction set that Miri knows takes them")]
+fn convolutions_of_fewer_multiplications() {
+    for_each(12, |random, what| {
+        let kernel = [random.between(1, 3), 3, 3];
+        let shape = Conv3dShape {
+            batch: random.between(1, 2),
+            input: [random.between(kernel[0], 4), random.between(20, 33), random.between(26, 37)],
+            channels_in: random.between(24, 41),
+            channels_out: random.between(24, 41),
+            kernel,
+            stride: [1; 3],
+            padding: [random.between(1, 2), random.between(0, 2), random.between(0, 2)],
+        };
+        let x = random.values(shape.positions_in() * shape.channels_in);
+        let weights = random.values(shape.depth() * shape.channels_out);
+        let expected = conv3d::scalar::forward(&x, &weights, shape);
+        let found = conv3d::forward(&x, &weights, shape, &Plain, Precision::F32);
+        assert_eq!(found.len(), expected.len());
+        // Seen: 9e-6 of the deviation of a sum.
+        let tolerance = 4e-5 * (shape.depth() as f32).sqrt();
+        for (i, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!((found - expected).abs() < tolerance, "{what}: {shape:?} [{i}]: {found} ≠ {expected}");
+        }
+    });
+}

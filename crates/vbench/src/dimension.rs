@@ -1,4 +1,4 @@
-//! The sixteen things that VBench measures, some of VBench-I2V's, and what is fixed about each.
+//! The sixteen things that VBench measures, three of VBench-I2V's, and what is fixed about each.
 
 use std::fmt;
 use std::str::FromStr;
@@ -47,6 +47,8 @@ pub enum Dimension {
     OverallConsistency,
     /// VBench-I2V: whether the subject of the given picture is kept.
     I2vSubject,
+    /// VBench-I2V: whether the camera moves as was asked for.
+    CameraMotion,
     /// VBench-I2V: whether the background of the given picture is kept.
     I2vBackground,
 }
@@ -115,6 +117,9 @@ pub enum Network {
     /// Tag2Text, Swin-B.
     #[serde(rename = "tag2text")]
     Tag2Text,
+    /// CoTracker2.
+    #[serde(rename = "cotracker")]
+    CoTracker,
     /// DreamSim's CLIP ViT-B/16. Its DINO is [`Self::Dino`].
     #[serde(rename = "dreamsim_clip")]
     DreamSimClip,
@@ -144,6 +149,7 @@ impl Network {
             Self::ViClip => "viclip",
             Self::Grit => "grit",
             Self::Tag2Text => "tag2text",
+            Self::CoTracker => "cotracker",
             Self::DreamSimClip => "dreamsim_clip",
             Self::DreamSimOpenClip => "dreamsim_open_clip",
             Self::DreamSimLora => "dreamsim_lora",
@@ -172,7 +178,7 @@ struct Facts {
 
 /// Bounds and weights: VBench's `scripts/constant.py`. In the order of [`Dimension`].
 #[rustfmt::skip]
-const FACTS: [Facts; 18] = {
+const FACTS: [Facts; 19] = {
     use Decoder::{Decord, OpenCv};
     use Group::{Given, Quality, Semantic};
     use Sampling::{All, EightPerSecond, Middle};
@@ -196,6 +202,7 @@ const FACTS: [Facts; 18] = {
         Facts { name: "temporal_style", min: 0.0, max: 0.3640, weight: 1.0, group: Semantic, sampling: Middle(8), decoder: Decord, networks: &[Network::ViClip], custom: true, folder: "temporal_style", prompts: 100 },
         Facts { name: OVERALL, min: 0.0, max: 0.3640, weight: 1.0, group: Semantic, sampling: Middle(8), decoder: Decord, networks: &[Network::ViClip], custom: true, folder: OVERALL, prompts: 93 },
         Facts { name: "i2v_subject", min: 0.1462, max: 1.0, weight: 1.0, group: Given, sampling: All, decoder: Decord, networks: &[Network::Dino], custom: true, folder: "i2v_subject", prompts: 0 },
+        Facts { name: "camera_motion", min: 0.0, max: 1.0, weight: 0.1, group: Given, sampling: All, decoder: Decord, networks: &[Network::CoTracker], custom: true, folder: "camera_motion", prompts: 0 },
         Facts { name: "i2v_background", min: 0.2615, max: 1.0, weight: 1.0, group: Given, sampling: All, decoder: Decord, networks: &DREAMSIM, custom: true, folder: "i2v_background", prompts: 0 },
     ]
 };
@@ -221,8 +228,8 @@ impl Dimension {
         Self::OverallConsistency,
     ];
 
-    /// What is measured of VBench-I2V alone, in the order in which its prompts name them.
-    pub const OF_I2V: &[Self] = &[Self::I2vSubject, Self::I2vBackground];
+    /// What is measured of VBench-I2V's own.
+    pub const GIVEN: [Self; 3] = [Self::I2vSubject, Self::CameraMotion, Self::I2vBackground];
 
     fn facts(self) -> &'static Facts {
         &FACTS[self as usize]
@@ -311,7 +318,7 @@ impl Dimension {
 
     /// What is measured of VBench-I2V by default, what is its own first.
     pub fn i2v() -> impl Iterator<Item = Self> {
-        Self::OF_I2V.iter().copied().chain(Self::quality())
+        Self::GIVEN.into_iter().chain(Self::quality())
     }
 
     /// Seconds of the clips that VBench-Long measures it on.
@@ -331,17 +338,14 @@ impl Dimension {
         }
     }
 
-    /// The network that is not here of a score of VBench-I2V, by the score's name.
-    pub fn lacks(name: &str) -> Option<&'static str> {
-        match name {
-            "camera_motion" => Some("CoTracker2"),
-            _ => None,
-        }
+    /// Whether it compares a video with the picture that this should begin with.
+    pub fn needs_picture(self) -> bool {
+        matches!(self, Self::I2vSubject | Self::I2vBackground)
     }
 
     /// The dimension of this name, with underscores or spaces.
     pub fn from_name(name: &str) -> Option<Self> {
-        let mut all = Self::ALL.iter().chain(Self::OF_I2V).copied();
+        let mut all = Self::ALL.into_iter().chain(Self::GIVEN);
         all.find(|dimension| dimension.name() == name || dimension.title() == name)
     }
 }
@@ -356,9 +360,6 @@ impl FromStr for Dimension {
     type Err = VbenchError;
 
     fn from_str(name: &str) -> Result<Self, VbenchError> {
-        if let Some(network) = Self::lacks(name) {
-            return Err(VbenchError::NoNetwork { dimension: name.to_owned(), network });
-        }
         if let Some(dimension) = name.strip_suffix("_clip2clip").and_then(Self::from_name)
             && !dimension.networks_between().is_empty()
         {
@@ -379,7 +380,7 @@ mod tests {
 
     #[test]
     fn names_walk_both_ways() {
-        for (index, dimension) in Dimension::ALL.iter().chain(Dimension::OF_I2V).copied().enumerate() {
+        for (index, dimension) in Dimension::ALL.into_iter().chain(Dimension::GIVEN).enumerate() {
             assert_eq!(dimension as usize, index);
             assert_eq!(serde_json::to_string(&dimension).unwrap(), format!("\"{}\"", dimension.name()));
             assert_eq!(dimension.name().parse::<Dimension>().unwrap(), dimension);
@@ -391,7 +392,6 @@ mod tests {
             "{wrong}"
         );
         for (name, network) in [
-            ("camera_motion", "CoTracker2"),
             ("subject_consistency_clip2clip", "--clip-to-clip"),
             ("background_consistency_clip2clip", "--clip-to-clip"),
         ] {
@@ -419,7 +419,7 @@ mod tests {
 
     #[test]
     fn networks_have_one_name() {
-        let all = Dimension::ALL.iter().chain(Dimension::OF_I2V);
+        let all = Dimension::ALL.iter().chain(&Dimension::GIVEN);
         for network in all.flat_map(|of| of.networks().iter().chain(of.networks_between())) {
             assert_eq!(serde_json::to_string(network).unwrap(), format!("\"{}\"", network.name()));
         }

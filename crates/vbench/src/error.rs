@@ -24,16 +24,6 @@ pub enum VbenchError {
         /// The name nearest to it.
         nearest: String,
     },
-    /// A score of VBench-I2V or VBench-Long whose network is not here.
-    #[error(
-        "`{dimension}` cannot be measured: it needs {network}, which is not here\nhint: measure it with the reference; `vidit eval aggregate … --i2v` takes its file of results along with ours"
-    )]
-    NoNetwork {
-        /// The dimension.
-        dimension: String,
-        /// The network.
-        network: &'static str,
-    },
     /// A score of VBench-Long that is a part of another.
     #[error(
         "`{dimension}_clip2clip` is no dimension of its own, but a half of `{dimension}` of long videos\nhint: `--long --clip-to-clip --dimensions {dimension}`"

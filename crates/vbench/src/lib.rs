@@ -1,4 +1,4 @@
-//! How does a model score on VBench? The sixteen dimensions and one of VBench-I2V, the suite, the total, the report.
+//! How does a model score on VBench? The sixteen dimensions and two of VBench-I2V, the suite, the total, the report.
 
 pub mod checkpoints;
 mod compare;

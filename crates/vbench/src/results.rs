@@ -71,6 +71,9 @@ pub struct DimensionResult {
     pub videos: Vec<VideoResult>,
     /// Of a long run, the videos that the clips are of: their scores are means.
     pub long: Vec<VideoResult>,
+    /// Means by what was asked for, where the reference gives them (`camera_motion`); `None` of what no video was asked for, where it
+    /// says NaN.
+    pub by_type: Vec<(&'static str, Option<f64>)>,
 }
 
 /// All that was measured of one model.
@@ -153,10 +156,19 @@ impl Serialize for Results {
 
 impl Serialize for DimensionResult {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.long.is_empty() {
-            true => (self.overall, &self.videos).serialize(serializer),
-            false => (self.overall, &self.videos, &self.long).serialize(serializer),
+        match (self.long.is_empty(), self.by_type.is_empty()) {
+            (false, _) => (self.overall, &self.videos, &self.long).serialize(serializer),
+            (true, true) => (self.overall, &self.videos).serialize(serializer),
+            (true, false) => (self.overall, ByType(&self.by_type), &self.videos).serialize(serializer),
         }
+    }
+}
+
+struct ByType<'a>(&'a [(&'static str, Option<f64>)]);
+
+impl Serialize for ByType<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().copied())
     }
 }
 
@@ -425,6 +437,19 @@ mod tests {
         let file = parse(&text).unwrap().unwrap();
         assert_eq!(file.results, results);
         assert_eq!((file.warnings, file.others), (vec![], BTreeMap::new()));
+    }
+
+    #[test]
+    fn types_come_between_the_score_and_the_videos_and_those_without_a_video_have_none() {
+        let by_type = vec![("pan_left", Some(1.0)), ("static", None)];
+        let videos = vec![VideoResult::new("a-0.mp4", 1.0)];
+        let result = DimensionResult { overall: 1.0, videos, by_type, ..DimensionResult::default() };
+        let results = Results { dimensions: [(Dimension::CameraMotion, result)].into() };
+        let text = results.results_json().unwrap();
+        let told: Value = serde_json::from_str(&text).unwrap();
+        let expected = json!({"camera_motion": [1.0, {"pan_left": 1.0, "static": null}, [{"video_path": "a-0.mp4", "video_results": 1.0}]]});
+        assert_eq!(told, expected);
+        assert_eq!(parse(&text).unwrap().unwrap().others["camera_motion"], 1.0);
     }
 
     #[test]

@@ -1,8 +1,5 @@
-use vidit_kernels::Precision;
-use vidit_kernels::conv3d::{self, Conv3dShape};
-use vidit_kernels::gemm::{
-    Bias, BiasActivate, BiasActivateResidual, BiasPrelu, BiasResidual, DepthMajor, Epilogue, Packed,
-};
+use vidit_kernels::conv3d::{self, Conv3dShape, PackedKernel};
+use vidit_kernels::gemm::{Bias, BiasActivate, BiasActivateResidual, BiasPrelu, BiasResidual, Epilogue};
 use vidit_kernels::pointwise::Activation;
 
 use crate::{BackboneError, Grid, Weights};
@@ -10,7 +7,7 @@ use crate::{BackboneError, Grid, Weights};
 /// A convolution of feature maps, `weight [O, C, Kh, Kw]`, zeros around.
 pub struct Conv2d {
     /// `[Kh·Kw·C, O]`.
-    weight: Packed,
+    weight: PackedKernel,
     bias: Vec<f32>,
     channels: [usize; 2],
     kernel: [usize; 2],
@@ -84,8 +81,8 @@ impl Conv2d {
                 }
             }
         }
-        let matrix = DepthMajor { data: &matrix, stride: output };
-        let weight = Packed::new(&matrix, output, taps * input, Precision::F32);
+        let weight =
+            PackedKernel::new(&matrix, [1, kernel[0], kernel[1]], [1, stride[0], stride[1]], channels);
         Self { weight, bias, channels, kernel, stride, padding }
     }
 

@@ -28,6 +28,11 @@ impl Pyramid {
         &self.levels[0]
     }
 
+    /// The map, then each level.
+    pub fn levels(&self) -> &[Grid] {
+        &self.levels
+    }
+
     /// Windows for [`Self::look_up`], none of them known yet.
     pub fn windows(&self, radius: usize) -> Windows {
         Windows::new(self.map().positions(), CORRELATION_LEVELS, radius)

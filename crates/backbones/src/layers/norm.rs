@@ -19,6 +19,11 @@ impl LayerNorm {
         Ok(Self { weight: weights.take("weight", &[width])?, bias: weights.take("bias", &[width])?, epsilon })
     }
 
+    /// Without weights.
+    pub fn plain(width: usize, epsilon: f32) -> Self {
+        Self { weight: vec![1.0; width], bias: vec![0.0; width], epsilon }
+    }
+
     /// `x [R, D]`, the norm over each row.
     pub fn forward(&self, x: &[f32]) -> Vec<f32> {
         layer_norm(x, &self.weight, &self.bias, self.epsilon)

@@ -20,7 +20,8 @@ pub struct Encoder {
     head: Conv2d,
 }
 
-struct Block {
+/// Two convolutions of 3 × 3 beside a shortcut.
+pub struct Block {
     first: Conv2d,
     second: Conv2d,
     /// Where the size changes.
@@ -65,7 +66,7 @@ impl Encoder {
 }
 
 impl Block {
-    fn load(
+    pub fn load(
         weights: &Weights,
         [input, output]: [usize; 2],
         stride: usize,
@@ -90,7 +91,7 @@ impl Block {
         })
     }
 
-    fn forward(&self, x: &Grid, norm: Norm) -> Grid {
+    pub fn forward(&self, x: &Grid, norm: Norm) -> Grid {
         let inner = norm.activated(&self.first, x);
         let shrunk = self.shortcut.as_ref().map(|conv| {
             let mut shrunk = conv.forward(x);
@@ -112,7 +113,8 @@ impl Block {
 }
 
 impl Norm {
-    fn activated(self, conv: &Conv2d, x: &Grid) -> Grid {
+    /// The convolution, the norm and ReLU.
+    pub fn activated(self, conv: &Conv2d, x: &Grid) -> Grid {
         match self {
             Norm::Batch => conv.activated(x, Activation::Relu),
             Norm::Instance => {

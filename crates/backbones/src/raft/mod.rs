@@ -8,7 +8,7 @@
 //! correlations are made from pooled features where they are looked at; what the gates get from the context is made once; only
 //! the last step is upsampled.
 
-mod encoder;
+pub(crate) mod encoder;
 mod update;
 
 use vidit_kernels::flow::{Windows, convex_upsample};

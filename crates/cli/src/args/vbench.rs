@@ -46,8 +46,8 @@ pub struct Run {
     pub custom: bool,
 
     /// Pictures that the videos should begin with, for VBench-I2V: a folder of them, called as the suite says or, with `--custom`,
-    /// `{prompt}.jpg` or `.png`; or the only one. By default `i2v_subject`, `i2v_background` and the seven of quality are
-    /// measured then
+    /// `{prompt}.jpg` or `.png`; or the only one. By default `i2v_subject`, `i2v_background`, `camera_motion` if a suite has
+    /// prompts for it, and the seven of quality are measured then
     #[arg(long, value_name = "PICTURES", value_hint = ValueHint::AnyPath)]
     pub i2v: Option<PathBuf>,
 

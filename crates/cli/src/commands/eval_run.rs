@@ -40,7 +40,7 @@ pub fn run(args: Run) -> Outcome {
             "`--i2v` needs a suite that names pictures, found VBench's own\nhint: `--suite vbench2_i2v_full_info.json` of VBench-I2V, or `--custom`"
         )));
     }
-    let given = args.dimensions.iter().find(|dimension| Dimension::OF_I2V.contains(dimension));
+    let given = args.dimensions.iter().find(|dimension| dimension.needs_picture());
     if let (None, Some(dimension)) = (&args.i2v, given) {
         return Err(Failure::usage(anyhow!(
             "`{dimension}` compares videos with given pictures, found none\nhint: `--i2v PICTURES` names the folder of them, or the only one"
@@ -55,9 +55,6 @@ pub fn run(args: Run) -> Outcome {
             Some(suite) => suite.image_name(&task.prompt).map(str::to_owned),
             None => Some(picture_name(pictures, &task.prompt)),
         });
-        if args.dimensions.is_empty() {
-            warnings.push("camera_motion is not measured: its network, CoTracker2, is not here".to_owned());
-        }
     }
     let mut limits = ReadLimits::default();
     if args.long {
@@ -133,10 +130,12 @@ fn picture_name(folder: &Path, prompt: &str) -> String {
     there.unwrap_or(&names[0]).clone()
 }
 
-fn wanted(args: &Run, all: &[Dimension]) -> Vec<Dimension> {
+/// Only prompts of a suite say how the camera should move, and not those of every suite.
+fn wanted(args: &Run, all: &[Dimension], suite: Option<&Suite>) -> Vec<Dimension> {
+    let told = suite.is_some_and(|suite| suite.entries_of(Dimension::CameraMotion).next().is_some());
     match (args.dimensions.is_empty(), &args.i2v) {
         (false, _) => args.dimensions.clone(),
-        (true, Some(_)) => Dimension::i2v().collect(),
+        (true, Some(_)) => Dimension::i2v().filter(|d| told || *d != Dimension::CameraMotion).collect(),
         (true, None) => all.to_vec(),
     }
 }
@@ -202,13 +201,13 @@ fn custom(args: &Run) -> Result<Plan, Failure> {
             serde_json::from_str(&text).context(hint).with_context(asked).map_err(Failure::usage)?
         }
     };
-    Plan::custom(&args.videos, &wanted(args, &quality), args.prompt.as_deref(), &prompts)
+    Plan::custom(&args.videos, &wanted(args, &quality, None), args.prompt.as_deref(), &prompts)
         .map_err(Failure::usage)
 }
 
 /// The plan of a suite, whether it is VBench's whole standard suite, and what a reader should know.
 fn of_suite(args: &Run, suite: &Suite) -> Result<(Plan, bool, Vec<String>), Failure> {
-    let dimensions = wanted(args, &Dimension::ALL);
+    let dimensions = wanted(args, &Dimension::ALL, Some(suite));
     let options = PreflightOptions {
         suite,
         dimensions: dimensions.clone(),

@@ -547,6 +547,7 @@ fn pictures_are_asked_for_where_a_dimension_needs_them() {
     };
     refused(&["--custom", "--dimensions", "i2v_subject"], "compares videos with given pictures");
     refused(&["--i2v", "pictures"], "needs a suite that names pictures");
-    refused(&["--custom", "--i2v", "pictures", "--dimensions", "camera_motion"], "CoTracker2");
+    refused(&["--custom", "--dimensions", "camera_motion"], "lacks the weights of `cotracker`");
+    refused(&["--custom", "--i2v", "pictures", "--dimensions", "i2v_background"], "`dreamsim_lora`");
     refused(&["--custom", "--i2v", "pictures", "--dimensions", "i2v_subject"], "lacks the weights of `dino`");
 }

@@ -1,5 +1,6 @@
 use super::*;
-use crate::gemm::{Bias, DepthMajor, Packed};
+use crate::gemm::Bias;
+use crate::isa::Isa;
 use crate::testing::{Lcg, check_gradient, force_each_isa};
 
 /// Sums of up to 27·C products in another order.
@@ -51,12 +52,116 @@ fn forward_agrees_with_the_definition_at_every_isa() {
             let found = forward(&x, &weights, shape, &Bias(&bias), Precision::F32);
             let expected = scalar::forward(&x, &weights, shape);
             assert_eq!(found.len(), expected.len());
-            let by_columns = DepthMajor { data: &weights, stride: shape.channels_out };
-            let packed = Packed::new(&by_columns, shape.channels_out, shape.depth(), Precision::F32);
+            let channels = [shape.channels_in, shape.channels_out];
+            let packed = PackedKernel::new(&weights, shape.kernel, shape.stride, channels);
             assert!(found == forward_packed(&x, &packed, shape, &Bias(&bias)), "{isa} {shape:?}, packed");
             for (i, (f, e)) in found.iter().zip(&expected).enumerate() {
                 let e = e + bias[i % shape.channels_out];
                 assert!((f - e).abs() < TOLERANCE, "{isa} {shape:?}[{i}]: {f} ≠ {e}");
+            }
+        }
+    });
+}
+
+/// Rounding of values at points and of what is made of them, for outputs of variance one: 9e-6 was seen, with 3.5 million of them.
+const WINOGRAD_TOLERANCE: f32 = 3e-5;
+
+fn winograd_shapes() -> Vec<Conv3dShape> {
+    let base = Conv3dShape {
+        batch: 2,
+        input: [3, 13, 18],
+        channels_in: 24,
+        channels_out: 40,
+        kernel: [3, 3, 3],
+        stride: [1, 1, 1],
+        padding: [2, 1, 1],
+    };
+    vec![
+        Conv3dShape { batch: 4, ..base },
+        Conv3dShape { channels_in: 37, channels_out: 27, input: [9, 17, 9], batch: 1, ..base },
+        Conv3dShape { kernel: [1, 3, 3], padding: [0, 1, 1], input: [5, 11, 20], ..base },
+        Conv3dShape { kernel: [2, 3, 3], padding: [1, 0, 2], input: [2, 22, 25], channels_in: 64, ..base },
+        Conv3dShape { kernel: [3, 3, 3], padding: [0, 1, 0], input: [4, 18, 33], ..base },
+        Conv3dShape { kernel: [1, 3, 3], padding: [0, 1, 1], input: [600, 1, 1], batch: 3, ..base },
+        Conv3dShape { kernel: [2, 3, 3], padding: [3, 1, 1], input: [2, 16, 16], ..base },
+    ]
+}
+
+/// Weights that give outputs of variance one.
+fn weights_of(shape: &Conv3dShape, random: &mut Lcg) -> Vec<f32> {
+    let scale = (shape.depth() as f32).sqrt().recip();
+    random.normal(shape.depth() * shape.channels_out).iter().map(|w| w * scale).collect()
+}
+
+#[test]
+fn fewer_multiplications_give_the_definition_at_every_isa_and_number_of_threads() {
+    for shape in winograd_shapes() {
+        let mut random = Lcg::new(shape.channels_in as u64);
+        let x = random.normal(shape.positions_in() * shape.channels_in);
+        let weights = weights_of(&shape, &mut random);
+        let bias = random.normal(shape.channels_out);
+        let channels = [shape.channels_in, shape.channels_out];
+        let defined = scalar::forward(&x, &weights, shape);
+        let check = |found: &[f32], factor: f32, what: &str| {
+            assert_eq!(found.len(), defined.len());
+            for (i, (found, defined)) in found.iter().zip(&defined).enumerate() {
+                let expected = factor * defined + bias[i % shape.channels_out];
+                let close = (found - expected).abs() < WINOGRAD_TOLERANCE;
+                assert!(close, "{what} {shape:?}[{i}]: {found} ≠ {expected}");
+            }
+        };
+        force_each_isa(|isa| {
+            assert_eq!(winograd::fits(&shape, Precision::F32), isa != Isa::Scalar, "{isa} {shape:?}");
+            let found = forward(&x, &weights, shape, &Bias(&bias), Precision::F32);
+            check(&found, 1.0, isa.name());
+            let mut packed = PackedKernel::new(&weights, shape.kernel, shape.stride, channels);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(5).build().unwrap();
+            let again = pool.install(|| forward_packed(&x, &packed, shape, &Bias(&bias)));
+            assert!(found == again, "{isa} {shape:?}: threads matter, or packing does");
+            packed.scale_columns(&vec![-0.5; shape.channels_out]);
+            check(&forward_packed(&x, &packed, shape, &Bias(&bias)), -0.5, isa.name());
+        });
+    }
+}
+
+#[test]
+fn its_gradient_is_the_transpose_of_the_definition() {
+    for shape in winograd_shapes() {
+        let mut random = Lcg::new(3);
+        let weights = weights_of(&shape, &mut random);
+        let x = random.normal(shape.positions_in() * shape.channels_in);
+        let d_out = random.normal(shape.positions_out() * shape.channels_out);
+        let dot = |a: &[f32], b: &[f32]| -> f64 { a.iter().zip(b).map(|(a, b)| *a as f64 * *b as f64).sum() };
+        let forth = dot(&scalar::forward(&x, &weights, shape), &d_out);
+        force_each_isa(|isa| {
+            let found = backward_input(&weights, &d_out, shape, Precision::F32);
+            assert_eq!(found.len(), x.len());
+            // ⟨conv(x), d⟩ = ⟨x, convᵀ(d)⟩; the sums are of so many independent terms.
+            let (back, scale) = (dot(&x, &found), (d_out.len() as f64).sqrt());
+            assert!((forth - back).abs() < 1e-5 * scale, "{isa} {shape:?}: {forth} ≠ {back}");
+        });
+    }
+}
+
+/// What is not finite stays within the tiles that read it.
+#[test]
+fn infinite_and_nan_inputs_reach_their_tiles_alone() {
+    force_each_isa(|isa| {
+        let shape = Conv3dShape { input: [2, 40, 40], batch: 1, ..winograd_shapes()[0] };
+        let mut random = Lcg::new(5);
+        let weights = weights_of(&shape, &mut random);
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut x = random.normal(shape.positions_in() * shape.channels_in);
+            x[((40 + 9) * 40 + 22) * shape.channels_in + 3] = bad;
+            let found = forward(&x, &weights, shape, &Plain, Precision::F32);
+            for (i, value) in found.iter().enumerate() {
+                let at = i / shape.channels_out;
+                let (frame, y, x) = (at / 1600, at / 40 % 40, at % 40);
+                // Rows 8 to 10 and columns 21 to 23 by the definition, of the frame that holds it: their tiles.
+                let tiles = frame == 1 && (8..12).contains(&y) && (20..24).contains(&x);
+                let touched = frame == 1 && (8..=10).contains(&y) && (21..=23).contains(&x);
+                assert!(value.is_finite() || tiles, "{isa} {bad} reaches {frame} {y} {x}");
+                assert!(!value.is_finite() || !touched, "{isa} {bad} does not reach {frame} {y} {x}");
             }
         }
     });

@@ -148,6 +148,36 @@ impl Packed {
         Self::with(Micro::select(precision), b, n, k)
     }
 
+    /// `count` matrices in f32 whose rows are made together: `rows(depth, lane0, out)` writes lanes from `lane0` on of a depth of all of
+    /// them to `out [count, nr]`, zeros beyond the last lane.
+    pub(crate) fn together(
+        count: usize,
+        n: usize,
+        k: usize,
+        rows: impl Fn(usize, usize, &mut [f32]) + Sync,
+    ) -> Vec<Self> {
+        let micro = Micro::select(Precision::F32);
+        let (nr, len) = (micro.nr, right_len(micro, n, k));
+        let fresh: Vec<Fresh<f32>> = (0..count).map(|_| Fresh::new(len)).collect();
+        let pointers: Vec<SharedMut<f32>> = fresh.iter().map(Fresh::pointer).collect();
+        (0..n.div_ceil(nr)).into_par_iter().for_each(|panel| {
+            let mut values = vec![0.0; count * nr];
+            for block in depth_blocks(0..k, micro) {
+                let at = right_len(micro, n, block.start) + panel * micro.b_panel_len(block.len());
+                for (i, depth) in block.enumerate() {
+                    rows(depth, panel * nr, &mut values);
+                    for (pointer, row) in pointers.iter().zip(values.chunks_exact(nr)) {
+                        // SAFETY: each panel belongs to one task; a panel in f32 is a row of `nr` values a depth.
+                        unsafe { pointer.pointer(at + i * nr).copy_from_nonoverlapping(row.as_ptr(), nr) };
+                    }
+                }
+            }
+        });
+        // SAFETY: the panels of all blocks of depths are the whole of a matrix.
+        let finish = |fresh: Fresh<f32>| Self { n, k, micro, panels: unsafe { fresh.finish(len) } };
+        fresh.into_iter().map(finish).collect()
+    }
+
     fn with(micro: &'static Micro, b: &impl Operand, n: usize, k: usize) -> Self {
         let mut panels = vec![0.0; right_len(micro, n, k)];
         pack_right(&mut panels, b, n, 0..k, micro, rayon::current_num_threads());

@@ -7,7 +7,7 @@ use crate::Network;
 const DREAMSIM_ZIP: &str = "https://github.com/ssundaram21/dreamsim/releases/download/v0.2.0-checkpoints/dreamsim_ensemble_checkpoint.zip";
 
 /// Every network's weights, and the words that some of them are told in.
-pub const CHECKPOINTS: [Checkpoint; 18] = [
+pub const CHECKPOINTS: [Checkpoint; 19] = [
     Checkpoint {
         name: "dino",
         network: Some(Network::Dino),
@@ -156,6 +156,22 @@ pub const CHECKPOINTS: [Checkpoint; 18] = [
         code_licence: "Apache-2.0",
         licence: "Apache-2.0",
         non_commercial: None,
+    },
+    Checkpoint {
+        name: "cotracker",
+        network: Some(Network::CoTracker),
+        file: "cotracker2.pth",
+        // torch.hub keeps it, not the reference itself.
+        folder: "hub/checkpoints",
+        url: "https://huggingface.co/facebook/cotracker/resolve/main/cotracker2.pth",
+        member: None,
+        // Its tensors have 45 million values.
+        // 51,065,763 values in an archive.
+        size: Size::About(204_300_000),
+        sha256: KnownHash::Nothing,
+        code_licence: "CC-BY-NC-4.0",
+        licence: "CC-BY-NC-4.0",
+        non_commercial: Some("CC-BY-NC-4.0"),
     },
     Checkpoint {
         name: "dreamsim_clip",

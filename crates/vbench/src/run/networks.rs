@@ -8,15 +8,16 @@ use vidit_backbones::clip::{self, AestheticHead, Clip, Tokenizer};
 use vidit_backbones::dinov2::{self, DinoV2};
 use vidit_backbones::dreamsim::{self, Adapter, AdapterConfig, DreamSim, Part};
 use vidit_backbones::tag2text::{self, Tag2Text, TagList};
-use vidit_backbones::{Vocabulary, amt, dino, grit, musiq, raft, umt, viclip};
+use vidit_backbones::{Vocabulary, amt, cotracker, dino, grit, musiq, raft, umt, viclip};
 use vidit_weights::{TensorStore, TorchCheckpoint};
 
 use super::{Measure, MeasureOptions};
 use crate::checkpoints::{Checkpoint, Presence, Verdict};
 use crate::dimensions::{
-    AestheticQuality, AppearanceStyle, Batched, Detections, DynamicDegree, HumanAction, ImagingQuality,
-    MotionSmoothness, OverallConsistency, Scene, StaticFilter, TemporalFlickering, background_consistency,
-    backgrounds_of_clips, i2v_background, i2v_subject, subject_consistency, subjects_of_clips,
+    AestheticQuality, AppearanceStyle, Batched, CameraMotion, Detections, DynamicDegree, HumanAction,
+    ImagingQuality, MotionSmoothness, OverallConsistency, Scene, StaticFilter, TemporalFlickering,
+    background_consistency, backgrounds_of_clips, i2v_background, i2v_subject, subject_consistency,
+    subjects_of_clips,
 };
 use crate::hash::{sha256, sha256_of_file};
 use crate::{Dimension, Network, VbenchError, WeightsOrigin, WeightsUsed};
@@ -244,6 +245,10 @@ pub(super) fn measures(
         if has(Dimension::I2vSubject) {
             measures.push(Box::new(i2v_subject(network, options.limits)));
         }
+    }
+    if has(Dimension::CameraMotion) {
+        let network = cotracker::CoTracker::load(store(Network::CoTracker)?, cotracker::Config::PUBLISHED)?;
+        measures.push(Box::new(CameraMotion::new(network)));
     }
     if has(Dimension::I2vBackground) {
         measures.push(Box::new(i2v_background(Rc::new(options.weights.dreamsim()?), options.limits)));

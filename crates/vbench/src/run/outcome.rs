@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::Measured;
+use crate::dimensions::camera_motion::{CameraType, PROMPT_TYPE};
 use crate::{Dimension, DimensionResult, Mode, Results, VideoResult};
 
 /// A video that has no score.
@@ -83,7 +84,8 @@ impl Outcome {
                     extra: measured.extra.clone(),
                 });
                 let videos = videos.collect();
-                results.dimensions.insert(dimension, DimensionResult { overall, videos, long });
+                let by_type = by_type(dimension, &counted);
+                results.dimensions.insert(dimension, DimensionResult { overall, videos, long, by_type });
             }
         }
         results
@@ -120,6 +122,20 @@ fn overall<'a>(dimension: Dimension, videos: impl Iterator<Item = &'a Measured>,
     (count > 0.0).then(|| sum / count)
 }
 
+/// Means by what videos were asked for, where these have types.
+fn by_type(dimension: Dimension, videos: &[(String, Measured)]) -> Vec<(&'static str, Option<f64>)> {
+    if dimension != Dimension::CameraMotion {
+        return Vec::new();
+    }
+    let of = |kind: CameraType| {
+        let asked = videos.iter().map(|(_, measured)| measured);
+        let asked =
+            asked.filter(|measured| measured.extra.get(PROMPT_TYPE).is_some_and(|at| at == kind.name()));
+        (kind.name(), mean(asked.map(|measured| measured.score.value())))
+    };
+    CameraType::ALL.map(of).into()
+}
+
 /// `None` of nothing.
 fn mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
@@ -142,6 +158,18 @@ mod tests {
             outcome(dimension, [Measured::of_frames(0.5, 0.5, 1), Measured::of_frames(1.0, 3.0, 3)]);
         assert_eq!(outcome.results(Mode::Compat).dimensions[&dimension].overall, 0.875);
         assert_eq!(outcome.results(Mode::Fixed).dimensions[&dimension].overall, 0.75);
+    }
+
+    #[test]
+    fn motions_of_the_camera_have_means_by_type() {
+        let dimension = Dimension::CameraMotion;
+        let asked = |score, kind: &str| Measured::new(score).with(PROMPT_TYPE, kind);
+        let outcome = outcome(dimension, [asked(1.0, "zoom_in"), asked(0.0, "zoom_in")]);
+        let found = &outcome.results(Mode::Compat).dimensions[&dimension];
+        assert_eq!((found.overall, found.by_type.len()), (0.5, 7));
+        for (kind, mean) in &found.by_type {
+            assert_eq!(*mean, (*kind == "zoom_in").then_some(0.5), "{kind}");
+        }
     }
 
     #[test]

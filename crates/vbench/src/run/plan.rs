@@ -32,7 +32,7 @@ pub struct Task {
 impl Task {
     /// The picture, if a dimension looks at it.
     pub fn picture_of(&self, dimension: Dimension) -> Option<&Path> {
-        self.picture.as_deref().filter(|_| Dimension::OF_I2V.contains(&dimension))
+        self.picture.as_deref().filter(|_| dimension.needs_picture())
     }
 }
 
@@ -193,7 +193,7 @@ impl Plan {
     pub fn dimensions(&self) -> Vec<Dimension> {
         let wanted =
             |dimension: &Dimension| self.tasks.iter().any(|task| task.dimensions.contains(dimension));
-        Dimension::ALL.iter().chain(Dimension::OF_I2V).copied().filter(wanted).collect()
+        Dimension::ALL.into_iter().chain(Dimension::GIVEN).filter(wanted).collect()
     }
 }
 

@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(still["a cup"].static_count, 3);
         scored.keep_still(&still);
         let results = scored.results(Mode::Compat);
-        let DimensionResult { overall, videos, long } = &results.dimensions[&dimension];
+        let DimensionResult { overall, videos, long, .. } = &results.dimensions[&dimension];
         let clips: Vec<&str> = videos.iter().map(|clip| clip.path.as_str()).collect();
         assert_eq!(clips, ["0_000", "0_002", "1_000"].map(|clip| format!("v/split_clip/a cup-{clip}.mp4")));
         // Clips that the filter lets pass are grouped as they are meant to be.
