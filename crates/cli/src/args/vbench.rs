@@ -60,6 +60,10 @@ pub struct Run {
     #[arg(long, requires = "long")]
     pub static_filter: bool,
 
+    /// Tell scenes apart first, and cut each into clips, as VBench-Long does with `--use_semantic_splitting`
+    #[arg(long, requires = "long")]
+    pub scenes: bool,
+
     /// Make half of subject and background consistency how alike a video's clips are, as VBench-Long does with `--dev_flag`
     #[arg(long, requires = "long")]
     pub clip_to_clip: bool,

@@ -1,6 +1,6 @@
 //! `vidit eval run`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -61,6 +61,7 @@ pub fn run(args: Run) -> Outcome {
         plan.cut((!args.custom).then(|| own.as_ref().unwrap_or_else(|| Suite::standard())));
         limits.frames_max = LONG_FRAMES_MAX;
         plan.between = args.clip_to_clip;
+        plan.scenes = args.scenes;
         let dimensions = plan.dimensions();
         if args.clip_to_clip && dimensions.iter().all(|dimension| dimension.networks_between().is_empty()) {
             return Err(Failure::usage(anyhow!(
@@ -157,7 +158,7 @@ impl Filter {
             )));
         }
         let weights = WeightsFolder::of(args.weights.as_deref(), &[Network::Raft]).map_err(Failure::usage)?;
-        Ok(Self { plan: Plan { tasks, ..Plan::default() }, weights })
+        Ok(Self { plan: Plan { tasks, scenes: args.scenes, ..Plan::default() }, weights })
     }
 }
 
@@ -300,6 +301,14 @@ fn manifest(
     if args.long {
         let cut = "VBench-Long's, as ranges of frames that are not encoded anew";
         notes.insert("clips".to_owned(), format!("{} of {cut}", outcome.clips.len()));
+        if args.scenes {
+            let cut = "videos, by PySceneDetect's rule";
+            let videos: BTreeSet<&String> = outcome.scenes.values().collect();
+            notes.insert(
+                "scenes".to_owned(),
+                format!("{} in {} of the {cut}", outcome.scenes.len(), videos.len()),
+            );
+        }
         let compared: usize = outcome.between.values().map(BTreeMap::len).sum();
         if args.clip_to_clip {
             let what = "first frames not encoded anew, scores mapped and half of the whole";

@@ -59,21 +59,23 @@ pub(super) fn look(
         on_progress(Progress { done, total, share: 0.0, path: &task.path });
         let name = task.path.display().to_string();
         let Some(video) = outcome.videos.get(&name).cloned() else { continue };
-        let mut left: Vec<(Dimension, Vec<usize>)> = Vec::new();
-        for &dimension in &task.dimensions {
-            let starts = starts(outcome, dimension, &name);
-            if dimension.networks_between().is_empty() || starts.len() < 2 {
-                continue;
-            }
-            match journal.find(&video, dimension, &circumstances(dimension, &starts)) {
-                Some(known) => outcome.compared(dimension, &name, known.score.value()),
-                None => left.push((dimension, starts)),
+        let mut left: Vec<Asked> = Vec::new();
+        for of in scenes(outcome, &name) {
+            for &dimension in &task.dimensions {
+                let starts = starts(outcome, dimension, &of);
+                if dimension.networks_between().is_empty() || starts.len() < 2 {
+                    continue;
+                }
+                match journal.find(&video, dimension, &circumstances(dimension, &starts)) {
+                    Some(known) => outcome.compared(dimension, &of, known.score.value()),
+                    None => left.push(Asked { dimension, of: of.clone(), starts }),
+                }
             }
         }
         if left.is_empty() {
             continue;
         }
-        for (dimension, _) in &left {
+        for Asked { dimension, .. } in &left {
             if !measures.contains_key(dimension) {
                 measures.insert(*dimension, load(*dimension)?);
             }
@@ -81,25 +83,40 @@ pub(super) fn look(
         let found = match first_frames(task, &left, &mut measures, options, stop) {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(false),
-            Err(reason) => left.iter().map(|(dimension, _)| (*dimension, Err(reason.clone()))).collect(),
+            Err(reason) => left.iter().map(|_| Err(reason.clone())).collect(),
         };
         let mut lines = Vec::new();
-        for (dimension, score) in found {
+        for (Asked { dimension, of, starts }, score) in left.into_iter().zip(found) {
             match score {
                 Ok(measured) if measured.is_finite() => {
-                    outcome.compared(dimension, &name, measured.score.value());
-                    let starts =
-                        left.iter().find(|(of, _)| *of == dimension).map_or(&[][..], |(_, starts)| starts);
-                    let circumstances = circumstances(dimension, starts);
+                    outcome.compared(dimension, &of, measured.score.value());
+                    let circumstances = circumstances(dimension, &starts);
                     lines.push(Line { video: video.clone(), dimension, circumstances, measured });
                 }
-                Ok(_) => outcome.not_compared(task, dimension, "a network gave values that are not finite"),
-                Err(reason) => outcome.not_compared(task, dimension, &reason),
+                Ok(_) => {
+                    outcome.not_compared(task, dimension, &of, "a network gave values that are not finite")
+                }
+                Err(reason) => outcome.not_compared(task, dimension, &of, &reason),
             }
         }
         journal.add(lines)?;
     }
     Ok(true)
+}
+
+/// What is to be compared: the clips of a video, or of a scene.
+struct Asked {
+    dimension: Dimension,
+    of: String,
+    /// Their first frames, in order.
+    starts: Vec<usize>,
+}
+
+/// The scenes of a video in order, or itself where none were told apart.
+fn scenes(outcome: &Outcome, video: &str) -> Vec<String> {
+    let own = outcome.scenes.iter().filter(|(_, of)| *of == video);
+    let own: Vec<String> = own.map(|(scene, _)| scene.clone()).collect();
+    if own.is_empty() { vec![video.to_owned()] } else { own }
 }
 
 /// The first frames of a video's clips, in order.
@@ -112,51 +129,54 @@ fn starts(outcome: &Outcome, dimension: Dimension, video: &str) -> Vec<usize> {
     starts
 }
 
-type Scores = Vec<(Dimension, Result<Measured, Refusal>)>;
-
-/// Shows each dimension the frames that it asks for, from one decode. `None` if it was to stop.
+/// What each of `asked` scores, in order, from one decode. `None` if it was to stop.
 fn first_frames(
     task: &Task,
-    wanted: &[(Dimension, Vec<usize>)],
+    asked: &[Asked],
     measures: &mut BTreeMap<Dimension, Box<dyn Measure>>,
     options: &MeasureOptions,
     stop: &AtomicBool,
-) -> Result<Option<Scores>, Refusal> {
+) -> Result<Option<Vec<Result<Measured, Refusal>>>, Refusal> {
     let opened = FrameStream::open(&task.path, &options.limits, LONG_READER, options.mode);
     let mut stream = opened.map_err(|error| error.to_string())?;
     let StreamInfo { height, width, fps, .. } = *stream.info();
     let name = task.path.display().to_string();
-    for (dimension, starts) in wanted {
-        let facts = ClipFacts {
-            frames: starts.len(),
-            fps: fps.unwrap_or(1.0),
-            height,
-            width,
-            prompt: &task.prompt,
-            stem: stem_of(&name),
-            auxiliary: &|_| None,
-            picture: None,
-            mode: options.mode,
-        };
-        measures.get_mut(dimension).expect("it was loaded").begin(&facts, &[*dimension])?;
-    }
-    let last = wanted.iter().filter_map(|(_, starts)| starts.last()).max().copied().unwrap_or(0);
+    let end = asked.iter().filter_map(|asked| asked.starts.last()).max().map_or(0, |last| last + 1);
+    let mut scores: Vec<Option<Result<Measured, Refusal>>> = asked.iter().map(|_| None).collect();
     let mut frame = RgbFrame::default();
-    for index in 0..=last {
+    for index in 0..end {
         if stop.load(Ordering::Relaxed) {
             return Ok(None);
         }
         if !stream.read(&mut frame).map_err(|error| error.to_string())? {
-            return Err(format!("the video has `{index}` frames, expected more than `{last}`"));
+            return Err(format!("the video has `{index}` frames, expected `{end}` or more"));
         }
-        for (dimension, starts) in wanted {
-            if let Ok(place) = starts.binary_search(&index) {
-                measures.get_mut(dimension).expect("it was loaded").frame(place, &frame)?;
+        // Scenes lie one after another, so that a measure has done with one before the next begins.
+        for (Asked { dimension, starts, .. }, score) in asked.iter().zip(&mut scores) {
+            let Ok(place) = starts.binary_search(&index) else { continue };
+            let measure = measures.get_mut(dimension).expect("it was loaded");
+            if place == 0 {
+                let facts = ClipFacts {
+                    frames: starts.len(),
+                    fps: fps.unwrap_or(1.0),
+                    height,
+                    width,
+                    prompt: &task.prompt,
+                    stem: stem_of(&name),
+                    auxiliary: &|_| None,
+                    picture: None,
+                    mode: options.mode,
+                };
+                measure.begin(&facts, &[*dimension])?;
+            }
+            measure.frame(place, &frame)?;
+            if place + 1 == starts.len() {
+                *score = measure.finish().pop().map(|(_, score)| score);
             }
         }
     }
-    let looking = measures.iter_mut().filter(|(dimension, _)| wanted.iter().any(|(of, _)| of == *dimension));
-    Ok(Some(looking.flat_map(|(_, measure)| measure.finish()).collect()))
+    let scores = scores.into_iter().map(|score| score.expect("every first frame was shown"));
+    Ok(Some(scores.collect()))
 }
 
 impl Outcome {
@@ -164,12 +184,11 @@ impl Outcome {
         self.between.entry(dimension).or_default().insert(video.to_owned(), score);
     }
 
-    /// Names a video whose clips could not be compared, and takes its scores away: they would be others' than those beside them.
-    fn not_compared(&mut self, task: &Task, dimension: Dimension, reason: &str) {
+    /// Names a video or a scene whose clips could not be compared, and takes its scores away: they would be others' than those beside them.
+    fn not_compared(&mut self, task: &Task, dimension: Dimension, of: &str, reason: &str) {
         self.fail(&task.path, Some(dimension), format!("from clip to clip: {reason}"));
-        let video = task.path.display().to_string();
         if let Some(measured) = self.measured.get_mut(&dimension) {
-            measured.retain(|(clip, _)| self.clips.get(clip) != Some(&video));
+            measured.retain(|(clip, _)| self.clips.get(clip).is_none_or(|found| found != of));
         }
     }
 

@@ -16,6 +16,7 @@ use super::networks::{self, WeightsFolder};
 use super::{ClipFacts, Failed, Measure, Measured, Outcome, Plan, Refusal, Task};
 use crate::hash::{sha256, sha256_of_file};
 use crate::pixels::{FrameStream, Reader, RgbFrame, StreamInfo};
+use crate::scenes::SceneDetector;
 use crate::{Decoder, Dimension, Mode, VbenchError, stem_of};
 
 /// How to measure.
@@ -114,8 +115,9 @@ pub(super) fn walk(
         };
         outcome.videos.insert(name.clone(), video.clone());
         let pass = Pass { task, options, stop };
-        let parts = match pass.parts(&mut outcome) {
-            Ok(parts) => parts,
+        let parts = match pass.parts(plan.scenes, &mut outcome) {
+            Ok(Some(parts)) => parts,
+            Ok(None) => return Ok(None),
             Err(reason) => {
                 outcome.fail(&task.path, None, reason);
                 continue;
@@ -176,7 +178,10 @@ pub(super) fn walk(
             }
             if let Some(frames) = &part.frames {
                 measured = measured.with("frames", [frames.start, frames.end]);
-                outcome.clips.insert(part.path.clone(), name.clone());
+                outcome.clips.insert(part.path.clone(), part.of.clone());
+                if part.of != name {
+                    outcome.scenes.insert(part.of.clone(), name.clone());
+                }
             }
             outcome.measured.entry(dimension).or_default().push((part.path.clone(), measured));
         }
@@ -270,9 +275,9 @@ impl Pass<'_> {
         FrameStream::open(&self.task.path, &self.options.limits, reader, self.options.mode)
     }
 
-    /// What of the video is measured: all, or each of its clips.
-    fn parts(&self, outcome: &mut Outcome) -> Result<Vec<Part>, Refusal> {
-        let Some(secs) = self.task.cut else { return Ok(vec![Part::whole(&self.task.path)]) };
+    /// What of the video is measured: all, or each of its clips. `None` if it was to stop.
+    fn parts(&self, scenes: bool, outcome: &mut Outcome) -> Result<Option<Vec<Part>>, Refusal> {
+        let Some(secs) = self.task.cut else { return Ok(Some(vec![Part::whole(&self.task.path)])) };
         let stream = self.open(LONG_READER).map_err(|error| error.to_string())?;
         let info = *stream.info();
         let fps = info.fps.ok_or("it has no rate of frames, and clips are of so many seconds")?;
@@ -281,7 +286,33 @@ impl Pass<'_> {
             None => stream.count().map_err(|error| error.to_string())?,
         };
         outcome.note(&self.task.path, &info);
-        long::cut(&self.task.path, frames, fps, secs, self.options.mode)
+        let (video, mode) = (&self.task.path, self.options.mode);
+        if !scenes {
+            return long::cut(video, frames, fps, secs, mode).map(Some);
+        }
+        let Some(mut found) = self.scenes()? else { return Ok(None) };
+        // The other reader may know of fewer.
+        found.retain(|scene| scene.start < frames);
+        if let Some(last) = found.last_mut() {
+            last.end = frames;
+        }
+        match found.len() {
+            0 => long::cut(video, frames, fps, secs, mode).map(Some),
+            _ => long::cut_scenes(video, &found, fps, secs, mode).map(Some),
+        }
+    }
+
+    /// The scenes of the video, as OpenCV reads it; none if it has but one. `None` if it was to stop.
+    fn scenes(&self) -> Result<Option<Vec<Range<usize>>>, Refusal> {
+        let mut stream = self.open(Reader::OpenCv).map_err(|error| error.to_string())?;
+        let (mut detector, mut frame) = (SceneDetector::default(), RgbFrame::default());
+        while stream.read(&mut frame).map_err(|error| error.to_string())? {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            detector.push(&frame);
+        }
+        Ok(Some(detector.scenes()))
     }
 
     /// The scores of a part. `None` if it was to stop.

@@ -31,8 +31,10 @@ pub struct Outcome {
     pub videos: BTreeMap<String, String>,
     /// SHA-256 of each given picture by its path.
     pub pictures: BTreeMap<String, String>,
-    /// Of a long run, the video of each clip, both by their paths.
+    /// Of a long run, the video of each clip, or its scene where these were told apart, both by their paths.
     pub clips: BTreeMap<String, String>,
+    /// The video of each scene, both by their paths.
+    pub scenes: BTreeMap<String, String>,
     /// Of a long run, how alike the clips of a video are, by dimension and the video's path: before it is mapped and fused.
     pub between: BTreeMap<Dimension, BTreeMap<String, f64>>,
     /// Of the clips, those alone that stand still have a score of flicker.

@@ -45,6 +45,8 @@ pub struct Plan {
     pub full_info: String,
     /// Whether clips of long videos are compared with each other, too.
     pub between: bool,
+    /// Whether long videos are cut into scenes first.
+    pub scenes: bool,
 }
 
 impl Plan {
@@ -76,7 +78,7 @@ impl Plan {
                 }
             }
         }
-        Self { tasks, full_info: full_info_json(suite, dimensions, located), between: false }
+        Self { tasks, full_info: full_info_json(suite, dimensions, located), ..Self::default() }
     }
 
     /// Videos of one's own: a file, or those in a folder by name. The prompt of each is `prompts[its file name]`, or the only one of
@@ -117,7 +119,7 @@ impl Plan {
             .map(|task| json!({"prompt_en": task.prompt, "dimension": task.dimensions, "video_list": [task.path]}))
             .collect();
         let full_info = serde_json::to_string_pretty(&lines).expect("paths of videos are UTF-8");
-        Ok(Self { tasks, full_info, between: false })
+        Ok(Self { tasks, full_info, ..Self::default() })
     }
 
     /// All videos of a folder that are called after these prompts, or all by their names if `prompts` is `None`: any number of each.

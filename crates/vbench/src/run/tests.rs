@@ -390,6 +390,56 @@ fn first_frames_of_clips_are_compared_once_and_videos_of_one_clip_are_not() {
 }
 
 #[test]
+fn scenes_are_videos_of_their_own_within_one() {
+    let room = Room::new(&[]);
+    long(&room, "one scene-0.mp4", 20);
+    let mut clip = Frames::black(PixelShape::new(57, 32, 48));
+    (21..57).for_each(|index| clip.frame_mut(index).fill(140 + index as u8));
+    write_video(&clip, 8, &room.path("videos").join("two scenes-0.mp4"), &WriteOptions::default()).unwrap();
+    let dimension = Dimension::SubjectConsistency;
+    let mut plan = Plan::custom(&room.path("videos"), &[dimension], None, &Default::default()).unwrap();
+    plan.cut(None);
+    (plan.between, plan.scenes) = (true, true);
+    let weights = WeightsFolder::of(None, &[]).unwrap();
+    let (out, limits) = (room.path("out"), ReadLimits::default());
+    let options = MeasureOptions { mode: Mode::Compat, weights: &weights, folder: &out, limits };
+    let seen: Rc<RefCell<Vec<u8>>> = Rc::default();
+    let noting = |score| Box::new(Noting { seen: Rc::clone(&seen), score }) as Box<dyn Measure>;
+    let within = |_: &[Dimension]| -> Result<Vec<Box<dyn Measure>>, VbenchError> { Ok(vec![noting(0.75)]) };
+    let known = |_: &Task, _: Dimension| "within".to_owned();
+    let go =
+        |stop: bool| walk(&plan, &options, &known, &within, &AtomicBool::new(stop), &mut |_| {}).unwrap();
+    assert_eq!(go(true), None);
+    let mut outcome = go(false).unwrap();
+    let ranges: Vec<_> =
+        outcome.measured[&dimension].iter().map(|(_, clip)| clip.extra["frames"].clone()).collect();
+    let expected = serde_json::json!([[0, 16], [4, 20], [0, 16], [5, 21], [21, 37], [37, 53], [41, 57]]);
+    assert_eq!(serde_json::Value::from(ranges), expected);
+    let scene = |index| {
+        let path = format!("split_scene/two scenes-0/two scenes-0-Scene-{index}.mp4");
+        room.path("videos").join(path).display().to_string()
+    };
+    let video = |name: &str| room.path("videos").join(name).display().to_string();
+    let two = video("two scenes-0.mp4");
+    assert_eq!(outcome.scenes, [(scene(0), two.clone()), (scene(1), two)].into());
+    seen.borrow_mut().clear();
+    let load = |_| -> Result<Box<dyn Measure>, VbenchError> { Ok(noting(0.5)) };
+    let known = |_, starts: &[usize]| format!("{starts:?}");
+    assert!(
+        look(&plan, &options, &mut outcome, &known, &load, &AtomicBool::new(false), &mut |_| {}).unwrap()
+    );
+    let one = video("one scene-0.mp4");
+    assert_eq!(outcome.between[&dimension].keys().collect::<Vec<_>>(), [&one, &scene(0), &scene(1)]);
+    let counts: Vec<u8> = [0, 3, 6].map(|at| seen.borrow()[at]).into();
+    assert_eq!(counts, [2, 2, 3], "{seen:?}");
+    assert!(seen.borrow()[7..].iter().all(|shade| *shade > 100), "{seen:?}");
+    let results = outcome.results(Mode::Compat);
+    let long: Vec<&str> =
+        results.dimensions[&dimension].long.iter().map(|video| video.path.as_str()).collect();
+    assert_eq!(long, [one, scene(0), scene(1)]);
+}
+
+#[test]
 fn long_videos_that_cannot_be_cut_or_read_are_named_and_count_for_nothing() {
     let room = Room::new(&[("c.png", &picture(90))]);
     long(&room, "a.mp4", 15);
