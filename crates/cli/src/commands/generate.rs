@@ -28,6 +28,7 @@ pub fn run(args: Generate) -> Outcome {
     let size = args.size.unwrap_or_else(|| pictures.size());
     let shape = PixelShape::new(frames(&args, &limits)?, size.height, size.width);
     let prompt = utf8("prompt", args.prompt.as_ref().expect("the parser asks for one without a storyboard"))?;
+    let asked = args.expand.then(|| prompt.clone());
     let by_grammar = args.expand && args.lm.is_none() && !prompt.trim().is_empty();
     let prompt = match by_grammar {
         true => {
@@ -39,7 +40,7 @@ pub fn run(args: Generate) -> Outcome {
     };
     let mut request = Request { shape, fps: args.fps, ..request(&args.making, prompt)? };
     request.check(&limits).map_err(Failure::usage)?;
-    let work = Work::new(&args.making, &request.prompt, "mp4")?;
+    let work = Work::new(&args.making, &request.prompt, "mp4")?.asked_as(asked);
     if let Some(path) = &args.save_latents {
         check_file_target(path, args.making.overwrite)?;
     }

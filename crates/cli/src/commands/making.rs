@@ -27,6 +27,8 @@ pub struct Work<'a> {
     limits: Limits,
     started: Instant,
     target: PathBuf,
+    /// The prompt as the user wrote it, where it was expanded.
+    asked: Option<String>,
 }
 
 impl<'a> Work<'a> {
@@ -43,7 +45,12 @@ impl<'a> Work<'a> {
                 path
             }
         };
-        Ok(Self { making, limits: model::limits(), started: Instant::now(), target })
+        Ok(Self { making, limits: model::limits(), started: Instant::now(), target, asked: None })
+    }
+
+    /// Keeps what the user wrote beside the prompt that was made of it.
+    pub fn asked_as(self, prompt: Option<String>) -> Self {
+        Self { asked: prompt, ..self }
     }
 
     /// Checks that a clip fits the format that it is written in.
@@ -67,7 +74,7 @@ impl<'a> Work<'a> {
         make: impl FnOnce(&mut Maker) -> Result<Frames, Failure> + Send,
         before_writing: impl FnOnce(&Maker) -> Outcome,
     ) -> Outcome {
-        let Self { making, limits, started, target } = self;
+        let Self { making, limits, started, target, asked } = self;
         settings::apply(&making.network.compute)?;
         let cancel = interrupt::install(Grace::Short)?;
         let model = model::load_with_boxes(&making.network, making.box_adapter.as_deref())?;
@@ -77,7 +84,8 @@ impl<'a> Work<'a> {
         let seed = making.seed.unwrap_or_else(drawn_seed);
         let bars = Bars::new(speech.json || speech.quiet);
         let (timings, last) = (Timings::default(), None);
-        let mut maker = Maker { target: target.clone(), model, limits, cancel, bars, seed, timings, last };
+        let mut maker =
+            Maker { target: target.clone(), model, limits, cancel, bars, seed, timings, last, asked };
         let frames = on_pool(|| make(&mut maker))?;
         maker.bars.finish();
 
@@ -111,6 +119,8 @@ pub struct Maker {
     timings: Timings,
     /// The last request, as it was fulfilled, and its latents.
     last: Option<(vidit_pipeline::ValidRequest, Latents)>,
+    /// As in [`Work`].
+    asked: Option<String>,
 }
 
 impl Maker {
@@ -164,7 +174,8 @@ impl Maker {
             ("guidance", asked.guidance.to_string()),
             ("sampler", asked.sampler.name().to_owned()),
         ];
-        metadata.into_iter().map(|(key, value)| (format!("vidit.{key}"), value)).collect()
+        let asked = self.asked.iter().map(|prompt| ("asked", prompt.clone()));
+        metadata.into_iter().chain(asked).map(|(key, value)| (format!("vidit.{key}"), value)).collect()
     }
 }
 
@@ -222,7 +233,7 @@ impl Report<'_> {
         let request = &self.maker.request_and_latents().0;
         let seconds: serde_json::Map<_, _> =
             self.seconds().into_iter().map(|(name, seconds)| (name.to_owned(), json!(seconds))).collect();
-        json!({
+        let mut told = json!({
             "path": self.path.display().to_string(),
             "model": self.maker.model.name(),
             "prompt": request.prompt(),
@@ -233,7 +244,11 @@ impl Report<'_> {
             "fps": self.fps(),
             "steps": request.request().steps,
             "seconds": seconds,
-        })
+        });
+        if let Some(asked) = &self.maker.asked {
+            told["asked"] = json!(asked);
+        }
+        told
     }
 
     fn words(&self) -> String {

@@ -39,7 +39,7 @@ fn a_video_is_made_of_what_the_language_model_said() {
     let args = ["generate", "a car", "--expand", "--lm", MODEL, "--size", "64x64", "--frames", "1"];
     let line = place.vidit([&args[..], &["--steps", "1", "-o", "car.png", "--json"]].concat()).done();
     let told: Value = serde_json::from_str(&line).unwrap();
-    assert_eq!(told["prompt"], ANSWER);
+    assert_eq!((&told["prompt"], &told["asked"]), (&ANSWER.into(), &"a car".into()));
     // The file is called after what was typed.
     let words = place.vidit([&args[..], &["--steps", "1", "--threads", "1"]].concat()).done();
     let told = format!("expanded: {ANSWER}\n  added: shiny red · drives slowly ");
