@@ -479,9 +479,9 @@ fn long_videos_are_measured_in_clips() {
     assert!(reason.contains("`9` frames, expected the `16`"), "{reason}");
     for (arguments, part) in [
         (&["--dimensions", "subject_consistency_clip2clip"][..], "hint: `--long --clip-to-clip"),
-        (&["--dimensions", "background_consistency_clip2clip"], "hint: `--long --clip-to-clip"),
-        (&["--dimensions", "temporal_flickering", "--clip-to-clip"], "found neither"),
-        (&["--dimensions", "subject_consistency", "--clip-to-clip"], "`dino`, `dinov2`"),
+        (&["--dimensions", "background_consistency_clip2clip"][..], "hint: `--long --clip-to-clip"),
+        (&["--dimensions", "temporal_flickering", "--clip-to-clip"][..], "found neither"),
+        (&["--dimensions", "subject_consistency", "--clip-to-clip"][..], "`dino`, `dinov2`"),
     ] {
         let refused = run(arguments);
         assert_eq!(refused.code, Some(2), "{}", refused.stderr);
