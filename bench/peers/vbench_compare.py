@@ -12,7 +12,8 @@ The reference's environment, installed without resolving dependencies (its decla
     numpy<2 torch torchvision opencv-python-headless==4.11.0.86 decord==0.6.0 av tqdm omegaconf easydict imageio
     antlr4-python3-runtime==4.9.3 PyYAML scipy einops timm<=1.0.12 ftfy regex wcwidth huggingface_hub==0.17.3 safetensors pillow
     vbench==0.1.5 openai-clip==1.0.1 pyiqa==0.1.10 requests packaging
-and for camera_motion, which is left out without it, a clone of facebookresearch/co-tracker on PYTHONPATH.
+    for i2v_background: dreamsim==0.2.1 peft==0.13.2 accelerate==0.34.2 open-clip-torch psutil huggingface_hub==0.25.2 pillow<12
+and for camera_motion, which is left out without it as i2v_background is without its own, a clone of facebookresearch/co-tracker on PYTHONPATH.
 """
 
 import argparse
@@ -26,6 +27,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+from vbench_reference import PICTURES, prompt_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 # Absolute, of the raw score; facts of float32 sums in another order.
@@ -42,8 +45,11 @@ TOLERANCES = {
     "overall_consistency": 1e-5,
     "human_action": 0.0,
     "camera_motion": 0.0,
+    "i2v_background": 1e-5,
 }
 SEMANTIC = ["appearance_style", "temporal_style", "overall_consistency", "human_action"]
+# Compared with a given picture: the clip's own first frame, a quarter cut off its right.
+GIVEN = ["i2v_background"]
 # What videos are called after for these: words of each are looked for.
 PROMPTS = ["a person is riding a bike", "a person is marching", "a ship at sea, in the style of Monet", "earth, zoom in"]
 
@@ -57,6 +63,16 @@ def timed(command):
     if process.returncode != 0:
         sys.exit(f"{' '.join(command)}\n{errors.decode()[-2000:]}")
     return seconds
+
+
+def write_picture(video):
+    import cv2
+
+    folder = os.path.join(os.path.dirname(video), PICTURES)
+    os.makedirs(folder, exist_ok=True)
+    _, frame = cv2.VideoCapture(video).read()
+    frame = frame[:, : frame.shape[1] * 3 // 4]
+    cv2.imwrite(os.path.join(folder, f"{prompt_of(video)}.png"), frame)
 
 
 def ours(arguments, dimension, folder, out):
@@ -84,6 +100,8 @@ def ours(arguments, dimension, folder, out):
         command += ["--suite", suite, "--samples", "1"]
     else:
         command += ["--custom"]
+    if dimension in GIVEN:
+        command += ["--i2v", os.path.join(folder, PICTURES)]
     seconds = timed([sys.executable, "-c", code, peak] + command)
     with open(os.path.join(out, "vidit_eval_results.json")) as file:
         result = json.load(file)[dimension]
@@ -106,8 +124,9 @@ def main():
     parser.add_argument("clips", nargs="+")
     parser.add_argument("--vidit", required=True)
     parser.add_argument("--weights", required=True)
-    tracked = importlib.util.find_spec("cotracker") is not None
-    known = [dimension for dimension in TOLERANCES if tracked or dimension != "camera_motion"]
+    needs = {"camera_motion": "cotracker", "i2v_background": "dreamsim"}
+    there = lambda dimension: dimension not in needs or importlib.util.find_spec(needs[dimension]) is not None
+    known = [dimension for dimension in TOLERANCES if there(dimension)]
     parser.add_argument("--dimensions", default=",".join(known))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -119,6 +138,8 @@ def main():
         name = f"{prompt}-0.mp4" if len(arguments.clips) <= len(PROMPTS) else os.path.basename(clip)
         videos.append(shutil.copy(clip, os.path.join(work, name)))
     videos.sort()
+    for video in videos:
+        write_picture(video)
     # The same called after a motion.
     cameras = tempfile.mkdtemp(prefix="vbench-compare-")
     named = lambda video: os.path.basename(video).replace(".mp4", ", camera pans left-0.mp4")

@@ -4,10 +4,11 @@
     vbench_reference.py weights DIR [--seed 7]      random checkpoints at full size, under the published names
     vbench_reference.py run DIM VIDEO... --weights DIR -o OUT.json [--threads 2]
 
-Semantic dimensions take a video's prompt and style from its name, `PROMPT-0.mp4`. `run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
+Semantic dimensions take a video's prompt and style from its name, `PROMPT-0.mp4`; `i2v_background` the given picture `PROMPT.png` from
+the folder PICTURES beside it. DINOv2's weights are drawn if DINOV2 names a clone of its code. `run` does one dimension in a process of its own and writes its result, the seconds that it took beside loading the network, and the
 process' peak memory. Nothing here downloads anything. Needs torch, torchvision, vbench 0.1.5, openai-clip, pyiqa, opencv, decord, timm,
-omegaconf and their dependencies; see requirements in bench/peers/vbench_compare.py. `camera_motion` needs a clone of
-facebookresearch/co-tracker on PYTHONPATH, too (its licence forbids commercial use).
+omegaconf and their dependencies, for DreamSim dreamsim and peft; see requirements in bench/peers/vbench_compare.py. `camera_motion` needs a
+clone of facebookresearch/co-tracker on PYTHONPATH, too (its licence forbids commercial use).
 """
 
 import argparse
@@ -32,6 +33,9 @@ FILES = {
     "viclip": "ViClip-InternVid-10M-FLT.pth",
     "umt": "l16_ptk710_ftk710_ftk400_f16_res224.pth",
     "cotracker": "cotracker2.pth",
+    # A folder: files of several networks and their adapter.
+    "dreamsim": "models",
+    "dinov2": "dinov2_vitb14_pretrain.pth",
 }
 # Words of CLIP and ViCLIP, where the reference looks for them.
 WORDS = "ViCLIP/bpe_simple_vocab_16e6.txt.gz"
@@ -48,7 +52,9 @@ NETWORKS = {
     "overall_consistency": ["viclip"],
     "human_action": ["umt"],
     "camera_motion": ["cotracker"],
+    "i2v_background": ["dreamsim"],
 }
+PICTURES = "pictures"
 
 
 def dino():
@@ -165,6 +171,34 @@ def camera(path):
     return module, predict
 
 
+def dreamsim():
+    """What writes DreamSim's files, and loads them by its own code: the exporter of its golden."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path.insert(0, os.path.join(here, "../../crates/backbones/src/dreamsim/golden"))
+    import export
+
+    return export
+
+
+def write_dreamsim(folder, seed):
+    """Needs DINO's weights, which are there already."""
+    import torch
+
+    export, to = dreamsim(), os.path.join(folder, FILES["dreamsim"])
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        export.write_checkpoint(to, export.vit_base, export.vit_base, 512, export.LORA)
+    shutil.copy(os.path.join(folder, FILES["dino"]), os.path.join(to, export.FILES[0]))
+
+
+def dinov2():
+    """DINOv2 ViT-B/14 by its own code, as its hub makes it: a clone of facebookresearch/dinov2 is named by DINOV2."""
+    sys.path.insert(0, os.environ["DINOV2"])
+    from dinov2.models.vision_transformer import vit_base
+
+    return vit_base(img_size=518, patch_size=14, init_values=1.0, ffn_layer="mlp", block_chunks=0).eval()
+
+
 def without_pkg_resources():
     """ViCLIP's tokenizer asks it for versions only."""
     if "pkg_resources" not in sys.modules:
@@ -205,15 +239,16 @@ def write_weights(folder, seed):
         torch.save(wrap(state), os.path.join(folder, FILES[name]))
         print(FILES[name], sum(t.numel() for t in state.values()), flush=True)
 
-    def spread_dino():
-        network = dino()
+    def spread(network):
         # timm starts with small weights: blocks would hardly change what comes in.
         for name, p in network.named_parameters():
             if p.dim() > 1:
                 torch.nn.init.normal_(p, std=0.5 * p[0].numel() ** -0.5 if "pos" not in name else 0.3)
         return network
 
-    keep("dino", spread_dino)
+    keep("dino", lambda: spread(dino()))
+    if "DINOV2" in os.environ:
+        keep("dinov2", lambda: spread(dinov2()))
     keep("clip_b", lambda: clip("b").float())
     keep("clip_l", lambda: clip("l").float())
     keep("aesthetic", lambda: torch.nn.Linear(768, 1))
@@ -239,6 +274,10 @@ def write_weights(folder, seed):
         keep("cotracker", spread_cotracker)
     else:
         print("cotracker is not on PYTHONPATH: no weights for camera_motion")
+    if importlib.util.find_spec("dreamsim"):
+        write_dreamsim(folder, seed)
+    else:
+        print("dreamsim is not installed: no weights for i2v_background")
 
 
 def run(dimension, videos, weights, out, threads):
@@ -253,7 +292,8 @@ def run(dimension, videos, weights, out, threads):
     os.environ["VBENCH_CACHE_DIR"] = weights
     path = {name: os.path.join(weights, FILES[name]) for name in NETWORKS[dimension]}
     device = torch.device("cpu")
-    module = None if dimension == "camera_motion" else importlib.import_module(f"vbench.{dimension}")
+    package = "vbench2_beta_i2v" if dimension.startswith("i2v_") else "vbench"
+    module = None if dimension == "camera_motion" else importlib.import_module(f"{package}.{dimension}")
     began = time.monotonic()
     if dimension == "subject_consistency":
         network = dino()
@@ -297,6 +337,11 @@ def run(dimension, videos, weights, out, threads):
         network = module.ViCLIP(tokenizer=tokenizer, pretrain=path["viclip"]).eval()
         asked = [{"prompt": prompt_of(v), "video_list": [v]} for v in videos]
         work = lambda: getattr(module, dimension)(network, asked, tokenizer, device)
+    elif dimension == "i2v_background":
+        export = dreamsim()
+        network, _ = export.ensemble(path["dreamsim"], export.vit_base, export.vit_base)
+        pictures = [os.path.join(os.path.dirname(v), PICTURES, f"{prompt_of(v)}.png") for v in videos]
+        work = lambda: module.i2v_background(network, list(zip(pictures, videos)), device)
     elif dimension == "human_action":
         # Loads its network itself, which counts as its time.
         work = lambda: module.human_action(path["umt"], videos, device)

@@ -7,6 +7,8 @@ pub mod amt;
 pub mod clip;
 pub mod cotracker;
 pub mod dino;
+pub mod dinov2;
+pub mod dreamsim;
 mod error;
 mod grid;
 pub mod grit;

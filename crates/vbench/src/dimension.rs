@@ -1,4 +1,4 @@
-//! The sixteen things that VBench measures, two of VBench-I2V's, and what is fixed about each.
+//! The sixteen things that VBench measures, three of VBench-I2V's, and what is fixed about each.
 
 use std::fmt;
 use std::str::FromStr;
@@ -49,6 +49,8 @@ pub enum Dimension {
     I2vSubject,
     /// VBench-I2V: whether the camera moves as was asked for.
     CameraMotion,
+    /// VBench-I2V: whether the background of the given picture is kept.
+    I2vBackground,
 }
 
 /// Which half of the total a dimension counts in.
@@ -118,6 +120,18 @@ pub enum Network {
     /// CoTracker2.
     #[serde(rename = "cotracker")]
     CoTracker,
+    /// DreamSim's CLIP ViT-B/16. Its DINO is [`Self::Dino`].
+    #[serde(rename = "dreamsim_clip")]
+    DreamSimClip,
+    /// DreamSim's OpenCLIP ViT-B/16.
+    #[serde(rename = "dreamsim_open_clip")]
+    DreamSimOpenClip,
+    /// DreamSim's adapter of the three.
+    #[serde(rename = "dreamsim_lora")]
+    DreamSimLora,
+    /// DINOv2 ViT-B/14.
+    #[serde(rename = "dinov2")]
+    DinoV2,
 }
 
 impl Network {
@@ -136,9 +150,17 @@ impl Network {
             Self::Grit => "grit",
             Self::Tag2Text => "tag2text",
             Self::CoTracker => "cotracker",
+            Self::DreamSimClip => "dreamsim_clip",
+            Self::DreamSimOpenClip => "dreamsim_open_clip",
+            Self::DreamSimLora => "dreamsim_lora",
+            Self::DinoV2 => "dinov2",
         }
     }
 }
+
+/// What DreamSim is made of.
+const DREAMSIM: [Network; 4] =
+    [Network::Dino, Network::DreamSimClip, Network::DreamSimOpenClip, Network::DreamSimLora];
 
 struct Facts {
     name: &'static str,
@@ -156,7 +178,7 @@ struct Facts {
 
 /// Bounds and weights: VBench's `scripts/constant.py`. In the order of [`Dimension`].
 #[rustfmt::skip]
-const FACTS: [Facts; 18] = {
+const FACTS: [Facts; 19] = {
     use Decoder::{Decord, OpenCv};
     use Group::{Given, Quality, Semantic};
     use Sampling::{All, EightPerSecond, Middle};
@@ -181,6 +203,7 @@ const FACTS: [Facts; 18] = {
         Facts { name: OVERALL, min: 0.0, max: 0.3640, weight: 1.0, group: Semantic, sampling: Middle(8), decoder: Decord, networks: &[Network::ViClip], custom: true, folder: OVERALL, prompts: 93 },
         Facts { name: "i2v_subject", min: 0.1462, max: 1.0, weight: 1.0, group: Given, sampling: All, decoder: Decord, networks: &[Network::Dino], custom: true, folder: "i2v_subject", prompts: 0 },
         Facts { name: "camera_motion", min: 0.0, max: 1.0, weight: 0.1, group: Given, sampling: All, decoder: Decord, networks: &[Network::CoTracker], custom: true, folder: "camera_motion", prompts: 0 },
+        Facts { name: "i2v_background", min: 0.2615, max: 1.0, weight: 1.0, group: Given, sampling: All, decoder: Decord, networks: &DREAMSIM, custom: true, folder: "i2v_background", prompts: 0 },
     ]
 };
 
@@ -206,7 +229,7 @@ impl Dimension {
     ];
 
     /// What is measured of VBench-I2V's own.
-    pub const GIVEN: [Self; 2] = [Self::I2vSubject, Self::CameraMotion];
+    pub const GIVEN: [Self; 3] = [Self::I2vSubject, Self::CameraMotion, Self::I2vBackground];
 
     fn facts(self) -> &'static Facts {
         &FACTS[self as usize]
@@ -293,7 +316,7 @@ impl Dimension {
         Self::ALL.into_iter().filter(|dimension| dimension.group() == Group::Quality)
     }
 
-    /// What is measured of VBench-I2V, in the order in which its prompts name them.
+    /// What is measured of VBench-I2V by default, what is its own first.
     pub fn i2v() -> impl Iterator<Item = Self> {
         Self::GIVEN.into_iter().chain(Self::quality())
     }
@@ -306,13 +329,18 @@ impl Dimension {
         }
     }
 
-    /// The network that is not here of a score of VBench-I2V, or of VBench-Long from clip to clip, by the score's name.
-    pub fn lacks(name: &str) -> Option<&'static str> {
-        match name {
-            "i2v_background" | "background_consistency_clip2clip" => Some("DreamSim"),
-            "subject_consistency_clip2clip" => Some("DINOv2"),
-            _ => None,
+    /// The networks that VBench-Long compares the clips of a video by; none of what it does not compare.
+    pub fn networks_between(self) -> &'static [Network] {
+        match self {
+            Self::SubjectConsistency => &[Network::DinoV2],
+            Self::BackgroundConsistency => &DREAMSIM,
+            _ => &[],
         }
+    }
+
+    /// Whether it compares a video with the picture that this should begin with.
+    pub fn needs_picture(self) -> bool {
+        matches!(self, Self::I2vSubject | Self::I2vBackground)
     }
 
     /// The dimension of this name, with underscores or spaces.
@@ -332,8 +360,10 @@ impl FromStr for Dimension {
     type Err = VbenchError;
 
     fn from_str(name: &str) -> Result<Self, VbenchError> {
-        if let Some(network) = Self::lacks(name) {
-            return Err(VbenchError::NoNetwork { dimension: name.to_owned(), network });
+        if let Some(dimension) = name.strip_suffix("_clip2clip").and_then(Self::from_name)
+            && !dimension.networks_between().is_empty()
+        {
+            return Err(VbenchError::ClipToClip { dimension });
         }
         Self::from_name(name).ok_or_else(|| VbenchError::UnknownDimension {
             found: name.to_owned(),
@@ -362,9 +392,8 @@ mod tests {
             "{wrong}"
         );
         for (name, network) in [
-            ("i2v_background", "DreamSim"),
-            ("subject_consistency_clip2clip", "DINOv2"),
-            ("background_consistency_clip2clip", "DreamSim"),
+            ("subject_consistency_clip2clip", "--clip-to-clip"),
+            ("background_consistency_clip2clip", "--clip-to-clip"),
         ] {
             let lacking = name.parse::<Dimension>().unwrap_err().to_string();
             assert!(lacking.contains(name) && lacking.contains(network), "{lacking}");
@@ -391,7 +420,7 @@ mod tests {
     #[test]
     fn networks_have_one_name() {
         let all = Dimension::ALL.iter().chain(&Dimension::GIVEN);
-        for network in all.flat_map(|dimension| dimension.networks()) {
+        for network in all.flat_map(|of| of.networks().iter().chain(of.networks_between())) {
             assert_eq!(serde_json::to_string(network).unwrap(), format!("\"{}\"", network.name()));
         }
     }

@@ -24,15 +24,13 @@ pub enum VbenchError {
         /// The name nearest to it.
         nearest: String,
     },
-    /// A score of VBench-I2V or VBench-Long whose network is not here.
+    /// A score of VBench-Long that is a part of another.
     #[error(
-        "`{dimension}` cannot be measured: it needs {network}, which is not here\nhint: measure it with the reference; `vidit eval aggregate … --i2v` takes its file of results along with ours"
+        "`{dimension}_clip2clip` is no dimension of its own, but a half of `{dimension}` of long videos\nhint: `--long --clip-to-clip --dimensions {dimension}`"
     )]
-    NoNetwork {
-        /// The dimension.
-        dimension: String,
-        /// The network.
-        network: &'static str,
+    ClipToClip {
+        /// What it is a half of.
+        dimension: Dimension,
     },
     /// A name that no published row has.
     #[error("no published row is called `{found}`\nhint: known are {known}")]
@@ -134,7 +132,7 @@ pub enum VbenchError {
     },
     /// A vocabulary that is not there.
     #[error(
-        "{} lacks `{file}`, the words that a network's texts are made of\nhint: `vidit eval weights fetch {name}` fetches it",
+        "{} lacks `{file}`, which goes with a network's weights\nhint: `vidit eval weights fetch {name}` fetches it",
         shown_folder(folder)
     )]
     NoVocabulary {

@@ -21,6 +21,7 @@ mod report;
 mod results;
 pub mod run;
 pub mod samplers;
+mod scenes;
 mod source;
 mod submission;
 mod suite;

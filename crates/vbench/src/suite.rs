@@ -205,10 +205,6 @@ fn entry(value: &Value) -> Result<Entry, Flaw> {
     let mut dimensions = Vec::with_capacity(list.len());
     for name in list {
         let found = name.as_str().unwrap_or_default();
-        if Dimension::lacks(found).is_some() {
-            // VBench-I2V's suite names them; they are measured elsewhere.
-            continue;
-        }
         let dimension = Dimension::from_name(found)
             .ok_or_else(|| (format!("is made for `{found}`, which is no dimension of VBench"), LAYOUT))?;
         if !dimensions.contains(&dimension) {
@@ -427,7 +423,7 @@ mod tests {
         .unwrap();
         assert_eq!(suite.image_name("a cat"), Some("a cat.jpg"));
         assert_eq!(suite.entries[0].dimensions, [Dimension::CameraMotion]);
-        assert_eq!(suite.entries[1].dimensions, [Dimension::I2vSubject]);
+        assert_eq!(suite.entries[1].dimensions, [Dimension::I2vBackground, Dimension::I2vSubject]);
         let videos = suite.videos(&Dimension::i2v().collect::<Vec<_>>(), 1);
         assert_eq!(
             videos.iter().map(SuiteVideo::stem).collect::<Vec<_>>(),

@@ -51,13 +51,22 @@ impl Dino {
     /// # Errors
     /// If a tensor is absent, has another shape than `config` says, or has no use.
     pub fn load(store: TensorStore, config: Config) -> Result<Self, BackboneError> {
-        let checkpoint = Checkpoint::new(NETWORK, store);
+        Self::load_as(NETWORK, store, config)
+    }
+
+    /// The same under another name in messages.
+    pub(crate) fn load_as(
+        network: &'static str,
+        store: TensorStore,
+        config: Config,
+    ) -> Result<Self, BackboneError> {
+        let checkpoint = Checkpoint::new(network, store);
         let root = checkpoint.root();
         let Config { patch, grid, width, depth, heads } = config;
         let patches = Patches::load(&root.at("patch_embed.proj"))?;
         if (patches.size(), patches.width()) != (patch, width) {
             return Err(BackboneError::Config {
-                network: NETWORK,
+                network,
                 reason: format!(
                     "patches of `{}` pixels become tokens of width `{}`, expected {patch} and {width}\nhint: is this the checkpoint of another size?",
                     patches.size(),
@@ -68,7 +77,7 @@ impl Dino {
         let mut class_position = root.take("pos_embed", &[1, 1 + grid * grid, width])?;
         let positions = Grid::new(class_position.split_off(width), [1, grid, grid, width]);
         let sizes = [width, 4 * width, heads];
-        let network = Self {
+        let dino = Self {
             config,
             patches,
             class: root.take("cls_token", &[1, 1, width])?,
@@ -85,7 +94,7 @@ impl Dino {
             norm: LayerNorm::load(&root.at("norm"), width, EPSILON)?,
         };
         checkpoint.finish(|_| false)?;
-        Ok(network)
+        Ok(dino)
     }
 
     /// The class token after the last norm, `[B, D]`, of images `[B, H, W, 3]`, any sizes of at least a patch: RGB in 0..1, less ImageNet's

@@ -46,7 +46,7 @@ pub struct Run {
     pub custom: bool,
 
     /// Pictures that the videos should begin with, for VBench-I2V: a folder of them, called as the suite says or, with `--custom`,
-    /// `{prompt}.jpg` or `.png`; or the only one. By default `i2v_subject`, `camera_motion` if a suite has
+    /// `{prompt}.jpg` or `.png`; or the only one. By default `i2v_subject`, `i2v_background`, `camera_motion` if a suite has
     /// prompts for it, and the seven of quality are measured then
     #[arg(long, value_name = "PICTURES", value_hint = ValueHint::AnyPath)]
     pub i2v: Option<PathBuf>,
@@ -59,6 +59,14 @@ pub struct Run {
     /// Measure flicker on the first five clips of each prompt that stand still, which RAFT looks for first
     #[arg(long, requires = "long")]
     pub static_filter: bool,
+
+    /// Tell scenes apart first, and cut each into clips, as VBench-Long does with `--use_semantic_splitting`
+    #[arg(long, requires = "long")]
+    pub scenes: bool,
+
+    /// Make half of subject and background consistency how alike a video's clips are, as VBench-Long does with `--dev_flag`
+    #[arg(long, requires = "long")]
+    pub clip_to_clip: bool,
 
     /// What to measure; by default all, and the seven of quality with `--custom`
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

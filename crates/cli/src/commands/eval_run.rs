@@ -1,6 +1,6 @@
 //! `vidit eval run`
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -40,9 +40,10 @@ pub fn run(args: Run) -> Outcome {
             "`--i2v` needs a suite that names pictures, found VBench's own\nhint: `--suite vbench2_i2v_full_info.json` of VBench-I2V, or `--custom`"
         )));
     }
-    if args.i2v.is_none() && args.dimensions.contains(&Dimension::I2vSubject) {
+    let given = args.dimensions.iter().find(|dimension| dimension.needs_picture());
+    if let (None, Some(dimension)) = (&args.i2v, given) {
         return Err(Failure::usage(anyhow!(
-            "`i2v_subject` compares videos with given pictures, found none\nhint: `--i2v PICTURES` names the folder of them, or the only one"
+            "`{dimension}` compares videos with given pictures, found none\nhint: `--i2v PICTURES` names the folder of them, or the only one"
         )));
     }
     let (mut plan, complete, mut warnings) = match args.custom {
@@ -54,21 +55,26 @@ pub fn run(args: Run) -> Outcome {
             Some(suite) => suite.image_name(&task.prompt).map(str::to_owned),
             None => Some(picture_name(pictures, &task.prompt)),
         });
-        if args.dimensions.is_empty() {
-            warnings.push("i2v_background is not measured: its network, DreamSim, is not here".to_owned());
-        }
     }
     let mut limits = ReadLimits::default();
     if args.long {
         plan.cut((!args.custom).then(|| own.as_ref().unwrap_or_else(|| Suite::standard())));
         limits.frames_max = LONG_FRAMES_MAX;
-        warnings.extend(lacking(&plan.dimensions(), args.static_filter));
+        plan.between = args.clip_to_clip;
+        plan.scenes = args.scenes;
+        let dimensions = plan.dimensions();
+        if args.clip_to_clip && dimensions.iter().all(|dimension| dimension.networks_between().is_empty()) {
+            return Err(Failure::usage(anyhow!(
+                "`--clip-to-clip` compares clips for subject and background consistency, found neither\nhint: add one to `--dimensions`, or leave `--clip-to-clip` out"
+            )));
+        }
+        warnings.extend(lacking(&args, &dimensions));
     }
     let mut beside = Vec::new();
     for name in args.published.iter().filter(|name| !name.is_empty()) {
         beside.push(published_row(name).map_err(Failure::usage)?);
     }
-    let weights = WeightsFolder::open(args.weights.as_deref(), &plan.dimensions()).map_err(Failure::usage)?;
+    let weights = WeightsFolder::of(args.weights.as_deref(), &plan.networks()).map_err(Failure::usage)?;
     let filter = args.static_filter.then(|| Filter::new(&args, &plan)).transpose()?;
     let options = MeasureOptions { mode, weights: &weights, folder: &args.output, limits };
     let quiet = args.speech.json || args.speech.quiet;
@@ -152,7 +158,7 @@ impl Filter {
             )));
         }
         let weights = WeightsFolder::of(args.weights.as_deref(), &[Network::Raft]).map_err(Failure::usage)?;
-        Ok(Self { plan: Plan { tasks, full_info: String::new() }, weights })
+        Ok(Self { plan: Plan { tasks, scenes: args.scenes, ..Plan::default() }, weights })
     }
 }
 
@@ -166,19 +172,17 @@ fn few_still(still: &BTreeMap<String, Still>) -> Option<String> {
     ))
 }
 
-/// What of VBench-Long is not here, or was not asked for, if it bears on these dimensions.
-fn lacking(dimensions: &[Dimension], static_filter: bool) -> Vec<String> {
+/// What of VBench-Long was not asked for, if it bears on these dimensions.
+fn lacking(args: &Run, dimensions: &[Dimension]) -> Vec<String> {
     let mut lacking = Vec::new();
-    for (dimension, network) in
-        [(Dimension::SubjectConsistency, "DINOv2"), (Dimension::BackgroundConsistency, "DreamSim")]
-    {
-        if dimensions.contains(&dimension) {
+    for dimension in dimensions.iter().filter(|dimension| !dimension.networks_between().is_empty()) {
+        if !args.clip_to_clip {
             lacking.push(format!(
-                "{dimension} is that within clips: {dimension}_clip2clip needs {network}, which is not here"
+                "{dimension} is that within clips: `--clip-to-clip` compares clips with each other, too"
             ));
         }
     }
-    if dimensions.contains(&Dimension::TemporalFlickering) && !static_filter {
+    if dimensions.contains(&Dimension::TemporalFlickering) && !args.static_filter {
         let what = "temporal_flickering is measured on all clips, also on those that move: `--static-filter` leaves these out";
         lacking.push(what.to_owned());
     }
@@ -297,6 +301,19 @@ fn manifest(
     if args.long {
         let cut = "VBench-Long's, as ranges of frames that are not encoded anew";
         notes.insert("clips".to_owned(), format!("{} of {cut}", outcome.clips.len()));
+        if args.scenes {
+            let cut = "videos, by PySceneDetect's rule";
+            let videos: BTreeSet<&String> = outcome.scenes.values().collect();
+            notes.insert(
+                "scenes".to_owned(),
+                format!("{} in {} of the {cut}", outcome.scenes.len(), videos.len()),
+            );
+        }
+        let compared: usize = outcome.between.values().map(BTreeMap::len).sum();
+        if args.clip_to_clip {
+            let what = "first frames not encoded anew, scores mapped and half of the whole";
+            notes.insert("clip to clip".to_owned(), format!("{compared} scores of {what}"));
+        }
     }
     if args.random_weights {
         used.iter_mut().for_each(|weights| weights.origin = WeightsOrigin::Random);

@@ -54,7 +54,7 @@ fn list(args: &args::List) -> Outcome {
         return output::line(lines.join("\n"));
     }
     let mut text =
-        format!("{:<10} {:>8}  {:<13} {:<42} file\n", "name", "MiB", "here", "licence of the weights");
+        format!("{:<20} {:>8}  {:<13} {:<42} file\n", "name", "MiB", "here", "licence of the weights");
     for (checkpoint, presence) in &rows {
         let here = match presence {
             Presence::Absent => "–".to_owned(),
@@ -64,7 +64,7 @@ fn list(args: &args::List) -> Outcome {
         let limit = if checkpoint.non_commercial.is_some() { " (not for commerce)" } else { "" };
         let licence = format!("{}{limit}", checkpoint.licence);
         let (name, size) = (checkpoint.name, mebibytes(checkpoint.size));
-        let _ = writeln!(text, "{name:<10} {size:>8}  {here:<13} {licence:<42} {}", checkpoint.file);
+        let _ = writeln!(text, "{name:<20} {size:>8}  {here:<13} {licence:<42} {}", checkpoint.file);
     }
     let _ = writeln!(text, "\nFetch with `vidit eval weights fetch NAME`; nothing is fetched unasked.");
     output::print(text)

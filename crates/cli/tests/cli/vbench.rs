@@ -477,12 +477,15 @@ fn long_videos_are_measured_in_clips() {
     let told = line(&fixed.stdout);
     let reason = told["failed"][0]["reason"].as_str().unwrap();
     assert!(reason.contains("`9` frames, expected the `16`"), "{reason}");
-    for (dimension, network) in
-        [("subject_consistency_clip2clip", "DINOv2"), ("background_consistency_clip2clip", "DreamSim")]
-    {
-        let refused = run(&["--dimensions", dimension]);
+    for (arguments, part) in [
+        (&["--dimensions", "subject_consistency_clip2clip"][..], "hint: `--long --clip-to-clip"),
+        (&["--dimensions", "background_consistency_clip2clip"][..], "hint: `--long --clip-to-clip"),
+        (&["--dimensions", "temporal_flickering", "--clip-to-clip"][..], "found neither"),
+        (&["--dimensions", "subject_consistency", "--clip-to-clip"][..], "`dino`, `dinov2`"),
+    ] {
+        let refused = run(arguments);
         assert_eq!(refused.code, Some(2), "{}", refused.stderr);
-        assert!(refused.stderr.contains(network) && refused.stderr.contains("hint: "), "{}", refused.stderr);
+        assert!(refused.stderr.contains(part) && refused.stderr.contains("hint: "), "{}", refused.stderr);
     }
     let both = run(&["--i2v", "pictures"]);
     assert!(both.code == Some(2) && both.stderr.contains("cannot be used with"), "{}", both.stderr);
@@ -545,6 +548,6 @@ fn pictures_are_asked_for_where_a_dimension_needs_them() {
     refused(&["--custom", "--dimensions", "i2v_subject"], "compares videos with given pictures");
     refused(&["--i2v", "pictures"], "needs a suite that names pictures");
     refused(&["--custom", "--dimensions", "camera_motion"], "lacks the weights of `cotracker`");
-    refused(&["--custom", "--i2v", "pictures", "--dimensions", "i2v_background"], "DreamSim");
+    refused(&["--custom", "--i2v", "pictures", "--dimensions", "i2v_background"], "`dreamsim_lora`");
     refused(&["--custom", "--i2v", "pictures", "--dimensions", "i2v_subject"], "lacks the weights of `dino`");
 }

@@ -25,7 +25,7 @@ fn the_list_tells_licences_and_what_is_there() {
     assert!(row("tag2text").contains("–") && row("tag2text").contains("4272"), "{text}");
     let lines = place.vidit(["eval", "weights", "list", "--json"]).done();
     let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 14);
+    assert_eq!(lines.len(), 19);
     assert!(lines.iter().all(|line| line["url"].as_str().unwrap().starts_with("https://")));
     assert_eq!(lines.iter().filter(|line| line["non_commercial"] == true).count(), 2);
 }

@@ -10,7 +10,7 @@ use ureq::Agent;
 use ureq::http::{HeaderMap, header};
 use zip::ZipArchive;
 
-use super::{Checkpoint, CheckpointError, Presence, Size, Verdict, sha256_of};
+use super::{CHECKPOINTS, Checkpoint, CheckpointError, Presence, Size, Verdict, sha256_of};
 
 /// How long to wait for a connection, and for an answer on one.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -72,7 +72,7 @@ pub(super) fn fetch_from(
 ) -> Result<Fetched, CheckpointError> {
     let path = folder.join(checkpoint.file);
     let failed = |source| CheckpointError::Io { action: "write", path: path.clone(), source };
-    fs::create_dir_all(folder).map_err(failed)?;
+    fs::create_dir_all(path.parent().unwrap_or(folder)).map_err(failed)?;
     let part = partial(folder, checkpoint);
     let bytes = download(url, checkpoint, &part, stop, on_progress)?;
     let sha256 = sha256_of(&part, stop, |_, _| {})?;
@@ -92,10 +92,29 @@ pub(super) fn fetch_from(
                 let (url, reason) = (url.to_owned(), error.to_string());
                 return Err(CheckpointError::Archive { url, member, reason });
             }
+            unpack_others(&part, checkpoint, folder);
         }
     }
     forget(&part);
     Ok(Fetched { path, bytes, sha256: Some(sha256), verdict })
+}
+
+/// Checkpoints that are given out in one archive.
+fn together(checkpoint: &Checkpoint) -> impl Iterator<Item = &'static Checkpoint> {
+    let url = checkpoint.url;
+    CHECKPOINTS.iter().filter(move |other| other.member.is_some() && other.url == url)
+}
+
+/// Takes what else an archive has out of it, so that it is not fetched again. What fails is missed, and named, where it is needed.
+fn unpack_others(archive: &Path, checkpoint: &Checkpoint, folder: &Path) {
+    for other in together(checkpoint).filter(|other| other.name != checkpoint.name) {
+        let absent = !matches!(other.presence(folder), Presence::Present { .. });
+        if let (true, Some(member)) = (absent, other.member) {
+            let path = folder.join(other.file);
+            let _ = fs::create_dir_all(path.parent().unwrap_or(folder));
+            let _ = unpack(archive, member, &path, other.size.bytes());
+        }
+    }
 }
 
 /// Removes a partial download.
@@ -115,7 +134,10 @@ fn download(
     let limit = match (checkpoint.member, checkpoint.size) {
         (None, Size::Exact(bytes)) => bytes,
         // Room for what was said by halves, and for the other files of an archive.
-        (_, size) => size.bytes().saturating_mul(8).max(1 << 20),
+        (_, size) => {
+            let largest = together(checkpoint).map(|other| other.size.bytes()).max();
+            largest.unwrap_or(0).max(size.bytes()).saturating_mul(8).max(1 << 20)
+        }
     };
     let failed = |source| CheckpointError::Io { action: "write", path: part.to_owned(), source };
     let network = |reason: String| CheckpointError::Network { url: url.to_owned(), reason };

@@ -3,8 +3,11 @@
 use super::{Checkpoint, KnownHash, Size};
 use crate::Network;
 
+/// What DreamSim's authors give out: all that it needs but DINO's own weights.
+const DREAMSIM_ZIP: &str = "https://github.com/ssundaram21/dreamsim/releases/download/v0.2.0-checkpoints/dreamsim_ensemble_checkpoint.zip";
+
 /// Every network's weights, and the words that some of them are told in.
-pub const CHECKPOINTS: [Checkpoint; 14] = [
+pub const CHECKPOINTS: [Checkpoint; 19] = [
     Checkpoint {
         name: "dino",
         network: Some(Network::Dino),
@@ -169,6 +172,73 @@ pub const CHECKPOINTS: [Checkpoint; 14] = [
         code_licence: "CC-BY-NC-4.0",
         licence: "CC-BY-NC-4.0",
         non_commercial: Some("CC-BY-NC-4.0"),
+    },
+    Checkpoint {
+        name: "dreamsim_clip",
+        network: Some(Network::DreamSimClip),
+        file: "clip_vitb16_pretrain.pth.tar",
+        folder: "models",
+        url: DREAMSIM_ZIP,
+        member: Some("clip_vitb16_pretrain.pth.tar"),
+        // 86 million floats.
+        size: Size::About(345_000_000),
+        sha256: KnownHash::Nothing,
+        code_licence: "MIT",
+        licence: "MIT, not verified",
+        non_commercial: None,
+    },
+    Checkpoint {
+        name: "dreamsim_open_clip",
+        network: Some(Network::DreamSimOpenClip),
+        file: "open_clip_vitb16_pretrain.pth.tar",
+        folder: "models",
+        url: DREAMSIM_ZIP,
+        member: Some("open_clip_vitb16_pretrain.pth.tar"),
+        size: Size::About(345_000_000),
+        sha256: KnownHash::Nothing,
+        code_licence: "MIT",
+        licence: "MIT, not verified",
+        non_commercial: None,
+    },
+    Checkpoint {
+        name: "dreamsim_lora",
+        network: Some(Network::DreamSimLora),
+        file: "ensemble_lora/adapter_model.safetensors",
+        folder: "models",
+        url: DREAMSIM_ZIP,
+        member: Some("ensemble_lora/adapter_model.safetensors"),
+        // Rank 16 of 36 matrices of 768 by 2304.
+        size: Size::About(7_100_000),
+        sha256: KnownHash::Nothing,
+        code_licence: "MIT",
+        licence: "MIT",
+        non_commercial: None,
+    },
+    Checkpoint {
+        name: "dreamsim_lora_config",
+        network: None,
+        file: "ensemble_lora/adapter_config.json",
+        folder: "models",
+        url: DREAMSIM_ZIP,
+        member: Some("ensemble_lora/adapter_config.json"),
+        size: Size::About(1_000),
+        sha256: KnownHash::Nothing,
+        code_licence: "MIT",
+        licence: "MIT",
+        non_commercial: None,
+    },
+    Checkpoint {
+        name: "dinov2",
+        network: Some(Network::DinoV2),
+        file: "dinov2_vitb14_pretrain.pth",
+        folder: "dinov2_model",
+        url: "https://dl.fbaipublicfiles.com/dinov2/dinov2_vitb14/dinov2_vitb14_pretrain.pth",
+        member: None,
+        size: Size::About(346_000_000),
+        sha256: KnownHash::Nothing,
+        code_licence: "Apache-2.0",
+        licence: "Apache-2.0",
+        non_commercial: None,
     },
     Checkpoint {
         name: "clip_words",

@@ -213,6 +213,31 @@ fn an_archive_is_unpacked() {
 }
 
 #[test]
+fn what_comes_in_one_archive_is_fetched_once() {
+    let rows: Vec<_> = CHECKPOINTS.iter().filter(|row| row.name.starts_with("dreamsim_")).collect();
+    let mut archive = zip::ZipWriter::new(io::Cursor::new(Vec::new()));
+    let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    // Larger than eight times the smallest of them.
+    for (name, body) in rows.iter().map(|row| row.member.unwrap()).zip(["one", "two", "three", "four"]) {
+        archive.start_file(name, stored).unwrap();
+        archive.write_all(body.as_bytes()).unwrap();
+    }
+    archive.start_file("dino_vitb16_pretrain.pth", stored).unwrap();
+    archive.write_all(&[7; 2 << 20]).unwrap();
+    let archive = archive.finish().unwrap().into_inner();
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join(rows[1].file);
+    fs::write(&own, "one's own").unwrap();
+    let server = Server::new(archive, vec![GOOD]);
+    // The server has another address than the table's, by which what comes together is known.
+    let fetched = fetch_from(&server.address, rows[3], folder.path(), &GO, |_, _| {}).unwrap();
+    assert!(fetched.path.ends_with("ensemble_lora/adapter_config.json"));
+    let found = rows.iter().map(|row| fs::read_to_string(folder.path().join(row.file)).unwrap());
+    assert_eq!(found.collect::<Vec<_>>(), ["one", "one's own", "three", "four"]);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+}
+
+#[test]
 fn non_commercial_weights_need_a_word() {
     let folder = tempfile::tempdir().unwrap();
     let amt = Checkpoint::of(Network::AmtS);

@@ -12,7 +12,7 @@ use crate::run::{ClipFacts, Measured, Refusal};
 use crate::transforms::FloatFrame;
 
 /// Frames `[B, H, W, 3]` to features `[B, D]`.
-type Features = Box<dyn Fn(&Grid) -> Vec<f32>>;
+pub(super) type Features = Box<dyn Fn(&Grid) -> Vec<f32>>;
 
 /// A dimension of this kind.
 pub(crate) struct Consistency {

@@ -223,7 +223,10 @@ fn too_small(facts: &VideoFacts, dimensions: &BTreeSet<Dimension>) -> Option<Str
     let frames_min = |dimension| match dimension {
         Dimension::MotionSmoothness => 3,
         Dimension::SubjectConsistency | Dimension::BackgroundConsistency => 2,
-        Dimension::TemporalFlickering | Dimension::DynamicDegree | Dimension::I2vSubject => 2,
+        Dimension::TemporalFlickering
+        | Dimension::DynamicDegree
+        | Dimension::I2vSubject
+        | Dimension::I2vBackground => 2,
         _ => 1,
     };
     let side = facts.width.min(facts.height);

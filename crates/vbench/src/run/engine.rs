@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::json;
 use vidit_media::{MediaError, ReadLimits};
 
+use super::between::measure_between;
 use super::journal::{Journal, Line};
 use super::long::{self, Part};
 use super::networks::{self, WeightsFolder};
 use super::{ClipFacts, Failed, Measure, Measured, Outcome, Plan, Refusal, Task};
 use crate::hash::{sha256, sha256_of_file};
 use crate::pixels::{FrameStream, Reader, RgbFrame, StreamInfo};
+use crate::scenes::SceneDetector;
 use crate::{Decoder, Dimension, Mode, VbenchError, stem_of};
 
 /// How to measure.
@@ -57,8 +59,11 @@ pub fn measure(
     let pictures = Pictures::default();
     let known = |task: &Task, dimension| circumstances(task, dimension, options.mode, &weights, &pictures);
     let load = |dimensions: &[Dimension]| networks::measures(dimensions, options);
-    let outcome = walk(plan, options, &known, &load, stop, on_progress)?;
-    Ok(outcome.map(|outcome| Outcome { pictures: pictures.by_path(), ..outcome }))
+    let Some(mut outcome) = walk(plan, options, &known, &load, stop, on_progress)? else { return Ok(None) };
+    if plan.between && !measure_between(plan, options, &mut outcome, stop, on_progress)? {
+        return Ok(None);
+    }
+    Ok(Some(Outcome { pictures: pictures.by_path(), ..outcome }))
 }
 
 /// Hashes of given pictures, each taken once.
@@ -110,8 +115,9 @@ pub(super) fn walk(
         };
         outcome.videos.insert(name.clone(), video.clone());
         let pass = Pass { task, options, stop };
-        let parts = match pass.parts(&mut outcome) {
-            Ok(parts) => parts,
+        let parts = match pass.parts(plan.scenes, &mut outcome) {
+            Ok(Some(parts)) => parts,
+            Ok(None) => return Ok(None),
             Err(reason) => {
                 outcome.fail(&task.path, None, reason);
                 continue;
@@ -172,7 +178,10 @@ pub(super) fn walk(
             }
             if let Some(frames) = &part.frames {
                 measured = measured.with("frames", [frames.start, frames.end]);
-                outcome.clips.insert(part.path.clone(), name.clone());
+                outcome.clips.insert(part.path.clone(), part.of.clone());
+                if part.of != name {
+                    outcome.scenes.insert(part.of.clone(), name.clone());
+                }
             }
             outcome.measured.entry(dimension).or_default().push((part.path.clone(), measured));
         }
@@ -181,7 +190,7 @@ pub(super) fn walk(
 }
 
 impl Outcome {
-    fn fail(&mut self, path: &Path, dimension: Option<Dimension>, reason: String) {
+    pub(super) fn fail(&mut self, path: &Path, dimension: Option<Dimension>, reason: String) {
         self.failed.push(Failed { path: path.to_owned(), dimension, reason });
     }
 
@@ -246,7 +255,7 @@ fn of_part(whole: String, part: &Part) -> String {
 type Scores = Vec<(Dimension, Result<Measured, Refusal>)>;
 
 /// The reader of long videos for all dimensions: the reference cuts them with it, and what it writes has no tags on which readers differ.
-const LONG_READER: Reader = Reader::Decord;
+pub(super) const LONG_READER: Reader = Reader::Decord;
 
 /// An open video, and which of its frames comes next.
 struct View {
@@ -266,9 +275,9 @@ impl Pass<'_> {
         FrameStream::open(&self.task.path, &self.options.limits, reader, self.options.mode)
     }
 
-    /// What of the video is measured: all, or each of its clips.
-    fn parts(&self, outcome: &mut Outcome) -> Result<Vec<Part>, Refusal> {
-        let Some(secs) = self.task.cut else { return Ok(vec![Part::whole(&self.task.path)]) };
+    /// What of the video is measured: all, or each of its clips. `None` if it was to stop.
+    fn parts(&self, scenes: bool, outcome: &mut Outcome) -> Result<Option<Vec<Part>>, Refusal> {
+        let Some(secs) = self.task.cut else { return Ok(Some(vec![Part::whole(&self.task.path)])) };
         let stream = self.open(LONG_READER).map_err(|error| error.to_string())?;
         let info = *stream.info();
         let fps = info.fps.ok_or("it has no rate of frames, and clips are of so many seconds")?;
@@ -277,7 +286,33 @@ impl Pass<'_> {
             None => stream.count().map_err(|error| error.to_string())?,
         };
         outcome.note(&self.task.path, &info);
-        long::cut(&self.task.path, frames, fps, secs, self.options.mode)
+        let (video, mode) = (&self.task.path, self.options.mode);
+        if !scenes {
+            return long::cut(video, frames, fps, secs, mode).map(Some);
+        }
+        let Some(mut found) = self.scenes()? else { return Ok(None) };
+        // The other reader may know of fewer.
+        found.retain(|scene| scene.start < frames);
+        if let Some(last) = found.last_mut() {
+            last.end = frames;
+        }
+        match found.len() {
+            0 => long::cut(video, frames, fps, secs, mode).map(Some),
+            _ => long::cut_scenes(video, &found, fps, secs, mode).map(Some),
+        }
+    }
+
+    /// The scenes of the video, as OpenCV reads it; none if it has but one. `None` if it was to stop.
+    fn scenes(&self) -> Result<Option<Vec<Range<usize>>>, Refusal> {
+        let mut stream = self.open(Reader::OpenCv).map_err(|error| error.to_string())?;
+        let (mut detector, mut frame) = (SceneDetector::default(), RgbFrame::default());
+        while stream.read(&mut frame).map_err(|error| error.to_string())? {
+            if self.stop.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            detector.push(&frame);
+        }
+        Ok(Some(detector.scenes()))
     }
 
     /// The scores of a part. `None` if it was to stop.

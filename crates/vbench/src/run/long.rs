@@ -18,18 +18,22 @@ pub(super) struct Part {
     pub path: String,
     /// The clip's frames; `None` if it is the whole video, however many that has.
     pub frames: Option<Range<usize>>,
+    /// What it is a clip of: the video's path, or that which the reference gives to the scene's file.
+    pub of: String,
 }
 
 impl Part {
     pub fn whole(video: &Path) -> Self {
-        Self { path: video.display().to_string(), frames: None }
+        let path = video.display().to_string();
+        Self { path: path.clone(), frames: None, of: path }
     }
 
-    fn clip(video: &Path, name: &str, frames: Range<usize>) -> Self {
-        let shown = video.display().to_string();
-        let stem = stem_of(&shown);
+    /// A clip of the video or of the scene that `of` is, which lies where the reference writes it.
+    fn clip(video: &Path, of: &Path, name: &str, frames: Range<usize>) -> Self {
+        let of = of.display().to_string();
+        let stem = stem_of(&of);
         let path = video.with_file_name("split_clip").join(stem).join(format!("{stem}_{name}.mp4"));
-        Self { path: path.display().to_string(), frames: Some(frames) }
+        Self { path: path.display().to_string(), frames: Some(frames), of }
     }
 
     /// Which share of the work it is, in any unit.
@@ -55,6 +59,34 @@ pub(super) fn cut(
     secs: usize,
     mode: Mode,
 ) -> Result<Vec<Part>, Refusal> {
+    let length = length(frames, fps, secs, mode)?;
+    if frames < length && mode == Mode::Fixed {
+        return Err(format!(
+            "it has `{frames}` frames, expected the `{length}` of a clip of {secs} s or more\nhint: measure it without `--long`"
+        ));
+    }
+    Ok(clips(video, video, 0..frames, length))
+}
+
+/// The same of each scene of a video. A scene that is shorter than a clip is one.
+pub(super) fn cut_scenes(
+    video: &Path,
+    scenes: &[Range<usize>],
+    fps: f64,
+    secs: usize,
+    mode: Mode,
+) -> Result<Vec<Part>, Refusal> {
+    let length = length(scenes.last().map_or(0, |scene| scene.end), fps, secs, mode)?;
+    let shown = video.display().to_string();
+    let stem = stem_of(&shown);
+    let of = |index| video.with_file_name("split_scene").join(stem).join(format!("{stem}-Scene-{index}.mp4"));
+    let clips =
+        scenes.iter().enumerate().flat_map(|(index, scene)| clips(video, &of(index), scene.clone(), length));
+    Ok(clips.collect())
+}
+
+/// Frames of a clip.
+fn length(frames: usize, fps: f64, secs: usize, mode: Mode) -> Result<usize, Refusal> {
     let length = match mode {
         Mode::Compat => (fps as usize).saturating_mul(secs),
         Mode::Fixed => (fps * secs as f64).round_ties_even() as usize,
@@ -64,19 +96,19 @@ pub(super) fn cut(
             "it has `{frames}` frames at `{fps}` a second, expected one or more at one or more a second"
         ));
     }
-    if frames < length {
-        return match mode {
-            Mode::Compat => Ok(vec![Part::clip(video, "full", 0..frames)]),
-            Mode::Fixed => Err(format!(
-                "it has `{frames}` frames, expected the `{length}` of a clip of {secs} s or more\nhint: measure it without `--long`"
-            )),
-        };
+    Ok(length)
+}
+
+/// Clips that cover some frames of a video.
+fn clips(video: &Path, of: &Path, frames: Range<usize>, length: usize) -> Vec<Part> {
+    if frames.len() < length {
+        return vec![Part::clip(video, of, "full", frames)];
     }
     let clip = |index: usize| {
-        let start = (index * length).min(frames - length);
-        Part::clip(video, &format!("{index:03}"), start..start + length)
+        let start = frames.start + (index * length).min(frames.len() - length);
+        Part::clip(video, of, &format!("{index:03}"), start..start + length)
     };
-    Ok((0..frames.div_ceil(length)).map(clip).collect())
+    (0..frames.len().div_ceil(length)).map(clip).collect()
 }
 
 /// Frames a second of a clip.
@@ -110,6 +142,27 @@ mod tests {
                     .collect();
                 assert_eq!(Value::from(found), case["clips"], "{case}");
             }
+        }
+    }
+
+    #[test]
+    fn scenes_are_cut_each_by_itself_and_short_ones_are_clips() {
+        let video = Path::new("videos/a cat-0.mp4");
+        for mode in [Mode::Compat, Mode::Fixed] {
+            let found = cut_scenes(video, &[0..20, 20..35, 35..80], 8.0, CLIP_SECS, mode).unwrap();
+            let found: Vec<_> =
+                found.iter().map(|part| (part.path.as_str(), part.frames.clone().unwrap())).collect();
+            assert_eq!(
+                found,
+                [
+                    ("videos/split_clip/a cat-0-Scene-0/a cat-0-Scene-0_000.mp4", 0..16),
+                    ("videos/split_clip/a cat-0-Scene-0/a cat-0-Scene-0_001.mp4", 4..20),
+                    ("videos/split_clip/a cat-0-Scene-1/a cat-0-Scene-1_full.mp4", 20..35),
+                    ("videos/split_clip/a cat-0-Scene-2/a cat-0-Scene-2_000.mp4", 35..51),
+                    ("videos/split_clip/a cat-0-Scene-2/a cat-0-Scene-2_001.mp4", 51..67),
+                    ("videos/split_clip/a cat-0-Scene-2/a cat-0-Scene-2_002.mp4", 64..80),
+                ]
+            );
         }
     }
 

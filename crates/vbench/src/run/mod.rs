@@ -3,6 +3,7 @@
 //! [`Plan`] says which videos, [`measure`] walks them, [`Outcome`] is what came out of it: results in the reference's layout, and every
 //! video that could not be measured by name.
 
+mod between;
 mod engine;
 mod journal;
 mod long;

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use vidit_backbones::clip::{self, AestheticHead, Clip, Tokenizer};
+use vidit_backbones::dinov2::{self, DinoV2};
+use vidit_backbones::dreamsim::{self, Adapter, AdapterConfig, DreamSim, Part};
 use vidit_backbones::tag2text::{self, Tag2Text, TagList};
 use vidit_backbones::{Vocabulary, amt, cotracker, dino, grit, musiq, raft, umt, viclip};
 use vidit_weights::{TensorStore, TorchCheckpoint};
@@ -14,9 +16,10 @@ use crate::checkpoints::{Checkpoint, Presence, Verdict};
 use crate::dimensions::{
     AestheticQuality, AppearanceStyle, Batched, CameraMotion, Detections, DynamicDegree, HumanAction,
     ImagingQuality, MotionSmoothness, OverallConsistency, Scene, StaticFilter, TemporalFlickering,
-    background_consistency, i2v_subject, subject_consistency,
+    background_consistency, backgrounds_of_clips, i2v_background, i2v_subject, subject_consistency,
+    subjects_of_clips,
 };
-use crate::hash::sha256_of_file;
+use crate::hash::{sha256, sha256_of_file};
 use crate::{Dimension, Network, VbenchError, WeightsOrigin, WeightsUsed};
 
 /// The weights of some networks: files in one folder, or in folders of it as the reference keeps them.
@@ -96,10 +99,20 @@ impl WeightsFolder {
     pub(super) fn hashes(&self, dimensions: &[Dimension]) -> Result<Hashes, VbenchError> {
         let mut hashes = BTreeMap::new();
         for &dimension in dimensions {
-            let of = dimension.networks().iter().map(|network| Ok(self.found(*network)?.sha256.clone()));
-            hashes.insert(dimension, of.collect::<Result<Vec<_>, VbenchError>>()?);
+            hashes.insert(dimension, self.hashes_of(dimension.networks())?);
         }
         Ok(Hashes(hashes))
+    }
+
+    pub(super) fn hashes_of(&self, networks: &[Network]) -> Result<Vec<String>, VbenchError> {
+        let mut hashes = Vec::new();
+        for &network in networks {
+            hashes.push(self.found(network)?.sha256.clone());
+            if network == Network::DreamSimLora {
+                hashes.push(sha256(&self.vocabulary(ADAPTER_CONFIG)?));
+            }
+        }
+        Ok(hashes)
     }
 
     /// The hash of a network's weights.
@@ -113,7 +126,7 @@ impl WeightsFolder {
             .ok_or_else(|| VbenchError::NoWeights { folder: None, missing: vec![network] })
     }
 
-    /// A file of words that networks share, by its name among [`CHECKPOINTS`](crate::checkpoints::CHECKPOINTS).
+    /// A file of words that networks share, or of what else goes with weights, by its name among [`CHECKPOINTS`](crate::checkpoints::CHECKPOINTS).
     fn vocabulary(&self, name: &'static str) -> Result<Vec<u8>, VbenchError> {
         let words = Checkpoint::named(name).expect("it is in the table");
         match self.folder.as_deref().map(|folder| words.presence(folder)) {
@@ -142,11 +155,27 @@ impl WeightsFolder {
         })
     }
 
+    fn dreamsim(&self) -> Result<DreamSim, VbenchError> {
+        let config = AdapterConfig::parse(&self.vocabulary(ADAPTER_CONFIG)?)?;
+        let adapter = Adapter::new(self.store(Network::DreamSimLora)?, config);
+        let weights = |part| {
+            self.store(match part {
+                Part::Dino => Network::Dino,
+                Part::Clip => Network::DreamSimClip,
+                Part::OpenClip => Network::DreamSimOpenClip,
+            })
+        };
+        DreamSim::load(weights, adapter, dreamsim::Config::ENSEMBLE)
+    }
+
     /// The tensors of a CLIP's image tower: its text tower is a third of a checkpoint.
     fn image_tower(&self, network: Network) -> Result<TensorStore, VbenchError> {
         self.store_some(network, |key| key.starts_with(clip::IMAGE))
     }
 }
+
+/// The name of the file that says how DreamSim's adapter is scaled.
+const ADAPTER_CONFIG: &str = "dreamsim_lora_config";
 
 /// Hashes of weights by dimension.
 pub(super) struct Hashes(BTreeMap<Dimension, Vec<String>>);
@@ -179,6 +208,24 @@ pub(super) fn static_filter(options: &MeasureOptions) -> Result<Box<dyn Measure>
     Ok(Box::new(StaticFilter::new(raft::Raft::load(options.weights.store(Network::Raft)?)?)))
 }
 
+/// What measures a dimension from clip to clip.
+///
+/// # Panics
+/// If it is not measured so: a bug of the caller.
+pub(super) fn between(
+    dimension: Dimension,
+    options: &MeasureOptions,
+) -> Result<Box<dyn Measure>, VbenchError> {
+    Ok(match dimension {
+        Dimension::SubjectConsistency => {
+            let network = DinoV2::load(options.weights.store(Network::DinoV2)?, dinov2::VIT_B_14)?;
+            Box::new(subjects_of_clips(network))
+        }
+        Dimension::BackgroundConsistency => Box::new(backgrounds_of_clips(options.weights.dreamsim()?)),
+        other => panic!("`{other}` is not measured from clip to clip"),
+    })
+}
+
 /// What measures `dimensions`.
 pub(super) fn measures(
     dimensions: &[Dimension],
@@ -202,6 +249,9 @@ pub(super) fn measures(
     if has(Dimension::CameraMotion) {
         let network = cotracker::CoTracker::load(store(Network::CoTracker)?, cotracker::Config::PUBLISHED)?;
         measures.push(Box::new(CameraMotion::new(network)));
+    }
+    if has(Dimension::I2vBackground) {
+        measures.push(Box::new(i2v_background(Rc::new(options.weights.dreamsim()?), options.limits)));
     }
     if has(Dimension::ImagingQuality) {
         let network = musiq::Musiq::load(store(Network::Musiq)?, musiq::Config::PUBLISHED)?;

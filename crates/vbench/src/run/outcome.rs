@@ -31,8 +31,12 @@ pub struct Outcome {
     pub videos: BTreeMap<String, String>,
     /// SHA-256 of each given picture by its path.
     pub pictures: BTreeMap<String, String>,
-    /// Of a long run, the video of each clip, both by their paths.
+    /// Of a long run, the video of each clip, or its scene where these were told apart, both by their paths.
     pub clips: BTreeMap<String, String>,
+    /// The video of each scene, both by their paths.
+    pub scenes: BTreeMap<String, String>,
+    /// Of a long run, how alike the clips of a video are, by dimension and the video's path: before it is mapped and fused.
+    pub between: BTreeMap<Dimension, BTreeMap<String, f64>>,
     /// Of the clips, those alone that stand still have a score of flicker.
     pub only_still: bool,
     /// Videos whose results were there before.
@@ -49,15 +53,23 @@ impl Outcome {
     ///
     /// Of a long run they are means over clips in [`Mode::Compat`]; in [`Mode::Fixed`] over videos, each the mean of its clips.
     ///
+    /// Where clips were compared with each other, a clip's score is that within it and its video's from clip to clip, half and half.
+    ///
     /// A dimension without any video that counts is left out.
     pub fn results(&self, mode: Mode) -> Results {
         let mut results = Results::default();
         for (&dimension, videos) in &self.measured {
             // The reference does not list what it does not count.
             let counted = videos.iter().filter(|(_, measured)| measured.count > 0.0);
-            let counted: Vec<_> = counted.collect();
+            let counted: Vec<_> = counted.map(|clip| self.fused(dimension, clip, mode)).collect();
             let long = self.long(&counted);
             let overall = match (long.is_empty(), mode) {
+                // Of videos of one clip each the reference says what it says of short ones; this differs where frames weigh alike.
+                (false, Mode::Compat)
+                    if dimension == Dimension::SubjectConsistency && long.len() == counted.len() =>
+                {
+                    overall(dimension, counted.iter().map(|(_, measured)| measured), mode)
+                }
                 (true, _) => overall(dimension, counted.iter().map(|(_, measured)| measured), mode),
                 // It means to sum up by video; but its groups go by the path of the clip, and each clip is one. That of a clip that was
                 // found to stand still is cut off before the clip's name.
@@ -82,12 +94,12 @@ impl Outcome {
     }
 
     /// The videos that clips are of; none if these are no clips.
-    fn long(&self, clips: &[&(String, Measured)]) -> Vec<VideoResult> {
+    fn long(&self, clips: &[(String, Measured)]) -> Vec<VideoResult> {
         let video = |clip: &(String, Measured)| self.clips.get(&clip.0);
         let videos = clips.chunk_by(|a, b| video(a) == video(b));
         let videos = videos.filter_map(|clips| {
             let score = mean(clips.iter().map(|(_, measured)| measured.score.value()))?;
-            Some(VideoResult::new(video(clips[0])?, score))
+            Some(VideoResult::new(video(&clips[0])?, score))
         });
         videos.collect()
     }
@@ -113,7 +125,7 @@ fn overall<'a>(dimension: Dimension, videos: impl Iterator<Item = &'a Measured>,
 }
 
 /// Means by what videos were asked for, where these have types.
-fn by_type(dimension: Dimension, videos: &[&(String, Measured)]) -> Vec<(&'static str, Option<f64>)> {
+fn by_type(dimension: Dimension, videos: &[(String, Measured)]) -> Vec<(&'static str, Option<f64>)> {
     if dimension != Dimension::CameraMotion {
         return Vec::new();
     }
@@ -185,6 +197,18 @@ mod tests {
             let by_video = outcome.results(Mode::Fixed).dimensions[&dimension].overall;
             assert!((by_video - 1.75 / 3.0 / dimension.video_scale()).abs() < 1e-15, "{by_video}");
         }
+    }
+
+    #[test]
+    fn videos_of_one_clip_each_are_summed_up_as_short_ones() {
+        let dimension = Dimension::SubjectConsistency;
+        let mut outcome =
+            outcome(dimension, [Measured::of_frames(0.5, 0.5, 1), Measured::of_frames(1.0, 3.0, 3)]);
+        outcome.clips = [("a", "a.mp4"), ("b", "b.mp4")].map(|(a, b)| (a.to_owned(), b.to_owned())).into();
+        assert_eq!(outcome.results(Mode::Compat).dimensions[&dimension].overall, 0.875);
+        // Where one video has two, a clip is a clip.
+        outcome.clips.insert("b".to_owned(), "a.mp4".to_owned());
+        assert_eq!(outcome.results(Mode::Compat).dimensions[&dimension].overall, 0.75);
     }
 
     #[test]

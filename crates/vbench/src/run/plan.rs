@@ -8,7 +8,8 @@ use serde_json::json;
 use super::long::CLIP_SECS;
 use crate::naming::composed;
 use crate::{
-    Auxiliary, Dimension, Located, Suite, VbenchError, full_info_json, split_stem, stem_of, video_stem,
+    Auxiliary, Dimension, Located, Network, Suite, VbenchError, full_info_json, split_stem, stem_of,
+    video_stem,
 };
 
 /// A video, and what it is measured for.
@@ -31,7 +32,7 @@ pub struct Task {
 impl Task {
     /// The picture, if a dimension looks at it.
     pub fn picture_of(&self, dimension: Dimension) -> Option<&Path> {
-        self.picture.as_deref().filter(|_| dimension == Dimension::I2vSubject)
+        self.picture.as_deref().filter(|_| dimension.needs_picture())
     }
 }
 
@@ -42,6 +43,10 @@ pub struct Plan {
     pub tasks: Vec<Task>,
     /// The text of the reference's `…_full_info.json`.
     pub full_info: String,
+    /// Whether clips of long videos are compared with each other, too.
+    pub between: bool,
+    /// Whether long videos are cut into scenes first.
+    pub scenes: bool,
 }
 
 impl Plan {
@@ -73,7 +78,7 @@ impl Plan {
                 }
             }
         }
-        Self { tasks, full_info: full_info_json(suite, dimensions, located) }
+        Self { tasks, full_info: full_info_json(suite, dimensions, located), ..Self::default() }
     }
 
     /// Videos of one's own: a file, or those in a folder by name. The prompt of each is `prompts[its file name]`, or the only one of
@@ -114,7 +119,7 @@ impl Plan {
             .map(|task| json!({"prompt_en": task.prompt, "dimension": task.dimensions, "video_list": [task.path]}))
             .collect();
         let full_info = serde_json::to_string_pretty(&lines).expect("paths of videos are UTF-8");
-        Ok(Self { tasks, full_info })
+        Ok(Self { tasks, full_info, ..Self::default() })
     }
 
     /// All videos of a folder that are called after these prompts, or all by their names if `prompts` is `None`: any number of each.
@@ -148,7 +153,7 @@ impl Plan {
         }
         match tasks.is_empty() {
             true => Err(VbenchError::NoVideos { path: videos.to_owned() }),
-            false => Ok(Self { tasks, full_info: String::new() }),
+            false => Ok(Self { tasks, ..Self::default() }),
         }
     }
 
@@ -173,6 +178,17 @@ impl Plan {
             let secs = own.flat_map(|entry| &entry.dimensions).map(|dimension| dimension.clip_secs()).max();
             task.cut = Some(secs.unwrap_or(CLIP_SECS));
         }
+    }
+
+    /// The networks that its dimensions need.
+    pub fn networks(&self) -> Vec<Network> {
+        let dimensions = self.dimensions();
+        let within = dimensions.iter().flat_map(|dimension| dimension.networks());
+        let between = dimensions.iter().filter(|_| self.between).flat_map(|of| of.networks_between());
+        let mut networks: Vec<Network> = within.chain(between).copied().collect();
+        networks.sort();
+        networks.dedup();
+        networks
     }
 
     /// All dimensions that some video is measured for.

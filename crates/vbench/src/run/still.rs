@@ -57,6 +57,7 @@ pub fn still_by_prompt(plan: &Plan, outcome: &Outcome, max: usize) -> BTreeMap<S
     let looked_at = outcome.measured.get(&Dimension::TemporalFlickering).into_iter().flatten();
     for (path, _) in looked_at.filter(|(_, measured)| measured.score.value() == 1.0) {
         let video = outcome.clips.get(path).unwrap_or(path);
+        let video = outcome.scenes.get(video).unwrap_or(video);
         let prompt = prompt_of.get(video).and_then(|prompt| prompts.get_mut(*prompt));
         prompt.into_iter().for_each(|of| of.static_path.push(path.into()));
     }
@@ -97,7 +98,7 @@ mod tests {
             cut: None,
         };
         let tasks: Vec<Task> = (0..4).rev().map(|i| task("a cup", i)).chain([task("a cat", 0)]).collect();
-        let plan = Plan { tasks, full_info: String::new() };
+        let plan = Plan { tasks, ..Plan::default() };
         let measured = |task: &Task| {
             let path = task.path.display().to_string();
             let still = !path.ends_with("cup-1.mp4") && !path.contains("cat");
@@ -122,7 +123,7 @@ mod tests {
             picture: None,
             cut: Some(2),
         });
-        let plan = Plan { tasks: tasks.into(), full_info: String::new() };
+        let plan = Plan { tasks: tasks.into(), ..Plan::default() };
         let (mut found, mut scored) = (Outcome::default(), Outcome::default());
         for (clip, still, score) in [
             ("0_000", true, 0.25),

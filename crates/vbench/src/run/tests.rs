@@ -1,12 +1,15 @@
 //! Runs of the one dimension that needs no weights, over real files.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use vidit_media::{ReadLimits, WriteOptions, png_bytes, write_video};
 use vidit_video::{Frames, PixelShape};
 
+use super::between::look;
 use super::engine::walk;
 use super::*;
 use crate::dimensions::temporal_flickering::Flicker;
@@ -302,6 +305,138 @@ fn long_videos_are_measured_clip_by_clip_and_go_on_within_a_video() {
     assert_eq!((go(Mode::Compat).reused, lines()), (2, 4));
     // The same video as a whole is another matter.
     assert_eq!((room.whole().reused, lines()), (0, 6));
+}
+
+/// Notes the first value of the frames that it is shown, and gives a score whatever they are.
+struct Noting {
+    seen: Rc<RefCell<Vec<u8>>>,
+    score: f64,
+}
+
+impl Measure for Noting {
+    fn dimensions(&self) -> &'static [Dimension] {
+        &[Dimension::SubjectConsistency]
+    }
+
+    fn begin(&mut self, clip: &ClipFacts, _: &[Dimension]) -> Result<(), Refusal> {
+        self.seen.borrow_mut().push(clip.frames as u8);
+        Ok(())
+    }
+
+    fn frame(&mut self, _: usize, frame: &RgbFrame) -> Result<(), Refusal> {
+        self.seen.borrow_mut().push(frame.rgb[0]);
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
+        vec![(Dimension::SubjectConsistency, Ok(Measured::new(self.score)))]
+    }
+}
+
+#[test]
+fn first_frames_of_clips_are_compared_once_and_videos_of_one_clip_are_not() {
+    let room = Room::new(&[]);
+    long(&room, "a cat-0.mp4", 41);
+    long(&room, "a dog-0.mp4", 16);
+    let dimension = Dimension::SubjectConsistency;
+    let mut plan = Plan::custom(&room.path("videos"), &[dimension], None, &Default::default()).unwrap();
+    plan.cut(None);
+    plan.between = true;
+    assert_eq!(plan.networks(), [crate::Network::Dino, crate::Network::DinoV2]);
+    let weights = WeightsFolder::of(None, &[]).unwrap();
+    let (out, limits) = (room.path("out"), ReadLimits::default());
+    let options = MeasureOptions { mode: Mode::Compat, weights: &weights, folder: &out, limits };
+    let within = |_: &[Dimension]| -> Result<Vec<Box<dyn Measure>>, VbenchError> {
+        Ok(vec![Box::new(Noting { seen: Rc::default(), score: 0.75 })])
+    };
+    let known = |_: &Task, _: Dimension| "within".to_owned();
+    let whole =
+        walk(&plan, &options, &known, &within, &AtomicBool::new(false), &mut |_| {}).unwrap().unwrap();
+    let seen: Rc<RefCell<Vec<u8>>> = Rc::default();
+    let go = |score: f64, stop: bool| {
+        let mut outcome = whole.clone();
+        let load = |_| -> Result<Box<dyn Measure>, VbenchError> {
+            Ok(Box::new(Noting { seen: Rc::clone(&seen), score }))
+        };
+        let known = |_, starts: &[usize]| format!("{starts:?}");
+        let stop = AtomicBool::new(stop);
+        let ended = look(&plan, &options, &mut outcome, &known, &load, &stop, &mut |_| {}).unwrap();
+        ended.then_some(outcome)
+    };
+    assert_eq!(go(0.25, true), None);
+    seen.borrow_mut().clear();
+    // What is no number is named, and its video's scores are taken away: they would mean something else than the others.
+    let broken = go(f64::NAN, false).unwrap();
+    let [failed] = &broken.failed[..] else { panic!("one fails: {:?}", broken.failed) };
+    assert!(
+        failed.reason.contains("from clip to clip: ") && failed.path.ends_with("a cat-0.mp4"),
+        "{failed:?}"
+    );
+    assert_eq!(broken.measured[&dimension].len(), 1);
+    let cat = room.path("videos").join("a cat-0.mp4");
+    let stream = FrameStream::open(&cat, &limits, Reader::Decord, Mode::Compat).unwrap();
+    let frames: Vec<u8> = stream.map(|frame| frame.unwrap().rgb[0]).collect();
+    assert_eq!(*seen.borrow(), [3, frames[0], frames[16], frames[25]]);
+    let outcome = go(0.25, false).unwrap();
+    let cat = cat.display().to_string();
+    assert_eq!(outcome.between[&dimension], [(cat, 0.25)].into());
+    let results = outcome.results(Mode::Compat);
+    let found = &results.dimensions[&dimension].videos;
+    let halves: Vec<bool> = found.iter().map(|clip| clip.extra.contains_key("inclip_score")).collect();
+    assert_eq!(halves, [true, true, true, false]);
+    let count = seen.borrow().len();
+    assert_eq!(go(0.5, false).unwrap(), outcome);
+    assert_eq!(seen.borrow().len(), count);
+}
+
+#[test]
+fn scenes_are_videos_of_their_own_within_one() {
+    let room = Room::new(&[]);
+    long(&room, "one scene-0.mp4", 20);
+    let mut clip = Frames::black(PixelShape::new(57, 32, 48));
+    (21..57).for_each(|index| clip.frame_mut(index).fill(140 + index as u8));
+    write_video(&clip, 8, &room.path("videos").join("two scenes-0.mp4"), &WriteOptions::default()).unwrap();
+    let dimension = Dimension::SubjectConsistency;
+    let mut plan = Plan::custom(&room.path("videos"), &[dimension], None, &Default::default()).unwrap();
+    plan.cut(None);
+    (plan.between, plan.scenes) = (true, true);
+    let weights = WeightsFolder::of(None, &[]).unwrap();
+    let (out, limits) = (room.path("out"), ReadLimits::default());
+    let options = MeasureOptions { mode: Mode::Compat, weights: &weights, folder: &out, limits };
+    let seen: Rc<RefCell<Vec<u8>>> = Rc::default();
+    let noting = |score| Box::new(Noting { seen: Rc::clone(&seen), score }) as Box<dyn Measure>;
+    let within = |_: &[Dimension]| -> Result<Vec<Box<dyn Measure>>, VbenchError> { Ok(vec![noting(0.75)]) };
+    let known = |_: &Task, _: Dimension| "within".to_owned();
+    let go =
+        |stop: bool| walk(&plan, &options, &known, &within, &AtomicBool::new(stop), &mut |_| {}).unwrap();
+    assert_eq!(go(true), None);
+    let mut outcome = go(false).unwrap();
+    let ranges: Vec<_> =
+        outcome.measured[&dimension].iter().map(|(_, clip)| clip.extra["frames"].clone()).collect();
+    let expected = serde_json::json!([[0, 16], [4, 20], [0, 16], [5, 21], [21, 37], [37, 53], [41, 57]]);
+    assert_eq!(serde_json::Value::from(ranges), expected);
+    let scene = |index| {
+        let path = format!("split_scene/two scenes-0/two scenes-0-Scene-{index}.mp4");
+        room.path("videos").join(path).display().to_string()
+    };
+    let video = |name: &str| room.path("videos").join(name).display().to_string();
+    let two = video("two scenes-0.mp4");
+    assert_eq!(outcome.scenes, [(scene(0), two.clone()), (scene(1), two)].into());
+    seen.borrow_mut().clear();
+    let load = |_| -> Result<Box<dyn Measure>, VbenchError> { Ok(noting(0.5)) };
+    let known = |_, starts: &[usize]| format!("{starts:?}");
+    assert!(
+        look(&plan, &options, &mut outcome, &known, &load, &AtomicBool::new(false), &mut |_| {}).unwrap()
+    );
+    let one = video("one scene-0.mp4");
+    assert_eq!(outcome.between[&dimension].keys().collect::<Vec<_>>(), [&one, &scene(0), &scene(1)]);
+    let counts: Vec<u8> = [0, 3, 6].map(|at| seen.borrow()[at]).into();
+    assert_eq!(counts, [2, 2, 3], "{seen:?}");
+    assert!(seen.borrow()[7..].iter().all(|shade| *shade > 100), "{seen:?}");
+    let results = outcome.results(Mode::Compat);
+    let long: Vec<&str> =
+        results.dimensions[&dimension].long.iter().map(|video| video.path.as_str()).collect();
+    assert_eq!(long, [one, scene(0), scene(1)]);
 }
 
 #[test]

@@ -85,6 +85,19 @@ pub fn dino_crop_pillow(picture: &RgbFrame) -> FloatFrame {
     Normalisation::IMAGENET.frame((CLIP_SIDE, CLIP_SIDE), floats(&values))
 }
 
+/// DreamSim on frames: 224 × 224 whatever the sides were, bicubic with antialiasing, neither clamped nor rounded, on the scale 0–1.
+/// `[224, 224, 3]`
+pub fn dreamsim_tensor(frame: &RgbFrame) -> FloatFrame {
+    let size = (CLIP_SIDE, CLIP_SIDE);
+    shares(size, resize_antialiased(frame, size, Window::whole(size), Kernel::Bicubic))
+}
+
+/// DreamSim on the given picture: the same by Pillow, in bytes. `[224, 224, 3]`
+pub fn dreamsim_pillow(picture: &RgbFrame) -> FloatFrame {
+    let size = (CLIP_SIDE, CLIP_SIDE);
+    shares(size, floats(&resize_pillow(picture, size, Window::whole(size), Kernel::Bicubic)))
+}
+
 /// CLIP on tensors: short side 224, bicubic without antialiasing or clamping, the middle. `[224, 224, 3]`
 pub fn clip_tensor(frame: &RgbFrame) -> FloatFrame {
     let size = short_side(frame.height, frame.width, CLIP_SIDE);
@@ -129,9 +142,8 @@ pub fn musiq(frame: &RgbFrame, rule: MusiqRule, mode: Mode) -> FloatFrame {
     let size = musiq_size(frame.height, frame.width, rule, mode);
     let crops = rule == MusiqRule::ShorterCentreCrop && size != (frame.height, frame.width);
     let window = if crops { centre_or_less(size) } else { Window::whole(size) };
-    let mut values = resize_floats(frame, size, window, Kernel::Bilinear, Coordinates::HalfPixel);
-    values.par_chunks_mut(1 << 14).for_each(|values| values.iter_mut().for_each(|value| *value /= 255.0));
-    let resized = FloatFrame { height: window.height, width: window.width, values };
+    let values = resize_floats(frame, size, window, Kernel::Bilinear, Coordinates::HalfPixel);
+    let resized = shares((window.height, window.width), values);
     if crops { filled_up(resized) } else { resized }
 }
 
@@ -153,6 +165,12 @@ fn filled_up(frame: FloatFrame) -> FloatFrame {
         .zip(rows)
         .for_each(|(to, row)| to[..row.len()].copy_from_slice(row));
     FloatFrame { height: MUSIQ_SIDE, width: MUSIQ_SIDE, values }
+}
+
+/// From 0–255 to 0–1.
+fn shares((height, width): (usize, usize), mut values: Vec<f32>) -> FloatFrame {
+    values.par_chunks_mut(1 << 14).for_each(|values| values.iter_mut().for_each(|value| *value /= 255.0));
+    FloatFrame { height, width, values }
 }
 
 fn floats(bytes: &[u8]) -> Vec<f32> {

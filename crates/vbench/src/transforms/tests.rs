@@ -91,6 +91,8 @@ fn every_network_sees_what_the_reference_shows_it() {
             "dino" => dino(&frame),
             "dino_crop_tensor" => dino_crop_tensor(&frame),
             "dino_crop_pillow" => dino_crop_pillow(&frame),
+            "dreamsim_pillow" => dreamsim_pillow(&frame),
+            "dreamsim_tensor" => dreamsim_tensor(&frame),
             "clip_tensor" => clip_tensor(&frame),
             "clip_pillow" => clip_pillow(&frame),
             "viclip" => viclip(&frame),

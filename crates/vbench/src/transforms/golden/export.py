@@ -30,7 +30,7 @@ sys.modules["pyiqa.archs.musiq_arch"].MUSIQ = None
 from vbench.imaging_quality import transform as musiq
 from vbench.third_party.umt.datasets.video_transforms import CenterCrop, Compose, Normalize, Resize
 from vbench.third_party.umt.datasets.volume_transforms import ClipToTensor
-from vbench2_beta_i2v.utils import dino_transform_Image_internet, dino_transform_internet
+from vbench2_beta_i2v.utils import dino_transform_Image_internet, dino_transform_internet, dreamsim_transform, dreamsim_transform_Image
 from vbench.utils import clip_transform, clip_transform_Image, dino_transform
 
 HERE = Path(__file__).parent
@@ -126,6 +126,9 @@ for height, width in FRAMES:
     keep(f"{key}.dino", last(dino_transform(224)(floats)[0]))
     keep(f"{key}.dino_crop_tensor", last(dino_transform_internet()(floats)[0]))
     keep(f"{key}.dino_crop_pillow", last(dino_transform_Image_internet()(Image.fromarray(image))))
+    keep(f"{key}.dreamsim_tensor", last(dreamsim_transform(224)(floats)[0]))
+    # With Pillow up to 11.3: 13 begins with rows where these shrink by more than columns.
+    keep(f"{key}.dreamsim_pillow", last(dreamsim_transform_Image(224)(Image.fromarray(image))))
     keep(f"{key}.clip_tensor", last(clip_transform(224)(floats)[0]))
     keep(f"{key}.clip_pillow", last(clip_transform_Image(224)(Image.fromarray(image))))
     keep(f"{key}.viclip", last(clip_transform(224)(torch.from_numpy(image[None]).permute(0, 3, 1, 2))[0]))
