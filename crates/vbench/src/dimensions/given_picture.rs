@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use vidit_backbones::Grid;
-use vidit_media::{ReadLimits, read_video};
+use vidit_media::{ReadLimits, read_picture};
 
 use super::batch::{Batched, EveryFrame};
 use super::consistency::{Features, at_least_0};
@@ -65,16 +65,10 @@ impl Pictures {
 
 /// The picture as the reference sees it, but that this sees RGB alone: of other pictures it makes an error.
 fn picture(path: &Path, limits: &ReadLimits) -> Result<RgbFrame, Refusal> {
-    let read = read_video(path, limits);
-    let frames = read.map_err(|error| format!("the given picture cannot be used: {error}"))?.frames;
+    let read = read_picture(path, limits);
+    let frames = read.map_err(|error| format!("the given picture cannot be used: {error}"))?;
     let shape = frames.shape();
-    match shape.frames {
-        1 => Ok(RgbFrame { height: shape.height, width: shape.width, rgb: frames.frame(0).to_vec() }),
-        count => {
-            let path = path.display();
-            Err(format!("the given picture `{path}` has `{count}` frames, expected one"))
-        }
-    }
+    Ok(RgbFrame { height: shape.height, width: shape.width, rgb: frames.rgb().to_vec() })
 }
 
 impl EveryFrame for GivenPicture {
