@@ -42,7 +42,7 @@ pub use preflight::{
     preflight, read_facts,
 };
 pub use published::{Published, published, published_row, published_source};
-pub use report::{Report, thumbnail};
+pub use report::{Report, thumbnail, thumbnails_of};
 pub use results::{DimensionResult, Problem, Results, ResultsFile, Score, VideoResult, parse_results};
 pub use source::{Loaded, load_results};
 pub use submission::{Submission, submission};

@@ -19,7 +19,7 @@ use vidit_vbench::{
 use vidit_weights::write_atomically;
 
 use super::measuring::{tell_failed, walk};
-use super::vbench::thumbnails;
+use super::vbench::{clip_thumbnails, thumbnails};
 use crate::args::vbench::Run;
 use crate::interrupt::{self, Grace};
 use crate::progress::Bars;
@@ -105,9 +105,8 @@ pub fn run(args: Run) -> Outcome {
         mode,
         manifest: Some(manifest),
         beside,
-        // Clips are no files.
         thumbnails: match args.long {
-            true => BTreeMap::new(),
+            true => clip_thumbnails(&outcome, &limits, &mut Bars::new(quiet)),
             false => thumbnails(&results, &mut Bars::new(quiet)),
         },
         warnings,

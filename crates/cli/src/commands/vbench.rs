@@ -7,10 +7,12 @@ use std::sync::Mutex;
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
-use vidit_media::ReadLimits;
+use vidit_media::{MediaError, ReadLimits};
+use vidit_vbench::run::Outcome as Measurements;
 use vidit_vbench::{
     Column, Comparison, Dimension, Group, I2V_MEMBERS, I2vTotals, Loaded, Manifest, Mode, PreflightOptions,
     Problem, Report, Results, Suite, Totals, load_results, published_row, read_facts, thumbnail,
+    thumbnails_of,
 };
 use vidit_video::Frames;
 use vidit_weights::write_atomically;
@@ -257,18 +259,43 @@ pub fn report(args: args::Report) -> Outcome {
 pub(super) fn thumbnails(results: &Results, bars: &mut Bars) -> BTreeMap<String, Frames> {
     let videos = results.dimensions.values().flat_map(|result| &result.videos);
     let paths: BTreeSet<&str> = videos.map(|video| video.path.as_str()).collect();
-    let mut found = BTreeMap::new();
-    let mut unread = 0;
-    for (index, &path) in paths.iter().enumerate() {
-        bars.show("read", index as u64, paths.len() as u64, "");
-        match thumbnail(Path::new(path), &ReadLimits::default()) {
-            Ok(frame) => drop(found.insert(path.to_owned(), frame)),
+    let look =
+        |path: &&str| Ok(vec![((*path).to_owned(), thumbnail(Path::new(path), &ReadLimits::default())?)]);
+    seen(paths, look, bars)
+}
+
+/// A frame of every clip of long videos that can be read.
+pub(super) fn clip_thumbnails(
+    outcome: &Measurements,
+    limits: &ReadLimits,
+    bars: &mut Bars,
+) -> BTreeMap<String, Frames> {
+    let look = |(video, clips): &(&str, BTreeSet<(usize, &str)>)| {
+        let middles: Vec<usize> = clips.iter().map(|(middle, _)| *middle).collect();
+        let names = clips.iter().map(|(_, clip)| (*clip).to_owned());
+        Ok(names.zip(thumbnails_of(Path::new(video), limits, &middles)?).collect())
+    };
+    seen(outcome.middles(), look, bars)
+}
+
+/// What `look` sees of each video, by the names that it gives.
+fn seen<V>(
+    videos: impl IntoIterator<Item = V, IntoIter: ExactSizeIterator>,
+    look: impl Fn(&V) -> Result<Vec<(String, Frames)>, MediaError>,
+    bars: &mut Bars,
+) -> BTreeMap<String, Frames> {
+    let videos = videos.into_iter();
+    let (count, mut unread, mut found) = (videos.len(), 0, BTreeMap::new());
+    for (index, video) in videos.enumerate() {
+        bars.show("read", index as u64, count as u64, "");
+        match look(&video) {
+            Ok(frames) => found.extend(frames),
             Err(_) => unread += 1,
         }
     }
     bars.finish();
     if unread > 0 {
-        eprintln!("warning: {unread} of {} videos could not be read for their thumbnails", paths.len());
+        eprintln!("warning: {unread} of {count} videos could not be read for their thumbnails");
     }
     found
 }

@@ -457,6 +457,8 @@ fn long_videos_are_measured_in_clips() {
         ]
     );
     assert_eq!(of[1][2]["frames"], json!([25, 41]));
+    let page = fs::read_to_string(place.file("out/report.html")).unwrap();
+    assert!(page.contains("class=\"thumb t3\"") && !page.contains("thumb none"), "a clip has no picture");
     let score = |entry: &Value| entry["video_results"].as_f64().unwrap();
     let sums = |list: &Value| list.as_array().unwrap().iter().map(score).sum::<f64>();
     assert!((of[0].as_f64().unwrap() - sums(&of[1]) / 4.0).abs() < 1e-12, "{of}");

@@ -26,23 +26,44 @@ const THUMBNAIL_WIDTH: usize = 200;
 /// # Errors
 /// If the video cannot be read until there, or has no frames.
 pub fn thumbnail(path: &Path, limits: &ReadLimits) -> Result<Frames, MediaError> {
-    let open = || FrameStream::open(path, limits, Reader::Decord, Mode::Fixed);
-    let mut stream = open()?;
+    let stream = open(path, limits)?;
     let frames = match stream.info().frames {
         Some(frames) => frames,
-        None => open()?.count()?,
+        None => stream.count()?,
     };
+    let found = thumbnails_of(path, limits, &[frames / 2])?;
+    Ok(found.into_iter().next().expect("one was asked for"))
+}
+
+/// Such pictures of these frames, in one decode; `frames` ascend. Behind the last frame it is the last one.
+///
+/// # Errors
+/// As [`thumbnail`].
+pub fn thumbnails_of(path: &Path, limits: &ReadLimits, frames: &[usize]) -> Result<Vec<Frames>, MediaError> {
+    let mut stream = open(path, limits)?;
     let mut frame = RgbFrame::default();
-    for _ in 0..=frames / 2 {
-        if !stream.read(&mut frame)? {
-            break;
+    let (mut read, mut ended) = (0, false);
+    let mut found = Vec::with_capacity(frames.len());
+    for &wanted in frames {
+        while read <= wanted && !ended {
+            ended = !stream.read(&mut frame)?;
+            read += 1;
         }
+        found.push(small(&frame));
     }
+    Ok(found)
+}
+
+fn open(path: &Path, limits: &ReadLimits) -> Result<FrameStream, MediaError> {
+    FrameStream::open(path, limits, Reader::Decord, Mode::Fixed)
+}
+
+fn small(frame: &RgbFrame) -> Frames {
     let RgbFrame { height, width, rgb } = frame;
-    let middle = Frames::from_rgb(PixelShape::new(1, height, width), rgb);
-    match width <= THUMBNAIL_WIDTH {
-        true => Ok(middle),
-        false => Ok(fit(&middle, THUMBNAIL_WIDTH, (height * THUMBNAIL_WIDTH).div_ceil(width))),
+    let whole = Frames::from_rgb(PixelShape::new(1, *height, *width), rgb.clone());
+    match *width <= THUMBNAIL_WIDTH {
+        true => whole,
+        false => fit(&whole, THUMBNAIL_WIDTH, (height * THUMBNAIL_WIDTH).div_ceil(*width)),
     }
 }
 

@@ -10,7 +10,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
-pub use clips::thumbnail;
+pub use clips::{thumbnail, thumbnails_of};
 
 use std::collections::BTreeMap;
 

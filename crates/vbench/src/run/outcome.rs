@@ -1,9 +1,10 @@
 //! What a run has found, and how the reference sums it up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use super::Measured;
 use crate::dimensions::camera_motion::{CameraType, PROMPT_TYPE};
@@ -91,6 +92,20 @@ impl Outcome {
             }
         }
         results
+    }
+
+    /// Of a long run the clips of each video, by the video's path: their names and the frames in their middles, in order.
+    pub fn middles(&self) -> BTreeMap<&str, BTreeSet<(usize, &str)>> {
+        let mut found: BTreeMap<&str, BTreeSet<(usize, &str)>> = BTreeMap::new();
+        for (clip, measured) in self.measured.values().flatten() {
+            let frames = measured.extra.get("frames").and_then(Value::as_array);
+            let ends = frames.and_then(|ends| Some((ends.first()?.as_u64()?, ends.get(1)?.as_u64()?)));
+            if let (Some(of), Some((start, end))) = (self.clips.get(clip), ends) {
+                let video = self.scenes.get(of).unwrap_or(of);
+                found.entry(video).or_default().insert((usize::midpoint(start as usize, end as usize), clip));
+            }
+        }
+        found
     }
 
     /// The videos that clips are of; none if these are no clips.
