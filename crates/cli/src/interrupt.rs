@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 
@@ -25,9 +25,9 @@ pub enum Grace {
 
 /// Below the second that we promise.
 const GRACE: Duration = Duration::from_millis(700);
-/// Worker threads may still be writing while we clean up.
-const CLEANUPS_MAX: usize = 12;
-/// Looks in a row that find nothing, after which we are done, and the time between them.
+/// Worker threads may still be writing while we clean up: how long we keep at it.
+const CLEANUP_MAX: Duration = Duration::from_millis(250);
+/// Looks in a row that find nothing, after which we are done, and the time between looks.
 const CALM_LOOKS: usize = 3;
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
 
@@ -100,16 +100,15 @@ fn abandon() -> ! {
     let leftovers = LEFTOVERS.lock().map(|leftovers| leftovers.clone()).unwrap_or_default();
     // Other threads work on until the process ends: what they were about to create may appear after a look.
     let mut calm = 0;
-    for _ in 0..CLEANUPS_MAX {
+    let began = Instant::now();
+    while began.elapsed() < CLEANUP_MAX {
         // Every one of them is removed, so `any`, which stops at the first, will not do.
         let removed = leftovers.iter().filter(|leftover| remove(leftover)).count();
         calm = if removed == 0 { calm + 1 } else { 0 };
         if calm == CALM_LOOKS {
             break;
         }
-        if removed == 0 {
-            thread::sleep(LOOK_AGAIN);
-        }
+        thread::sleep(LOOK_AGAIN);
     }
     eprintln!("interrupted");
     std::process::exit(INTERRUPTED.into());

@@ -101,9 +101,9 @@ fn write_clip(pack: &Pack, compose: Compose, index: u64, dir: &Path) -> Result<S
     Ok(serde_json::to_string(&line).expect("strings, enums and finite numbers serialise"))
 }
 
-/// Writes frames as `000.png`, `001.png`… into a new folder.
+/// Writes frames as `000.png`, `001.png`… into a new folder. The folder around it is not made anew: who removed it does not want more.
 fn write_frames(frames: &Frames, dir: &Path) -> Result<(), DataError> {
-    fs::create_dir_all(dir).map_err(DataError::writing(dir))?;
+    fs::create_dir(dir).map_err(DataError::writing(dir))?;
     let PixelShape { frames: count, height, width } = frames.shape();
     for index in 0..count {
         let path = dir.join(format!("{index:03}.png"));
