@@ -51,6 +51,27 @@ impl Golden {
             .map(|(y, x)| Padding { rows: [y, down - y], columns: [x, right - x] }.unpad(&texture))
     }
 
+    /// Shows `network` the image `input.<case>` of each case, and checks what it tells of: `count` activations, `<case>.<name>`.
+    pub fn check_images(
+        &self,
+        cases: &[&str],
+        count: usize,
+        tolerance: f32,
+        network: impl Fn(&Grid, &mut dyn FnMut(&str, &[f32])),
+    ) {
+        for case in cases {
+            let key = format!("input.{case}");
+            let shape: [usize; 4] = self.shape(&key).try_into().unwrap();
+            let images = Grid::from_channels_first(self.values(&key), shape);
+            let mut found = 0;
+            network(&images, &mut |name, values| {
+                self.check([(format!("{case}.{name}").as_str(), values)], tolerance);
+                found += 1;
+            });
+            assert_eq!(found, count, "{case}");
+        }
+    }
+
     /// Compares activations in the order of computation.
     ///
     /// # Panics

@@ -1,8 +1,8 @@
 //! Against the reference at a tiny size; `golden/export.py` writes it.
 
 use super::{Config, Dino};
+use crate::BackboneError;
 use crate::golden::Golden;
-use crate::{BackboneError, Grid};
 
 const TINY: Config = Config { patch: 4, grid: 4, width: 24, depth: 3, heads: 3 };
 /// Sums of f32 in another order, over three blocks.
@@ -17,17 +17,9 @@ fn features_are_the_references_for_any_size_of_image() {
     let golden = golden();
     let network = Dino::load(golden.weights(), TINY).unwrap();
     // The table's own size; sizes that cut pixels off; as many patches as the table, but not square.
-    for case in ["square", "odd", "oblong"] {
-        let key = format!("input.{case}");
-        let shape: [usize; 4] = golden.shape(&key).try_into().unwrap();
-        let images = Grid::from_channels_first(golden.values(&key), shape);
-        let mut count = 0;
-        network.watched(&images, &mut |name, found| {
-            golden.check([(format!("{case}.{name}").as_str(), found)], TOLERANCE);
-            count += 1;
-        });
-        assert_eq!(count, 3 + TINY.depth);
-    }
+    golden.check_images(&["square", "odd", "oblong"], 3 + TINY.depth, TOLERANCE, |images, watch| {
+        network.watched(images, watch);
+    });
 }
 
 #[test]

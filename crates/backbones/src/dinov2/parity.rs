@@ -1,9 +1,9 @@
 //! Against the official code at a tiny size; `golden/export.py` writes it.
 
 use super::DinoV2;
+use crate::BackboneError;
 use crate::dino::Config;
 use crate::golden::Golden;
-use crate::{BackboneError, Grid};
 
 const TINY: Config = Config { patch: 4, grid: 5, width: 24, depth: 3, heads: 3 };
 /// Sums of f32 in another order, over three blocks, and scales that are multiplied into weights.
@@ -18,17 +18,9 @@ fn features_are_the_official_ones() {
     let golden = golden();
     let network = DinoV2::load(golden.weights(), TINY).unwrap();
     // Positions shrunk; as they were learned; shrunk one way and stretched the other.
-    for case in ["square", "own", "wide"] {
-        let key = format!("input.{case}");
-        let shape: [usize; 4] = golden.shape(&key).try_into().unwrap();
-        let images = Grid::from_channels_first(golden.values(&key), shape);
-        let mut count = 0;
-        network.watched(&images, &mut |name, found| {
-            golden.check([(format!("{case}.{name}").as_str(), found)], TOLERANCE);
-            count += 1;
-        });
-        assert_eq!(count, 3 + TINY.depth);
-    }
+    golden.check_images(&["square", "own", "wide"], 3 + TINY.depth, TOLERANCE, |images, watch| {
+        network.watched(images, watch);
+    });
 }
 
 #[test]
