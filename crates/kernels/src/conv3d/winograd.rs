@@ -279,7 +279,7 @@ impl Job<'_> {
             for (number, at) in tiles.iter().enumerate() {
                 let rows: [&[f32]; POINTS] =
                     std::array::from_fn(|point| &sums[(point * tiles.len() + number) * o..][..o]);
-                from_points(&rows, o, tile);
+                from_points(&rows, tile);
                 self.write(*at, frame, &tile[..OUT * OUT * o], out, epilogue);
             }
         }
@@ -304,7 +304,7 @@ impl Job<'_> {
                         }
                         _ => &ZEROS[..c],
                     });
-                inputs_at_points(&rows, c, &mut values[lane * c..], side * c);
+                inputs_at_points(&rows, &mut values[lane * c..], side * c);
             }
             for point in 0..POINTS {
                 let lanes = LaneMajor { data: &values[point * side * c..], stride: c };
@@ -408,67 +408,54 @@ fn output_points(m: &[Lanes; IN]) -> [Lanes; OUT] {
     y
 }
 
-multiversion! {
-    /// `rows` are the values under 6 × 6 positions, `[C]` each; the point of number `i` goes to `out[i · stride..]`.
-    fn inputs_at_points(rows: &[&[f32]; POINTS], channels: usize, out: &mut [f32], stride: usize) {
-        for from in (0..channels).step_by(LANES) {
-            let mut half = [[[0.0; LANES]; IN]; IN];
-            for j in 0..IN {
-                let column: [Lanes; IN] = std::array::from_fn(|i| load(&rows[i * IN + j][..channels], from));
-                for (row, value) in half.iter_mut().zip(input_points(&column)) {
-                    row[j] = value;
-                }
-            }
-            let width = LANES.min(channels - from);
-            for (i, row) in half.iter().enumerate() {
-                for (j, value) in input_points(row).iter().enumerate() {
-                    store(value, &mut out[(i * IN + j) * stride + from..][..width]);
-                }
+/// A step along columns, then along rows: `rows` are `FROM × FROM` rows of lanes, the result's row of number `i` goes to
+/// `out[i · stride..]`, of which `width` values are written; zeros stand where no lanes are left.
+#[inline(always)]
+fn along_both_axes<const FROM: usize, const TO: usize>(
+    rows: &[&[f32]],
+    width: usize,
+    out: &mut [f32],
+    stride: usize,
+    step: impl Fn(&[Lanes; FROM]) -> [Lanes; TO],
+) {
+    let lanes = rows[0].len();
+    for from in (0..width).step_by(LANES) {
+        let mut half = [[[0.0; LANES]; FROM]; TO];
+        for j in 0..FROM {
+            let column: [Lanes; FROM] =
+                std::array::from_fn(|i| load(&rows[i * FROM + j][..lanes], from.min(lanes)));
+            for (row, value) in half.iter_mut().zip(step(&column)) {
+                row[j] = value;
             }
         }
+        let count = LANES.min(width - from);
+        for (i, row) in half.iter().enumerate() {
+            for (j, value) in step(row).iter().enumerate() {
+                store(value, &mut out[(i * TO + j) * stride + from..][..count]);
+            }
+        }
+    }
+}
+
+multiversion! {
+    /// `rows` are the values under 6 × 6 positions, `[C]` each; the point of number `i` goes to `out[i · stride..]`.
+    fn inputs_at_points(rows: &[&[f32]; POINTS], out: &mut [f32], stride: usize) {
+        along_both_axes(rows, rows[0].len(), out, stride, input_points);
     }
 }
 
 multiversion! {
     /// `taps` are 3 × 3 rows of lanes; `out` is `[POINTS, nr]`, zeros where no lanes are left.
     fn taps_at_points(taps: &[&[f32]; TAPS * TAPS], out: &mut [f32]) {
-        let (width, lanes) = (out.len() / POINTS, taps[0].len());
-        for from in (0..width).step_by(LANES) {
-            let mut half = [[[0.0; LANES]; TAPS]; IN];
-            for j in 0..TAPS {
-                let column: [Lanes; TAPS] =
-                    std::array::from_fn(|i| load(&taps[i * TAPS + j][..lanes], from.min(lanes)));
-                for (row, value) in half.iter_mut().zip(tap_points(&column)) {
-                    row[j] = value;
-                }
-            }
-            let count = LANES.min(width - from);
-            for (i, row) in half.iter().enumerate() {
-                for (j, value) in tap_points(row).iter().enumerate() {
-                    store(value, &mut out[(i * IN + j) * width + from..][..count]);
-                }
-            }
-        }
+        let width = out.len() / POINTS;
+        along_both_axes(taps, width, out, width, tap_points);
     }
 }
 
 multiversion! {
     /// `rows` are the products of a tile, `[O]` each; `out` is `[OUT, OUT, O]`.
-    fn from_points(rows: &[&[f32]; POINTS], channels: usize, out: &mut [f32]) {
-        for from in (0..channels).step_by(LANES) {
-            let mut half = [[[0.0; LANES]; IN]; OUT];
-            for j in 0..IN {
-                let column: [Lanes; IN] = std::array::from_fn(|i| load(&rows[i * IN + j][..channels], from));
-                for (row, value) in half.iter_mut().zip(output_points(&column)) {
-                    row[j] = value;
-                }
-            }
-            let width = LANES.min(channels - from);
-            for (i, row) in half.iter().enumerate() {
-                for (j, value) in output_points(row).iter().enumerate() {
-                    store(value, &mut out[(i * OUT + j) * channels + from..][..width]);
-                }
-            }
-        }
+    fn from_points(rows: &[&[f32]; POINTS], out: &mut [f32]) {
+        let width = rows[0].len();
+        along_both_axes(rows, width, out, width, output_points);
     }
 }

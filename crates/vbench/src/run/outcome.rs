@@ -64,13 +64,11 @@ impl Outcome {
             let counted = videos.iter().filter(|(_, measured)| measured.count > 0.0);
             let counted: Vec<_> = counted.map(|clip| self.fused(dimension, clip, mode)).collect();
             let long = self.long(&counted);
-            let overall = match (long.is_empty(), mode) {
-                // Of videos of one clip each the reference says what it says of short ones; this differs where frames weigh alike.
-                (false, Mode::Compat)
-                    if dimension == Dimension::SubjectConsistency && long.len() == counted.len() =>
-                {
-                    overall(dimension, counted.iter().map(|(_, measured)| measured), mode)
-                }
+            // Of videos of one clip each the reference says what it says of short ones; this differs where frames weigh alike.
+            let as_short = mode == Mode::Compat
+                && dimension == Dimension::SubjectConsistency
+                && long.len() == counted.len();
+            let overall = match (long.is_empty() || as_short, mode) {
                 (true, _) => overall(dimension, counted.iter().map(|(_, measured)| measured), mode),
                 // It means to sum up by video; but its groups go by the path of the clip, and each clip is one. That of a clip that was
                 // found to stand still is cut off before the clip's name.
@@ -100,12 +98,17 @@ impl Outcome {
         for (clip, measured) in self.measured.values().flatten() {
             let frames = measured.extra.get("frames").and_then(Value::as_array);
             let ends = frames.and_then(|ends| Some((ends.first()?.as_u64()?, ends.get(1)?.as_u64()?)));
-            if let (Some(of), Some((start, end))) = (self.clips.get(clip), ends) {
-                let video = self.scenes.get(of).unwrap_or(of);
+            if let (Some(video), Some((start, end))) = (self.video_of(clip), ends) {
                 found.entry(video).or_default().insert((usize::midpoint(start as usize, end as usize), clip));
             }
         }
         found
+    }
+
+    /// The path of the video that a clip is of, whatever its scene; `None` if it is no clip.
+    pub(super) fn video_of(&self, clip: &str) -> Option<&String> {
+        let of = self.clips.get(clip)?;
+        Some(self.scenes.get(of).unwrap_or(of))
     }
 
     /// The videos that clips are of; none if these are no clips.

@@ -56,8 +56,7 @@ pub fn still_by_prompt(plan: &Plan, outcome: &Outcome, max: usize) -> BTreeMap<S
     }
     let looked_at = outcome.measured.get(&Dimension::TemporalFlickering).into_iter().flatten();
     for (path, _) in looked_at.filter(|(_, measured)| measured.score.value() == 1.0) {
-        let video = outcome.clips.get(path).unwrap_or(path);
-        let video = outcome.scenes.get(video).unwrap_or(video);
+        let video = outcome.video_of(path).unwrap_or(path);
         let prompt = prompt_of.get(video).and_then(|prompt| prompts.get_mut(*prompt));
         prompt.into_iter().for_each(|of| of.static_path.push(path.into()));
     }
