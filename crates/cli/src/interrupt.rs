@@ -25,8 +25,8 @@ pub enum Grace {
 
 /// Below the second that we promise.
 const GRACE: Duration = Duration::from_millis(700);
-/// Worker threads may still be writing while we clean up: how long we keep at it.
-const CLEANUP_MAX: Duration = Duration::from_millis(250);
+/// Worker threads may still be writing while we clean up: how long we keep at it. Leaving nothing comes before the second.
+const CLEANUP_MAX: Duration = Duration::from_secs(5);
 /// Looks in a row that find nothing, after which we are done, and the time between looks.
 const CALM_LOOKS: usize = 3;
 const LOOK_AGAIN: Duration = Duration::from_millis(15);
@@ -117,7 +117,12 @@ fn abandon() -> ! {
 /// Whether there was anything to remove.
 fn remove(leftover: &Leftover) -> bool {
     match leftover {
-        Leftover::Folder(path) => path.exists() && (fs::remove_dir_all(path).is_ok() || path.exists()),
+        Leftover::Folder(path) => {
+            // Workers find the folder by its name: once it has another, what they still write cannot keep it from going.
+            let away = path.with_extension(format!("{}.incomplete", std::process::id()));
+            let _ = fs::rename(path, &away);
+            away.exists() && (fs::remove_dir_all(&away).is_ok() || away.exists())
+        }
         Leftover::Beside(target) => {
             let parent = target.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
             let Ok(entries) = fs::read_dir(parent) else { return false };

@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::io;
 use std::process::ExitCode;
 
+use vidit_data::DataError;
 use vidit_language::LanguageError;
 use vidit_pipeline::{Error, RequestError};
 use vidit_train::TrainError;
@@ -33,12 +34,15 @@ impl Failure {
 }
 
 impl<E: Into<anyhow::Error>> From<E> for Failure {
-    /// Sorts errors of the pipeline, the trainer and language models; all others are failures.
+    /// Sorts errors of the pipeline, the trainer, composed clips and language models; all others are failures.
     fn from(error: E) -> Self {
         let error = error.into();
         let wrong_training = error.downcast_ref::<TrainError>().is_some_and(TrainError::is_usage);
         if error.is::<RequestError>() || wrong_training {
             return Self::Usage(error);
+        }
+        if let Some(DataError::Cancelled) = error.downcast_ref() {
+            return Self::Interrupted("nothing was written".to_owned());
         }
         match error.downcast_ref::<LanguageError>() {
             Some(LanguageError::Cancelled) => return Self::Interrupted("nothing was written".to_owned()),
@@ -137,6 +141,7 @@ mod tests {
     #[test]
     fn the_kind_of_failure_follows_from_the_error() {
         assert!(matches!(Failure::from(Error::Cancelled), Failure::Interrupted(_)));
+        assert!(matches!(Failure::from(DataError::Cancelled), Failure::Interrupted(_)));
         assert!(matches!(Failure::from(LanguageError::Cancelled), Failure::Interrupted(_)));
         assert!(matches!(Failure::from(LanguageError::NotFinite), Failure::Failed(_)));
         assert!(matches!(Failure::from(Error::NotEmbedded), Failure::Failed(_)));

@@ -65,6 +65,9 @@ pub enum DataError {
         /// Why.
         source: image::ImageError,
     },
+    /// The caller asked to stop.
+    #[error("cancelled")]
+    Cancelled,
 }
 
 impl DataError {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use image::{ExtendedColorType, ImageFormat};
 use rayon::prelude::*;
@@ -45,15 +46,17 @@ const BATCH: u64 = 32;
 /// Writes composed clips to a new folder `dir`: frames as `00000/000.png`… and `metadata.jsonl`, which
 /// [`ClipFolder`](crate::ClipFolder) reads. `on_clip` hears the number of clips written so far.
 ///
-/// Everything is written to `dir.incomplete` first and renamed at the end, so `dir` is whole or absent.
+/// Everything is written to `dir.incomplete` first and renamed at the end, so `dir` is whole or absent. An error removes what was
+/// written.
 ///
 /// # Errors
-/// If `dir` exists or something cannot be written.
+/// If `dir` exists or something cannot be written; [`DataError::Cancelled`] when `cancel` is raised.
 pub fn compose_to_folder(
     pack: &Pack,
     compose: Compose,
     dir: &Path,
-    mut on_clip: impl FnMut(u64),
+    cancel: &AtomicBool,
+    on_clip: impl FnMut(u64),
 ) -> Result<(), DataError> {
     if dir.exists() {
         return Err(DataError::Exists { path: dir.to_owned() });
@@ -64,22 +67,45 @@ pub fn compose_to_folder(
         fs::remove_dir_all(&aside).map_err(DataError::writing(&aside))?;
     }
     fs::create_dir_all(&aside).map_err(DataError::writing(&aside))?;
-    let metadata = aside.join("metadata.jsonl");
+    let filled = fill(pack, compose, &aside, cancel, on_clip);
+    if filled.is_err() {
+        // The error says more than a folder that will not go.
+        let _ = fs::remove_dir_all(&aside);
+    }
+    filled?;
+    fs::rename(&aside, dir).map_err(DataError::writing(dir))
+}
+
+/// Writes all clips and their metadata into the folder `dir`.
+fn fill(
+    pack: &Pack,
+    compose: Compose,
+    dir: &Path,
+    cancel: &AtomicBool,
+    mut on_clip: impl FnMut(u64),
+) -> Result<(), DataError> {
+    let metadata = dir.join("metadata.jsonl");
     let mut lines = BufWriter::new(File::create(&metadata).map_err(DataError::writing(&metadata))?);
     for start in (0..compose.count).step_by(BATCH as usize) {
         let batch = start..(start + BATCH).min(compose.count);
-        let written = batch.into_par_iter().map(|index| write_clip(pack, compose, index, &aside));
+        let written = batch.into_par_iter().map(|index| write_clip(pack, compose, index, dir, cancel));
         for (offset, line) in written.collect::<Result<Vec<_>, _>>()?.into_iter().enumerate() {
             writeln!(lines, "{line}").map_err(DataError::writing(&metadata))?;
             on_clip(start + offset as u64 + 1);
         }
     }
-    lines.flush().map_err(DataError::writing(&metadata))?;
-    fs::rename(&aside, dir).map_err(DataError::writing(dir))
+    lines.flush().map_err(DataError::writing(&metadata))
 }
 
 /// Writes the frames of sample `index` and gives its line of metadata.
-fn write_clip(pack: &Pack, compose: Compose, index: u64, dir: &Path) -> Result<String, DataError> {
+fn write_clip(
+    pack: &Pack,
+    compose: Compose,
+    index: u64,
+    dir: &Path,
+    cancel: &AtomicBool,
+) -> Result<String, DataError> {
+    check(cancel)?;
     let scene = Scene::sample(pack, compose.seed, index, compose.split);
     let mut clip = render(pack, &scene, compose.shape);
     let description = describe(pack, &scene, scene.language, index);
@@ -87,7 +113,7 @@ fn write_clip(pack: &Pack, compose: Compose, index: u64, dir: &Path) -> Result<S
         track.phrase = phrase;
     }
     let name = format!("{index:05}");
-    write_frames(&clip.frames, &dir.join(&name))?;
+    write_frames(&clip.frames, &dir.join(&name), cancel)?;
     let line = Line {
         file_name: &name,
         caption: &description.text,
@@ -102,16 +128,21 @@ fn write_clip(pack: &Pack, compose: Compose, index: u64, dir: &Path) -> Result<S
 }
 
 /// Writes frames as `000.png`, `001.png`… into a new folder. The folder around it is not made anew: who removed it does not want more.
-fn write_frames(frames: &Frames, dir: &Path) -> Result<(), DataError> {
+fn write_frames(frames: &Frames, dir: &Path, cancel: &AtomicBool) -> Result<(), DataError> {
     fs::create_dir(dir).map_err(DataError::writing(dir))?;
     let PixelShape { frames: count, height, width } = frames.shape();
     for index in 0..count {
+        check(cancel)?;
         let path = dir.join(format!("{index:03}.png"));
         let (rgb, format) = (ExtendedColorType::Rgb8, ImageFormat::Png);
         image::save_buffer_with_format(&path, frames.frame(index), width as u32, height as u32, rgb, format)
             .map_err(|source| DataError::Encode { path, source })?;
     }
     Ok(())
+}
+
+fn check(cancel: &AtomicBool) -> Result<(), DataError> {
+    if cancel.load(Ordering::Relaxed) { Err(DataError::Cancelled) } else { Ok(()) }
 }
 
 /// `dir` with `.incomplete` behind its name.
@@ -127,6 +158,8 @@ mod tests {
     use crate::ClipFolder;
     use crate::scratch::Scratch;
 
+    static NEVER: AtomicBool = AtomicBool::new(false);
+
     #[test]
     fn what_is_written_is_what_was_composed() {
         let pack = Pack::embedded();
@@ -134,7 +167,7 @@ mod tests {
         let dir = scratch.path().join("clips");
         let compose = Compose { seed: 3, count: 34, shape: PixelShape::new(3, 32, 48), split: Split::Train };
         let mut heard = Vec::new();
-        compose_to_folder(&pack, compose, &dir, |written| heard.push(written)).unwrap();
+        compose_to_folder(&pack, compose, &dir, &NEVER, |written| heard.push(written)).unwrap();
         assert_eq!(heard, (1..=34).collect::<Vec<_>>());
 
         let opened = ClipFolder::open(&dir).unwrap();
@@ -154,16 +187,34 @@ mod tests {
     }
 
     #[test]
+    fn cancelled_work_leaves_nothing() {
+        let pack = Pack::embedded();
+        let scratch = Scratch::new("cancelled");
+        let compose = Compose { seed: 0, count: 70, shape: PixelShape::new(1, 16, 16), split: Split::Train };
+        let cancel = AtomicBool::new(false);
+        let mut heard = 0;
+        let error = compose_to_folder(&pack, compose, &scratch.path().join("clips"), &cancel, |written| {
+            heard = written;
+            cancel.store(true, Ordering::Relaxed);
+        })
+        .unwrap_err();
+        assert!(matches!(error, DataError::Cancelled));
+        // The first batch was told of, the second was not written.
+        assert_eq!(heard, BATCH);
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn nothing_is_overwritten_and_leftovers_are_cleared() {
         let pack = Pack::embedded();
         let scratch = Scratch::new("again");
         let compose = Compose { seed: 0, count: 1, shape: PixelShape::new(1, 16, 16), split: Split::HeldOut };
-        let error = compose_to_folder(&pack, compose, scratch.path(), |_| ()).unwrap_err();
+        let error = compose_to_folder(&pack, compose, scratch.path(), &NEVER, |_| ()).unwrap_err();
         assert!(matches!(error, DataError::Exists { .. }), "{error}");
 
         fs::create_dir(scratch.path().join("new.incomplete")).unwrap();
         scratch.write("new.incomplete/leftover", "");
-        compose_to_folder(&pack, compose, &scratch.path().join("new"), |_| ()).unwrap();
+        compose_to_folder(&pack, compose, &scratch.path().join("new"), &NEVER, |_| ()).unwrap();
         assert!(!scratch.path().join("new/leftover").exists());
         assert!(!scratch.path().join("new.incomplete").exists());
     }

@@ -31,7 +31,7 @@ pub fn compose(args: Compose) -> Outcome {
         return Err(Failure::usage(vidit_data::DataError::Exists { path: args.output }));
     }
     settings::apply(&args.compute)?;
-    interrupt::install(Grace::Short)?;
+    let cancel = interrupt::install(Grace::Short)?;
     // Where `compose_to_folder` keeps the folder until it is whole.
     let mut aside = args.output.file_name().unwrap_or_default().to_owned();
     aside.push(".incomplete");
@@ -43,7 +43,7 @@ pub fn compose(args: Compose) -> Outcome {
     };
     let composing = Composing { seed: args.seed, count: args.count, shape, split };
     let mut bars = Bars::new(args.quiet);
-    compose_to_folder(&Pack::embedded(), composing, &args.output, |done| {
+    compose_to_folder(&Pack::embedded(), composing, &args.output, cancel, |done| {
         bars.show("clips", done, args.count, "")
     })?;
     bars.finish();

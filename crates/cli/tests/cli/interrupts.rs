@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use crate::binary::{Place, Run};
 
-/// The promise is one second; another for a machine that runs all tests at once.
-const REACTION_MAX: Duration = Duration::from_secs(2);
+/// The promise is one second, which a machine that runs all tests at once may not keep. The work itself would go on for minutes.
+const REACTION_MAX: Duration = Duration::from_secs(8);
 
 /// Starts a run, interrupts it after a while, and waits for it.
 fn interrupted(place: &Place, args: &[&str], after: Duration) -> (Run, Duration) {
@@ -54,8 +54,15 @@ fn evaluation_stops_within_a_generation() {
 fn composing_stops_at_once_and_leaves_nothing() {
     let place = Place::new();
     let args = ["data", "compose", "-o", "clips", "--count", "100000"];
-    let (run, took) = interrupted(&place, &args, Duration::from_millis(700));
+    let (run, took) = interrupted_when(&place, &args, || {
+        let started = Instant::now();
+        while !place.file("clips.incomplete/00003").exists() {
+            assert!(started.elapsed() < Duration::from_secs(60), "no clip is written");
+            thread::sleep(Duration::from_millis(5));
+        }
+    });
     assert_eq!(run.code, Some(130), "{}", run.stderr);
+    assert!(run.stderr.starts_with("interrupted"), "{}", run.stderr);
     assert!(took < REACTION_MAX, "{took:?}");
     assert!(place.names().is_empty(), "left behind: {:?}", place.names());
 }
