@@ -28,5 +28,5 @@ pub use judge::Judge;
 pub use judge_task::train_judge;
 pub use mini::{EvalOptions, EvalProgress, Sighting, evaluate, psnr};
 pub use report::{Chance, LanguageScores, MiniReport, Mistake, Psnr, Scores, Share};
-pub use sora::evaluate_sora;
-pub use suite::{CASES, Make};
+pub use sora::{Makers, evaluate_sora};
+pub use suite::{CASES, Make, Remake};

@@ -26,6 +26,9 @@ impl EvalOptions {
     }
 }
 
+/// Makes frames of frames: those that come back from a VAE.
+pub type Remake<'a> = &'a mut dyn FnMut(&Frames) -> Result<Frames, Box<dyn Error + Send + Sync>>;
+
 /// A suite at work.
 pub(crate) struct Suite<'a> {
     pub pack: &'a Pack,

@@ -10,9 +10,9 @@ use vidit_models::mini::boxes::{
 };
 use vidit_models::mini::transformer::Transformer;
 use vidit_models::mini::vae::DecoderMemory;
-use vidit_models::pixels::{byte_from_unit, frames_from_tensor, tensor_from_frames};
+use vidit_models::pixels::{byte_from_unit, tensor_from_frames};
 use vidit_motion::COLOURS;
-use vidit_video::{Frames, LatentShape};
+use vidit_video::{Frames, LatentShape, PixelShape};
 
 use crate::given;
 use crate::{Error, Latents, Limits, Model, Provenance, RequestError, ValidRequest};
@@ -120,12 +120,13 @@ pub fn decode_latents(
 /// Frames → latents → frames: what the model's VAE keeps of a clip. Sizes must lie on the model's grid.
 ///
 /// # Errors
-/// If they do not.
-pub fn reconstruct(model: &Model, frames: &Frames) -> Result<Frames, Error> {
+/// If they do not, or `cancel` is raised.
+pub fn reconstruct(model: &Model, frames: &Frames, cancel: &AtomicBool) -> Result<Frames, Error> {
     model.compression().latent_from_pixel(frames.shape()).map_err(RequestError::from)?;
-    let vae = &model.mini.vae;
+    check(cancel)?;
     let pixels = tensor_from_frames(std::slice::from_ref(frames), &model.device); // [1, Fp, Hp, Wp, 3]
-    Ok(frames_from_tensor(vae.decode(vae.encode(pixels).mean)).remove(0))
+    let latents = model.mini.vae.encode(pixels).mean; // [1, F, H, W, C]
+    decode_chunks(model, latents, frames.shape(), |_| {}, cancel)
 }
 
 /// Whether guidance needs a prediction without the prompt: at scale 1 it would cancel out.
@@ -239,7 +240,7 @@ fn denoise(
     Ok(model.mini.denormalise(latents))
 }
 
-/// Latents → frames, a few latent frames at a time.
+/// Latents → frames, with word of how far it is.
 fn decode(
     model: &Model,
     latents: &Latents,
@@ -248,15 +249,26 @@ fn decode(
 ) -> Result<Frames, Error> {
     let pixel = model.compression().pixel_from_latent(latents.shape());
     let total = latents.shape().frames;
-    let tensor = latents.tensor(&model.device); // [1, F, H, W, C]
+    let report = |done| on_progress(Progress { stage: Stage::Decode, done, total });
+    decode_chunks(model, latents.tensor(&model.device), pixel, report, cancel)
+}
+
+/// Latents `[1, F, H, W, C]` → frames of shape `pixel`, a few latent frames at a time; `report` hears how many are done.
+fn decode_chunks(
+    model: &Model,
+    latents: Tensor<5>,
+    pixel: PixelShape,
+    mut report: impl FnMut(usize),
+    cancel: &AtomicBool,
+) -> Result<Frames, Error> {
+    let total = latents.dims()[1];
     let mut memory = DecoderMemory::default();
     let mut rgb = Vec::with_capacity(pixel.pixels() * 3);
-    let mut report = |done| on_progress(Progress { stage: Stage::Decode, done, total });
     report(0);
     for start in (0..total).step_by(LATENT_FRAMES_PER_CHUNK) {
         check(cancel)?;
         let count = LATENT_FRAMES_PER_CHUNK.min(total - start);
-        let pixels = model.mini.vae.decode_next(tensor.clone().narrow(1, start, count), &mut memory); // [1, Fp, Hp, Wp, 3]
+        let pixels = model.mini.vae.decode_next(latents.clone().narrow(1, start, count), &mut memory); // [1, Fp, Hp, Wp, 3]
         rgb.extend(pixels.into_data().iter::<f32>().map(byte_from_unit));
         report(start + count);
     }

@@ -22,6 +22,7 @@ mod limits;
 mod memory;
 mod model;
 mod request;
+mod seam;
 mod verbs;
 
 pub use burn::tensor::Device;
@@ -36,6 +37,7 @@ pub use limits::Limits;
 pub use memory::MemoryPlan;
 pub use model::{MINI, Model};
 pub use request::{Request, ValidRequest, drawn_seed};
+pub use seam::Again;
 pub use verbs::{Direction, EXTENSION, Wish, connect, go_on};
 pub use vidit_diffusion::sampler::Sampler;
 pub use vidit_models::mini::{DEFAULT_FPS, DEFAULT_SHAPE};

@@ -16,6 +16,7 @@ use std::ops::Range;
 use vidit_motion::Guide;
 use vidit_video::{Frames, PixelShape};
 
+use crate::seam::{self, Again};
 use crate::{Given, Mask, Request};
 
 /// Pixel frames of a latent frame.
@@ -24,11 +25,6 @@ const TIME: usize = 4;
 const HEAD: usize = 9;
 /// The same for what comes before a clip, `4n`.
 const TAIL: usize = 8;
-/// Frames over which a difference to the source's own frames fades.
-const FADE: usize = 8;
-/// Levels by which a pixel has changed since the edge at which nothing of the difference there belongs to it any more: what was an
-/// outline of an object would be left behind as its ghost.
-const MOVED: f32 = 64.0;
 /// New frames that one generation makes of an extension at most: with nine given ones a clip as long as those of training.
 pub const EXTENSION: usize = 16;
 
@@ -248,32 +244,44 @@ impl Wish {
     /// The whole clip, or what is new of it: source frames as they were, joined to those that were made.
     ///
     /// A VAE gives back nearly what it was given. So that no colour jumps at a joint, what it changed there is taken back from the
-    /// frames beside it: what it changed of the whole picture from all of them, the rest from [`FADE`] frames, less and less. The last
+    /// frames beside it: what it changed of the whole picture from all of them, the rest from eight frames, less and less. The last
     /// frames of a loop meet its first one in the same way: a picture decodes otherwise at the end of a clip than at its beginning.
+    /// Then the frames around each joint go through the VAE once more: `again` is [`crate::reconstruct`] of the model, which shows them
+    /// as if the joint lay within a latent frame.
+    ///
+    /// # Errors
+    /// Those of `again`.
     ///
     /// # Panics
     /// If `made` are not the frames of the request.
-    pub fn join(&self, made: &Frames, only_new: bool) -> Frames {
+    pub fn join<E>(&self, made: &Frames, only_new: bool, again: Again<E>) -> Result<Frames, E> {
         assert_eq!(made.shape(), self.request.shape, "frames of another request");
         let mut new = made.part(self.made.clone());
         let edges = [
             self.before.as_ref().map(|clip| {
-                (clip.frame(clip.shape().frames - 1), made.frame(self.made.start - 1), Direction::Forward)
+                let end = clip.frame(clip.shape().frames - 1);
+                (clip, end, made.frame(self.made.start - 1), Direction::Forward)
             }),
-            self.after.as_ref().map(|clip| (clip.frame(0), made.frame(self.made.end), Direction::Backward)),
+            self.after
+                .as_ref()
+                .map(|clip| (clip, clip.frame(0), made.frame(self.made.end), Direction::Backward)),
         ];
         let both = edges.iter().all(Option::is_some);
-        for (right, found, direction) in edges.into_iter().flatten() {
-            take_back(&mut new, right, found, direction, both);
+        for (_, right, found, direction) in edges.iter().flatten() {
+            seam::take_back(&mut new, right, found, *direction, both);
         }
-        if let Some(again) = self.again {
+        for (clip, _, _, direction) in edges.iter().flatten() {
+            seam::meet(&mut new, clip, *direction, again)?;
+        }
+        if let Some(repeated) = self.again {
             // The first frame has nothing to take back: it is what the last one leads to.
-            take_back(&mut new, made.frame(0), made.frame(again), Direction::Backward, true);
+            seam::take_back(&mut new, made.frame(0), made.frame(repeated), Direction::Backward, true);
+            seam::close(&mut new, again)?;
         }
-        match only_new {
+        Ok(match only_new {
             true => new,
             false => one_after_another(self.before.iter().chain([&new]).chain(&self.after)),
-        }
+        })
     }
 
     /// What comes before, then what is new of it: for a loop, whose second clip is its first.
@@ -362,35 +370,6 @@ fn beginning(clip: &Frames) -> Frames {
     clip.part(0..count.max(1))
 }
 
-/// Adds to `frames` what `right` is above `found` at their edge: its median in each channel to all of them (where the other
-/// edge has a say, too: linearly less towards it), the rest to the nearest [`FADE`], as far as they show there what `found` shows.
-fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: Direction, both: bool) {
-    let count = frames.shape().frames;
-    let differences: Vec<f32> = right.iter().zip(found).map(|(r, f)| f32::from(*r) - f32::from(*f)).collect();
-    let whole: [f32; 3] = std::array::from_fn(|channel| {
-        let mut values: Vec<f32> = differences.iter().skip(channel).step_by(3).copied().collect();
-        let middle = values.len() / 2;
-        *values.select_nth_unstable_by(middle, f32::total_cmp).1
-    });
-    for frame in 0..count {
-        let distance = match edge {
-            Direction::Forward => frame,
-            Direction::Backward => count - 1 - frame,
-        };
-        let of_whole = if both { 1.0 - (distance + 1) as f32 / (count + 1) as f32 } else { 1.0 };
-        let of_rest = (1.0 - (distance + 1) as f32 / (FADE + 1) as f32).max(0.0) * of_whole.min(1.0);
-        let pixels = frames.frame_mut(frame).chunks_exact_mut(3).zip(found.chunks_exact(3));
-        for ((pixel, found), difference) in pixels.zip(differences.chunks_exact(3)) {
-            let changed = pixel.iter().zip(found).map(|(now, then)| now.abs_diff(*then)).max();
-            let of_rest = of_rest * (1.0 - f32::from(changed.unwrap_or(0)) / MOVED).max(0.0);
-            for ((byte, difference), whole) in pixel.iter_mut().zip(difference).zip(whole) {
-                let add = whole * of_whole + (difference - whole) * of_rest;
-                *byte = (f32::from(*byte) + add).round().clamp(0.0, 255.0) as u8;
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -399,6 +378,11 @@ mod tests {
     fn clip(frames: usize, value: u8) -> Frames {
         let shape = PixelShape::new(frames, 16, 16);
         Frames::from_rgb(shape, vec![value; shape.pixels() * 3])
+    }
+
+    /// A VAE that loses nothing.
+    fn exact(frames: &Frames) -> Result<Frames, ()> {
+        Ok(frames.clone())
     }
 
     fn request() -> Request {
@@ -425,7 +409,7 @@ mod tests {
             for count in [1, 13, 16] {
                 let backward = Wish::extend(request(), clip(length, 9), Direction::Backward, count);
                 checked(&backward);
-                let new = backward.join(&Frames::black(backward.request.shape), true);
+                let new = backward.join(&Frames::black(backward.request.shape), true, &mut exact).unwrap();
                 assert_eq!(new.shape().frames, count);
             }
             for after in [1, 3, 7, 30] {
@@ -452,18 +436,18 @@ mod tests {
         let source = clip(30, 100);
         let wish = Wish::extend(request(), source.clone(), Direction::Forward, 16);
         // The decoder made all of it two levels too dark.
-        let joined = wish.join(&clip(25, 98), false);
+        let joined = wish.join(&clip(25, 98), false, &mut exact).unwrap();
         assert_eq!(joined, clip(46, 100));
-        assert_eq!(wish.join(&clip(25, 98), true), clip(16, 100));
+        assert_eq!(wish.join(&clip(25, 98), true, &mut exact).unwrap(), clip(16, 100));
         let wish = Wish::extend(request(), source.clone(), Direction::Backward, 16);
         assert_eq!(wish.request.shape.frames, 25);
-        assert_eq!(wish.join(&clip(25, 103), false), clip(46, 100));
+        assert_eq!(wish.join(&clip(25, 103), false, &mut exact).unwrap(), clip(46, 100));
         let wish = Wish::lead(request(), source, clip(5, 200), 16);
         let frames = wish.request.shape.frames;
         let mut made = clip(frames, 150);
         made.frame_mut(8).fill(98);
         made.frame_mut(25).fill(204);
-        let joined = wish.join(&made, false);
+        let joined = wish.join(&made, false, &mut exact).unwrap();
         assert_eq!(joined.shape().frames, 30 + 16 + 5);
         // Near the first clip nearly its two levels are added, near the second nearly its four are taken.
         assert_eq!((joined.frame(30)[0], joined.frame(45)[0]), (152, 146));
@@ -472,7 +456,7 @@ mod tests {
         let wish = Wish::repeat(request(), clip(1, 100), 24);
         let mut made = clip(29, 100);
         (20..29).for_each(|frame| made.frame_mut(frame).fill(110));
-        let looped = wish.join(&made, true);
+        let looped = wish.join(&made, true, &mut exact).unwrap();
         // What comes again is ten levels too bright: nearly all of them are taken from the last frame, nothing from the first.
         assert_eq!((looped.frame(23)[0], looped.frame(0)[0], looped.shape().frames), (100, 100, 24));
     }
@@ -486,7 +470,7 @@ mod tests {
         made.frame_mut(9)[30..33].fill(90);
         made.frame_mut(10)[30..33].fill(200);
         let wish = Wish::extend(request(), source, Direction::Forward, 16);
-        let new = wish.join(&made, true);
+        let new = wish.join(&made, true, &mut exact).unwrap();
         assert_eq!((new.frame(0)[30], new.frame(1)[30]), (99, 200));
     }
 
@@ -495,7 +479,7 @@ mod tests {
         let mut wishes = Vec::new();
         let mut fulfil = |wish: &Wish| {
             wishes.push(wish.clone());
-            Ok::<_, ()>(wish.join(&clip(wish.request.shape.frames, 150), false))
+            wish.join(&clip(wish.request.shape.frames, 150), false, &mut exact)
         };
         let clips = [clip(30, 100), clip(13, 200)];
         let boxes = (0..67).map(|frame| {
@@ -561,7 +545,7 @@ mod tests {
         let mut source = clip(9, 100);
         source.frame_mut(8)[0] = 140;
         let wish = Wish::extend(request(), source, Direction::Forward, 16);
-        let new = wish.join(&clip(25, 100), true);
+        let new = wish.join(&clip(25, 100), true, &mut exact).unwrap();
         let first: Vec<u8> = (0..16).map(|frame| new.frame(frame)[0]).collect();
         assert!(first[0] > 130 && first.windows(2).all(|pair| pair[1] <= pair[0]), "{first:?}");
         assert_eq!((first[8], new.frame(0)[3]), (100, 100));

@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 use anyhow::anyhow;
 use serde::Serialize;
 use vidit_data::Pack;
-use vidit_eval::{EvalError, EvalOptions, EvalProgress, Judge, evaluate, evaluate_boxes, evaluate_sora};
+use vidit_eval::{
+    EvalError, EvalOptions, EvalProgress, Judge, Makers, evaluate, evaluate_boxes, evaluate_sora,
+};
 use vidit_kernels::on_pool;
 use vidit_pipeline::{Device, Error, Limits, Model, Request, RequestError, generate, reconstruct};
 use vidit_video::Frames;
@@ -46,7 +48,7 @@ pub fn mini(args: EvalMini) -> Outcome {
                             Request { prompt: prompt.to_owned(), seed: Some(seed), ..request.clone() };
                         make(&model, asked, stop)
                     },
-                    &mut |frames| reconstruct(&model, frames),
+                    &mut |frames| reconstruct(&model, frames, stop),
                     &options,
                     stop,
                     &mut on_progress,
@@ -58,7 +60,9 @@ pub fn mini(args: EvalMini) -> Outcome {
         MiniSuite::Sora => {
             let report = on_pool(|| {
                 let mut make = |request| Ok(make(&model, request, stop)?);
-                evaluate_sora(&pack, &judge, &request, &mut make, &options, stop, &mut on_progress)
+                let mut again = |frames: &Frames| Ok(reconstruct(&model, frames, stop)?);
+                let makers = Makers { make: &mut make, again: &mut again };
+                evaluate_sora(&pack, &judge, &request, makers, &options, stop, &mut on_progress)
             });
             bars.finish();
             tell(report, args.speech.json)

@@ -11,7 +11,9 @@ use vidit_kernels::on_pool;
 use vidit_media::{
     FrameRate, WriteOptions, check_clip, check_target, file_stem_from_prompt, free_name, write_video,
 };
-use vidit_pipeline::{Generated, Latents, Limits, Model, Request, Timings, Wish, drawn_seed, generate};
+use vidit_pipeline::{
+    Generated, Latents, Limits, Model, Request, Timings, Wish, drawn_seed, generate, reconstruct,
+};
 use vidit_video::{Frames, PixelShape};
 
 use super::model;
@@ -149,7 +151,12 @@ impl Maker {
 
     /// One generation, joined to what it was made from.
     pub fn fulfil(&mut self, wish: &Wish, only_new: bool) -> Result<Frames, Failure> {
-        Ok(wish.join(&self.make(wish.request.clone())?, only_new))
+        let made = self.make(wish.request.clone())?;
+        let started = Instant::now();
+        let joined =
+            wish.join(&made, only_new, &mut |frames| reconstruct(&self.model, frames, self.cancel))?;
+        self.timings.decode += started.elapsed();
+        Ok(joined)
     }
 
     /// Latents of the last generation.

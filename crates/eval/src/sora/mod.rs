@@ -6,6 +6,7 @@
 pub mod measures;
 mod report;
 
+use std::ops::Deref;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use vidit_pipeline::{Direction, Request, Wish, connect};
 use vidit_video::{Frames, PixelShape};
 
 use crate::foreground::track;
-use crate::suite::{Suite, held_out, mean, random};
+use crate::suite::{Remake, Suite, held_out, mean, random};
 use crate::{EvalError, EvalOptions, EvalProgress, Judge, Make, Share, Sighting, psnr};
 use measures::{difference, drift, join_error, loop_error, median, track_correlation};
 pub use report::{Animated, Connected, Extended, Looped, Pairs, Remixed, Sized, SoraReport};
@@ -34,15 +35,23 @@ const MIDDLE: f32 = 0.8;
 const SIZES: [[usize; 3]; 6] =
     [[25, 96, 160], [25, 160, 96], [25, 64, 64], [1, 128, 128], [9, 128, 128], [49, 128, 128]];
 
-/// Scores a model at all verbs. `request` is what every clip is drawn with, `make` draws it.
+/// What the verbs need of a model.
+pub struct Makers<'a> {
+    /// Draws a clip.
+    pub make: Make<'a>,
+    /// Frames through the VAE and back.
+    pub again: Remake<'a>,
+}
+
+/// Scores a model at all verbs. `request` is what every clip is drawn with.
 ///
 /// # Errors
-/// The first error of `make`, and when `stop` is raised: nothing is reported of a part.
+/// The first error of `makers`, and when `stop` is raised: nothing is reported of a part.
 pub fn evaluate_sora(
     pack: &Pack,
     judge: &Judge,
     request: &Request,
-    make: Make,
+    makers: Makers,
     options: &EvalOptions,
     stop: &AtomicBool,
     on_progress: &mut dyn FnMut(EvalProgress),
@@ -53,8 +62,9 @@ pub fn evaluate_sora(
     // Generations: pairs, images, extensions and those in a row, two loops of two each, connections of three, remixes,
     // sizes.
     let total = 3 * cases + long * IN_A_ROW + 2 * 2 * cases + 3 * cases + cases + SIZES.len() * cases + cases;
-    let mut suite =
-        Suite { pack, judge, request, make, seed: options.seed, stop, on_progress, done: 0, total };
+    let Makers { make, again } = makers;
+    let suite = Suite { pack, judge, request, make, seed: options.seed, stop, on_progress, done: 0, total };
+    let mut suite = Verbs { suite, again };
     Ok(SoraReport {
         cases,
         seed: options.seed,
@@ -69,9 +79,29 @@ pub fn evaluate_sora(
     })
 }
 
-impl Suite<'_> {
+/// A suite whose clips are joined to others.
+struct Verbs<'a> {
+    suite: Suite<'a>,
+    again: Remake<'a>,
+}
+
+impl<'a> Deref for Verbs<'a> {
+    type Target = Suite<'a>;
+    fn deref(&self) -> &Suite<'a> {
+        &self.suite
+    }
+}
+
+impl Verbs<'_> {
+    fn make(&mut self, request: Request) -> Result<Frames, EvalError> {
+        self.suite.make(request)
+    }
+
     fn fulfil(&mut self, wish: &Wish, only_new: bool) -> Result<Frames, EvalError> {
-        Ok(wish.join(&self.make(wish.request.clone())?, only_new))
+        let made = self.make(wish.request.clone())?;
+        let joined = wish.join(&made, only_new, self.again);
+        self.go_on()?;
+        joined.map_err(|source| EvalError::Generate { prompt: wish.request.prompt.clone(), source })
     }
 
     /// A held-out scene in its language, and its prompt.

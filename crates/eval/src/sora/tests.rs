@@ -8,10 +8,15 @@ fn run(make: Make, limit: usize, stop: bool) -> Result<SoraReport, EvalError> {
     let options = EvalOptions { limit: Some(limit), seed: 3 };
     let stop = AtomicBool::new(stop);
     let (mut last, mut total) = (0, 0);
-    let report =
-        evaluate_sora(&pack, &judge, &Request::new("anything"), make, &options, &stop, &mut |progress| {
-            (last, total) = (progress.done, progress.total)
-        });
+    let report = evaluate_sora(
+        &pack,
+        &judge,
+        &Request::new("anything"),
+        Makers { make, again: &mut |frames| Ok(frames.clone()) },
+        &options,
+        &stop,
+        &mut |progress| (last, total) = (progress.done, progress.total),
+    );
     if report.is_ok() {
         assert_eq!(last, total, "every generation was counted beforehand");
     }
@@ -95,6 +100,7 @@ fn the_judge_knows_pairs_of_real_clips() {
         done: 0,
         total: 0,
     };
+    let suite = Verbs { suite, again: &mut |frames| Ok(frames.clone()) };
     let right = (0..100)
         .filter(|index| {
             let scene = Scene::sample_pair(&pack, 5, *index);

@@ -1,0 +1,244 @@
+//! Seams: where frames that were made meet frames that are kept, or a loop its beginning.
+//!
+//! A VAE makes four frames of each latent frame. Within the four things move too little, the step into the next four makes up for it,
+//! and what a latent frame shows wrongly it shows four frames long: a seam between two of them is seen. So the frames around it go through
+//! the VAE once more, a few frames shifted, so that the seam lies within the four frames of one latent frame, and what comes back is faded
+//! into what was made.
+
+use vidit_video::{Frames, PixelShape};
+
+use crate::Direction;
+
+/// Pixel frames of a latent frame.
+const TIME: usize = 4;
+/// Frames over which a difference to the source's own frames fades.
+const FADE: usize = 8;
+/// Levels by which a pixel has changed since the edge at which nothing of the difference there belongs to it any more: what was an
+/// outline of an object would be left behind as its ghost.
+const MOVED: f32 = 64.0;
+/// Frames on a side of a seam that are seen anew; the one beside it nine tenths, each further one less by [`SHARE_STEP`].
+const MENDED: usize = 6;
+const SHARE_STEP: f32 = 0.15;
+/// Frames that go through the VAE once more, `4n + 1`: all that is mended on both sides, and what leads to it.
+const WINDOW: usize = 17;
+/// How much a frame counts by where it lies within its four, if it is seen twice: those in the middle are seen best.
+const TRUST: [f32; TIME] = [1.0, 3.0, 3.0, 1.0];
+/// Frames before a seam that share a latent frame with those after it: of those that were made as many as possible.
+const BEFORE_MADE: usize = 1;
+const BEFORE_KEPT: usize = 3;
+
+/// Frames through the VAE and back.
+pub type Again<'a, E> = &'a mut dyn FnMut(&Frames) -> Result<Frames, E>;
+
+/// Mends the seam between a clip that is kept and `new`, which follows it or, backward, leads to it.
+///
+/// # Errors
+/// Those of `again`.
+pub(crate) fn meet<E>(
+    new: &mut Frames,
+    kept: &Frames,
+    direction: Direction,
+    again: Again<E>,
+) -> Result<(), E> {
+    match direction {
+        Direction::Forward => {
+            let [before, mut after] = around(kept, new, &[BEFORE_MADE], again)?;
+            take_back(&mut after, kept.frame(last(kept)), before.frame(last(&before)), direction, false);
+            fade_in(new, &after, direction);
+        }
+        Direction::Backward => {
+            let [mut before, after] = around(new, kept, &[BEFORE_KEPT], again)?;
+            take_back(&mut before, kept.frame(0), after.frame(0), direction, false);
+            fade_in(new, &before, direction);
+        }
+    }
+    Ok(())
+}
+
+/// Mends the seam between the end of a loop and its beginning.
+///
+/// # Errors
+/// Those of `again`.
+pub(crate) fn close<E>(new: &mut Frames, again: Again<E>) -> Result<(), E> {
+    let [before, after] = around(new, new, &[BEFORE_MADE, BEFORE_KEPT], again)?;
+    fade_in(new, &after, Direction::Forward);
+    fade_in(new, &before, Direction::Backward);
+    Ok(())
+}
+
+fn last(frames: &Frames) -> usize {
+    frames.shape().frames - 1
+}
+
+/// The [`MENDED`] frames before a seam and as many after it, as the VAE shows them when so many frames before the seam share a latent
+/// frame with those after it; of several such views the mean.
+fn around<E>(before: &Frames, after: &Frames, views: &[usize], again: Again<E>) -> Result<[Frames; 2], E> {
+    let frame = before.frame(0).len();
+    let mut sums = vec![0.0; 2 * MENDED * frame];
+    let mut trusted = [0.0; 2 * MENDED];
+    for shared in views {
+        // The first frame is a latent frame of its own.
+        let lead = 1 + TIME + shared;
+        let seen = again(&window(before, after, lead))?;
+        for (slot, (sums, trusted)) in sums.chunks_exact_mut(frame).zip(&mut trusted).enumerate() {
+            let at = lead + slot - MENDED;
+            let trust = TRUST[(at + TIME - 1) % TIME];
+            *trusted += trust;
+            sums.iter_mut().zip(seen.frame(at)).for_each(|(sum, byte)| *sum += trust * f32::from(*byte));
+        }
+    }
+    let mean = |slot: usize| {
+        let sums = &sums[slot * frame..(slot + 1) * frame];
+        sums.iter().map(move |sum| (sum / trusted[slot]).round() as u8)
+    };
+    let shape = PixelShape { frames: MENDED, ..before.shape() };
+    Ok([0, MENDED].map(|first| Frames::from_rgb(shape, (first..first + MENDED).flat_map(mean).collect())))
+}
+
+/// The last `lead` frames before a seam and what follows it; a clip that is too short rests at its end.
+fn window(before: &Frames, after: &Frames, lead: usize) -> Frames {
+    let rgb = (0..WINDOW).flat_map(|index| match index.checked_sub(lead) {
+        None => before.frame((before.shape().frames + index).saturating_sub(lead)),
+        Some(index) => after.frame(index.min(last(after))),
+    });
+    Frames::from_rgb(PixelShape { frames: WINDOW, ..before.shape() }, rgb.copied().collect())
+}
+
+/// Goes from what is seen anew beside the edge over into `frames`.
+fn fade_in(frames: &mut Frames, seen: &Frames, edge: Direction) {
+    let (count, all) = (frames.shape().frames, seen.shape().frames);
+    for distance in 0..count.min(all) {
+        let share = SHARE_STEP * (all - distance) as f32;
+        let (to, from) = match edge {
+            Direction::Forward => (distance, distance),
+            Direction::Backward => (count - 1 - distance, all - 1 - distance),
+        };
+        for (byte, seen) in frames.frame_mut(to).iter_mut().zip(seen.frame(from)) {
+            let found = f32::from(*byte);
+            *byte = (found + share * (f32::from(*seen) - found)).round() as u8;
+        }
+    }
+}
+
+/// Adds to `frames` what `right` is above `found` at their edge: its median in each channel to all of them (where the other
+/// edge has a say, too: linearly less towards it), the rest to the nearest [`FADE`], as far as they show there what `found` shows.
+pub(crate) fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: Direction, both: bool) {
+    let count = frames.shape().frames;
+    let differences: Vec<f32> = right.iter().zip(found).map(|(r, f)| f32::from(*r) - f32::from(*f)).collect();
+    let whole: [f32; 3] = std::array::from_fn(|channel| {
+        let mut values: Vec<f32> = differences.iter().skip(channel).step_by(3).copied().collect();
+        let middle = values.len() / 2;
+        *values.select_nth_unstable_by(middle, f32::total_cmp).1
+    });
+    for frame in 0..count {
+        let distance = match edge {
+            Direction::Forward => frame,
+            Direction::Backward => count - 1 - frame,
+        };
+        let of_whole = if both { 1.0 - (distance + 1) as f32 / (count + 1) as f32 } else { 1.0 };
+        let of_rest = (1.0 - (distance + 1) as f32 / (FADE + 1) as f32).max(0.0) * of_whole.min(1.0);
+        let pixels = frames.frame_mut(frame).chunks_exact_mut(3).zip(found.chunks_exact(3));
+        for ((pixel, found), difference) in pixels.zip(differences.chunks_exact(3)) {
+            let changed = pixel.iter().zip(found).map(|(now, then)| now.abs_diff(*then)).max();
+            let of_rest = of_rest * (1.0 - f32::from(changed.unwrap_or(0)) / MOVED).max(0.0);
+            for ((byte, difference), whole) in pixel.iter_mut().zip(difference).zip(whole) {
+                let add = whole * of_whole + (difference - whole) * of_rest;
+                *byte = (f32::from(*byte) + add).round().clamp(0.0, 255.0) as u8;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Grey frames of these levels.
+    fn grey(levels: &[u8]) -> Frames {
+        let shape = PixelShape::new(levels.len(), 2, 2);
+        Frames::from_rgb(shape, levels.iter().flat_map(|level| [*level; 12]).collect())
+    }
+
+    fn levels(frames: &Frames) -> Vec<u8> {
+        (0..frames.shape().frames).map(|frame| frames.frame(frame)[5]).collect()
+    }
+
+    /// A VAE that shows everything ten levels brighter.
+    fn brighter(frames: &Frames) -> Result<Frames, ()> {
+        let rgb = frames.rgb().iter().map(|byte| byte + 10).collect();
+        Ok(Frames::from_rgb(frames.shape(), rgb))
+    }
+
+    /// A VAE that shows of every four frames their mean.
+    fn coarse(frames: &Frames) -> Result<Frames, ()> {
+        let mut seen = levels(frames);
+        for four in seen[1..].chunks_exact_mut(TIME) {
+            let mean = four.iter().map(|level| u32::from(*level)).sum::<u32>() / TIME as u32;
+            four.fill(mean as u8);
+        }
+        Ok(grey(&seen))
+    }
+
+    #[test]
+    fn the_seam_lies_within_four_frames_of_what_is_seen_anew() {
+        let (before, after) = (grey(&[1, 2, 3]), grey(&[4, 5]));
+        let mut seen = Vec::new();
+        let mut again = |frames: &Frames| {
+            seen.push(levels(frames));
+            Ok::<_, ()>(frames.clone())
+        };
+        let [b, a] = around(&before, &after, &[BEFORE_MADE, BEFORE_KEPT], &mut again).unwrap();
+        // The frame alone, four and one, or four and three; the rest of the four begins what follows.
+        assert_eq!(seen[0], [1, 1, 1, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5]);
+        assert_eq!(seen[1], [1, 1, 1, 1, 1, 1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 5, 5]);
+        assert_eq!((levels(&b), levels(&a)), (vec![1, 1, 1, 1, 2, 3], vec![4, 5, 5, 5, 5, 5]));
+    }
+
+    #[test]
+    fn what_the_vae_changes_of_all_frames_is_not_let_in() {
+        let kept = grey(&[100; 20]);
+        for direction in [Direction::Forward, Direction::Backward] {
+            let mut new = grey(&[104; 16]);
+            meet(&mut new, &kept, direction, &mut brighter).unwrap();
+            assert_eq!(levels(&new), [104; 16]);
+        }
+        // A loop has nothing to compare with; its own frames stay where nothing is mended.
+        let mut new = grey(&[100; 24]);
+        close(&mut new, &mut brighter).unwrap();
+        assert_eq!(levels(&new)[..8], [109, 108, 106, 105, 103, 102, 100, 100]);
+        assert_eq!(levels(&new)[16..], [100, 100, 102, 103, 105, 106, 108, 109]);
+    }
+
+    #[test]
+    fn a_step_at_the_seam_is_spread_over_what_was_made() {
+        let largest = |levels: &[u8]| levels.windows(2).map(|w| w[0].abs_diff(w[1])).max().unwrap();
+        let kept = grey(&[100; 20]);
+        let mut new = grey(&[140; 16]);
+        meet(&mut new, &kept, Direction::Forward, &mut coarse).unwrap();
+        let found = levels(&new);
+        assert!(largest(&[&[100], &found[..]].concat()) < 20, "{found:?}");
+        assert_eq!(found[MENDED..], [140; 10]);
+        let mut new = grey(&[140; 16]);
+        meet(&mut new, &kept, Direction::Backward, &mut coarse).unwrap();
+        let found = levels(&new);
+        assert!(largest(&[&found[..], &[100]].concat()) < 20, "{found:?}");
+        assert_eq!(found[..10], [140; 10]);
+        let ramp: Vec<u8> = (100..124).collect();
+        let mut new = grey(&ramp);
+        close(&mut new, &mut coarse).unwrap();
+        let found = levels(&new);
+        let round = [&found[12..], &found[..12]].concat();
+        assert!(largest(&round) < 12, "{round:?}");
+    }
+
+    #[test]
+    fn clips_shorter_than_what_is_mended_are_mended_as_far_as_they_go() {
+        for count in 1..8 {
+            for direction in [Direction::Forward, Direction::Backward] {
+                let mut new = grey(&vec![140; count]);
+                meet(&mut new, &grey(&[100]), direction, &mut coarse).unwrap();
+                assert_eq!(new.shape().frames, count);
+            }
+        }
+    }
+}
