@@ -43,12 +43,21 @@ def arguments():
     parser.add_argument("--runs", type=int, default=3, help="runs of a case in a round")
     parser.add_argument("--suite", choices=SUITES, action="append", help="may be given several times; all by default")
     parser.add_argument("--filter", default="", help="only cases whose name holds this text")
+    parser.add_argument("--tokens", help="of wan-block, instead of its two lengths")
+    parser.add_argument("--frames", help="of vae-decode, 4n+1")
+    parser.add_argument("--size", help="of vae-decode, WxH")
     parser.add_argument("-o", "--output", type=Path, help="write the results here as JSON, too")
     return parser.parse_args()
 
 
+def bench(args, suite):
+    """The command, with the shapes that were asked for."""
+    shapes = {"--tokens": args.tokens, "--frames": args.frames, "--size": args.size}
+    return [args.vidit, "bench", suite] + [word for pair in shapes.items() if pair[1] for word in pair]
+
+
 def ours(args, suite, *more):
-    command = [args.vidit, "bench", suite, "--json", "--dtype", args.dtype, "--threads", str(args.threads)]
+    command = bench(args, suite) + ["--json", "--dtype", args.dtype, "--threads", str(args.threads)]
     command += ["--runs", str(args.runs)] + (["--isa", args.isa] if args.isa else []) + list(more)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -57,7 +66,7 @@ def ours(args, suite, *more):
 
 
 def names(args, suite):
-    done = subprocess.run([args.vidit, "bench", suite, "--list"], capture_output=True, text=True, check=True)
+    done = subprocess.run(bench(args, suite) + ["--list"], capture_output=True, text=True, check=True)
     return [name for name in done.stdout.split() if args.filter in name]
 
 

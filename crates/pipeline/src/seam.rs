@@ -27,6 +27,12 @@ const TRUST: [f32; TIME] = [1.0, 3.0, 3.0, 1.0];
 const BEFORE_MADE: usize = 1;
 const BEFORE_KEPT: usize = 3;
 
+/// Levels by which a pixel may differ from the edge and still count as one that shows the same: what the picture drifts by is told
+/// from these. Up to half as much is taken back whole, from there on less: a picture that brightens on purpose is not held back.
+const SAME: f32 = 8.0;
+/// Frames of the kept clip that tell how its colours were changing anyway.
+const TREND: usize = 8;
+
 /// Frames through the VAE and back.
 pub type Again<'a, E> = &'a mut dyn FnMut(&Frames) -> Result<Frames, E>;
 
@@ -120,6 +126,50 @@ fn fade_in(frames: &mut Frames, seen: &Frames, edge: Direction) {
     }
 }
 
+/// Takes from each frame of `new` what the whole picture has drifted by since the edge of `kept`, which it follows or, backward, leads
+/// to: an extension's own extension begins where it ends, and small errors of colour would add up.
+pub(crate) fn settle(new: &mut Frames, kept: &Frames, edge: Direction) {
+    let (count, length) = (new.shape().frames, kept.shape().frames);
+    let back = TREND.min(length - 1);
+    let (right, earlier) = match edge {
+        Direction::Forward => (kept.frame(length - 1), kept.frame(length - 1 - back)),
+        Direction::Backward => (kept.frame(0), kept.frame(back)),
+    };
+    // Away from the edge colours go on as they came.
+    let trend = drift(right, earlier).map(|drift| drift / back.max(1) as f32);
+    for distance in 0..count {
+        let frame = match edge {
+            Direction::Forward => distance,
+            Direction::Backward => count - 1 - distance,
+        };
+        let found = drift(new.frame(frame), right);
+        let excess: [f32; 3] = std::array::from_fn(|c| found[c] - trend[c] * (distance + 1) as f32);
+        let largest = excess.iter().fold(0.0, |largest: f32, excess| largest.max(excess.abs()));
+        let share = (2.0 * (1.0 - largest / SAME)).clamp(0.0, 1.0);
+        for pixel in new.frame_mut(frame).chunks_exact_mut(3) {
+            for (byte, excess) in pixel.iter_mut().zip(excess) {
+                *byte = (f32::from(*byte) - share * excess).round().clamp(0.0, 255.0) as u8;
+            }
+        }
+    }
+}
+
+/// What a frame is above another in each channel: the mean over the pixels that show the same; nothing where these are fewer than half.
+fn drift(frame: &[u8], than: &[u8]) -> [f32; 3] {
+    let (mut sums, mut same) = ([0.0; 3], 0);
+    for (now, then) in frame.chunks_exact(3).zip(than.chunks_exact(3)) {
+        let differences: [f32; 3] = std::array::from_fn(|c| f32::from(now[c]) - f32::from(then[c]));
+        if differences.iter().all(|difference| difference.abs() <= SAME) {
+            sums.iter_mut().zip(differences).for_each(|(sum, difference)| *sum += difference);
+            same += 1;
+        }
+    }
+    let share = same as f32 / (frame.len() / 3).max(1) as f32;
+    // Not at once at a half, lest neighbouring frames be treated otherwise.
+    let trust = (5.0 * (share - 0.4)).clamp(0.0, 1.0);
+    sums.map(|sum| trust * sum / same.max(1) as f32)
+}
+
 /// Adds to `frames` what `right` is above `found` at their edge: its median in each channel to all of them (where the other
 /// edge has a say, too: linearly less towards it), the rest to the nearest [`FADE`], as far as they show there what `found` shows.
 pub(crate) fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: Direction, both: bool) {
@@ -207,6 +257,42 @@ mod tests {
         close(&mut new, &mut brighter).unwrap();
         assert_eq!(levels(&new)[..8], [109, 108, 106, 105, 103, 102, 100, 100]);
         assert_eq!(levels(&new)[16..], [100, 100, 102, 103, 105, 106, 108, 109]);
+    }
+
+    #[test]
+    fn colours_stay_or_go_on_as_they_came() {
+        let kept = grey(&[100; 20]);
+        for direction in [Direction::Forward, Direction::Backward] {
+            // Drift is taken back, a change on purpose is left.
+            let mut new = grey(&[101, 103, 104, 98, 160]);
+            settle(&mut new, &kept, direction);
+            assert_eq!(levels(&new), [100, 100, 100, 100, 160]);
+        }
+        // In between it is taken back less and less.
+        let mut new = grey(&[104, 105, 106, 107, 108, 109]);
+        settle(&mut new, &kept, Direction::Forward);
+        assert_eq!(levels(&new), [100, 101, 103, 105, 108, 109]);
+        // What brightens by half a level a frame goes on to.
+        let rising: Vec<u8> = (0..20).map(|frame| 100 + frame / 2).collect();
+        let mut new = grey(&[109, 110, 110, 111, 111, 112]);
+        settle(&mut new, &grey(&rising), Direction::Forward);
+        assert_eq!(levels(&new), [110, 110, 111, 111, 112, 112]);
+        let mut new = grey(&[98, 98, 99, 99]);
+        settle(&mut new, &grey(&rising), Direction::Backward);
+        assert_eq!(levels(&new), [98, 99, 99, 100]);
+    }
+
+    #[test]
+    fn an_object_that_moves_is_no_drift() {
+        let shape = PixelShape::new(1, 1, 10);
+        let with = |level: u8, object: usize| {
+            let mut rgb = vec![level; 30];
+            rgb[object * 3..object * 3 + 6].fill(250);
+            Frames::from_rgb(shape, rgb)
+        };
+        let mut new = with(102, 5);
+        settle(&mut new, &with(100, 2), Direction::Forward);
+        assert_eq!((new.frame(0)[0], new.frame(0)[8], new.frame(0)[29]), (100, 100, 100));
     }
 
     #[test]

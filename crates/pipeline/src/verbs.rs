@@ -246,6 +246,7 @@ impl Wish {
     /// A VAE gives back nearly what it was given. So that no colour jumps at a joint, what it changed there is taken back from the
     /// frames beside it: what it changed of the whole picture from all of them, the rest from eight frames, less and less. The last
     /// frames of a loop meet its first one in the same way: a picture decodes otherwise at the end of a clip than at its beginning.
+    /// What the whole picture drifts by in an extension is taken back, too, so that many of them in a row keep its colours.
     /// Then the frames around each joint go through the VAE once more: `again` is [`crate::reconstruct`] of the model, which shows them
     /// as if the joint lay within a latent frame.
     ///
@@ -271,6 +272,9 @@ impl Wish {
             seam::take_back(&mut new, right, found, *direction, both);
         }
         for (clip, _, _, direction) in edges.iter().flatten() {
+            if !both {
+                seam::settle(&mut new, clip, *direction);
+            }
             seam::meet(&mut new, clip, *direction, again)?;
         }
         if let Some(repeated) = self.again {
