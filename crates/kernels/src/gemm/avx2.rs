@@ -4,6 +4,9 @@ use std::arch::x86_64::*;
 
 use super::micro::Call;
 
+/// Depths that are written out one after another.
+const UNROLLED: usize = 8;
+
 /// `C[6, 16]`, panels `[depth, 6]` and `[depth, 16]` of f32.
 ///
 /// # Safety
@@ -44,7 +47,7 @@ pub(super) unsafe fn kernel_widen_6x16(call: &Call) {
 #[inline]
 unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m256; 2]) {
     let &Call { depth, a, c, ldc, add, .. } = call;
-    let ahead = call.ahead(depth.div_ceil(16));
+    let ahead = call.ahead(depth.div_ceil(UNROLLED));
     let mut sums = [[_mm256_setzero_ps(); 2]; 6];
     let step = |sums: &mut [[__m256; 2]; 6], d: usize| {
         // SAFETY: the caller's promise; `d < depth`.
@@ -60,13 +63,23 @@ unsafe fn product(call: &Call, row_of_b: impl Fn(usize) -> [__m256; 2]) {
     };
     // SAFETY: the caller's promise.
     unsafe {
-        for sixteen in 0..depth / 16 {
-            ahead(sixteen);
-            for d in 0..16 {
-                step(&mut sums, sixteen * 16 + d);
-            }
+        if add {
+            (0..6).for_each(|r| _mm_prefetch::<_MM_HINT_T0>(c.add(r * ldc).cast()));
         }
-        for d in depth / 16 * 16..depth {
+        for part in 0..depth / UNROLLED {
+            ahead(part);
+            // Written out: a loop of its own would cost a wrong guess at each of its ends.
+            let d = part * UNROLLED;
+            step(&mut sums, d);
+            step(&mut sums, d + 1);
+            step(&mut sums, d + 2);
+            step(&mut sums, d + 3);
+            step(&mut sums, d + 4);
+            step(&mut sums, d + 5);
+            step(&mut sums, d + 6);
+            step(&mut sums, d + 7);
+        }
+        for d in depth / UNROLLED * UNROLLED..depth {
             step(&mut sums, d);
         }
         for (r, row) in sums.iter_mut().enumerate() {
