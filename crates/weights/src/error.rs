@@ -22,7 +22,7 @@ pub enum WeightsError {
         reason: String,
     },
     /// A data type that weights are not read from.
-    #[error("tensor `{key}` has type {found}, expected F32, F16 or BF16")]
+    #[error("tensor `{key}` has type {found}, expected F64, F32, F16 or BF16")]
     Type {
         /// The tensor.
         key: String,

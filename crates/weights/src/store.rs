@@ -72,6 +72,13 @@ fn texts(header: &Metadata) -> BTreeMap<String, String> {
 /// Bytes of a tensor that are read at once, whole values of any type.
 const PIECE_BYTES: usize = 1 << 20;
 
+/// Whether a tensor is of integers or truth values: counters of batches, numbers of positions and the like, which no network
+/// learns. They are left out, as from PyTorch's own files; a network that did want one says that it lacks it.
+fn is_whole(element: Dtype) -> bool {
+    use Dtype::{BOOL, I8, I16, I32, I64, U8, U16, U32, U64};
+    matches!(element, BOOL | I8 | I16 | I32 | I64 | U8 | U16 | U32 | U64)
+}
+
 /// Adds the values of a tensor's bytes, or of a piece of them.
 fn decode(key: &str, element: Dtype, data: &[u8], values: &mut Vec<f32>) -> Result<(), WeightsError> {
     let (before, pairs) = (values.len(), || data.chunks_exact(2).map(|b| [b[0], b[1]]));
@@ -81,6 +88,7 @@ fn decode(key: &str, element: Dtype, data: &[u8], values: &mut Vec<f32>) -> Resu
         }
         Dtype::F16 => values.extend(pairs().map(|b| f16::from_le_bytes(b).to_f32())),
         Dtype::BF16 => values.extend(pairs().map(|b| bf16::from_le_bytes(b).to_f32())),
+        Dtype::F64 => values.extend(data.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32)),
         other => return Err(WeightsError::Type { key: key.to_owned(), found: format!("{other:?}") }),
     }
     match values[before..].iter().all(|value| value.is_finite()) {
@@ -120,10 +128,10 @@ impl TensorStore {
             .ok_or_else(|| WeightsError::Metadata { key: key.to_owned(), reason: "is missing".to_owned() })
     }
 
-    /// Reads a safetensors file.
+    /// Reads a safetensors file; tensors of integers, which hold no weights, are left out.
     ///
     /// # Errors
-    /// If the file cannot be read, is damaged, or holds types other than F32, F16, BF16, or values that are not finite.
+    /// If the file cannot be read, is damaged, or holds types other than F64, F32, F16, BF16, or values that are not finite.
     pub fn read(path: &Path) -> Result<Self, WeightsError> {
         Self::read_some(path, |_| true)
     }
@@ -136,7 +144,7 @@ impl TensorStore {
         let (mut file, header, start) = open(path)?;
         let mut store = Self { metadata: texts(&header), ..Self::default() };
         for key in header.offset_keys().into_iter().filter(|key| wanted(key)) {
-            let Some(info) = header.info(&key) else { continue };
+            let Some(info) = header.info(&key).filter(|info| !is_whole(info.dtype)) else { continue };
             let failed = |source| WeightsError::Io { action: "read", path: path.to_owned(), source };
             let (begin, end) = info.data_offsets;
             let mut values = Vec::with_capacity(info.shape.iter().product());
@@ -173,7 +181,7 @@ impl TensorStore {
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format(&e))?;
         let file = SafeTensors::deserialize(bytes).map_err(|e| format(&e))?;
         let mut store = Self { metadata: texts(&header), ..Self::default() };
-        for (key, view) in file.tensors() {
+        for (key, view) in file.tensors().into_iter().filter(|(_, view)| !is_whole(view.dtype())) {
             let mut values = Vec::with_capacity(view.shape().iter().product());
             decode(&key, view.dtype(), view.data(), &mut values)?;
             store.tensors.insert(key, Entry { shape: view.shape().to_vec(), values });
@@ -283,6 +291,32 @@ mod tests {
             assert_eq!(TensorStore::from_bytes("test", &bytes).unwrap(), sample());
         }
         assert_eq!(sample().under("a.").tensors.len(), 1);
+    }
+
+    #[test]
+    fn counters_are_left_out_and_unknown_types_named() {
+        let file = |dtype, bytes: &[u8], count: usize| {
+            let view = |dtype, bytes| TensorView::new(dtype, vec![count], bytes).unwrap();
+            let weight = [0.5f64, -2.0].map(f64::to_le_bytes).concat();
+            let tensors = [
+                ("norm.weight", TensorView::new(Dtype::F64, vec![2], &weight).unwrap()),
+                ("norm.other", view(dtype, bytes)),
+            ];
+            safetensors::serialize(tensors, None).unwrap()
+        };
+        let path = std::env::temp_dir().join(format!("vidit-counters-{}.safetensors", std::process::id()));
+        for (dtype, bytes) in [(Dtype::I64, 8), (Dtype::BOOL, 1), (Dtype::U8, 1), (Dtype::I32, 4)] {
+            let file = file(dtype, &[1; 16][..2 * bytes], 2);
+            std::fs::write(&path, &file).unwrap();
+            for store in [TensorStore::read(&path), TensorStore::from_bytes("test", &file)] {
+                let store = store.unwrap();
+                assert_eq!(store.tensors.len(), 1, "{dtype:?}");
+                assert_eq!(store.tensors["norm.weight"].values, [0.5, -2.0]);
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+        let error = TensorStore::from_bytes("test", &file(Dtype::F8_E4M3, &[1; 2], 2)).unwrap_err();
+        assert_eq!(error.to_string(), "tensor `norm.other` has type F8_E4M3, expected F64, F32, F16 or BF16");
     }
 
     #[test]
