@@ -8,9 +8,8 @@
 use vidit_video::{Frames, PixelShape};
 
 use crate::Direction;
+use crate::verbs::TIME;
 
-/// Pixel frames of a latent frame.
-const TIME: usize = 4;
 /// Frames over which a difference to the source's own frames fades.
 const FADE: usize = 8;
 /// Levels by which a pixel has changed since the edge at which nothing of the difference there belongs to it any more: what was an
@@ -23,8 +22,9 @@ const SHARE_STEP: f32 = 0.15;
 const WINDOW: usize = 17;
 /// How much a frame counts by where it lies within its four, if it is seen twice: those in the middle are seen best.
 const TRUST: [f32; TIME] = [1.0, 3.0, 3.0, 1.0];
-/// Frames before a seam that share a latent frame with those after it: of those that were made as many as possible.
+/// Frames before a seam that share a latent frame with those after it, where what follows was made: three of the four are mended.
 const BEFORE_MADE: usize = 1;
+/// The same where what follows is kept, and what leads to it was made.
 const BEFORE_KEPT: usize = 3;
 
 /// Levels by which a pixel may differ from the edge and still count as one that shows the same: what the picture drifts by is told
