@@ -49,12 +49,12 @@ pub(crate) fn meet<E>(
     match direction {
         Direction::Forward => {
             let [before, mut after] = around(kept, new, &[BEFORE_MADE], again)?;
-            take_back(&mut after, kept.frame(last(kept)), before.frame(last(&before)), direction, false);
+            take_back(&mut after, nearest(kept, direction), nearest(&before, direction), direction, false);
             fade_in(new, &after, direction);
         }
         Direction::Backward => {
             let [mut before, after] = around(new, kept, &[BEFORE_KEPT], again)?;
-            take_back(&mut before, kept.frame(0), after.frame(0), direction, false);
+            take_back(&mut before, nearest(kept, direction), nearest(&after, direction), direction, false);
             fade_in(new, &before, direction);
         }
     }
@@ -74,6 +74,22 @@ pub(crate) fn close<E>(new: &mut Frames, again: Again<E>) -> Result<(), E> {
 
 fn last(frames: &Frames) -> usize {
     frames.shape().frames - 1
+}
+
+/// Which of the frames that follow a seam or, backward, lead to it is so far from it.
+fn from_seam(frames: &Frames, edge: Direction, distance: usize) -> usize {
+    match edge {
+        Direction::Forward => distance,
+        Direction::Backward => last(frames) - distance,
+    }
+}
+
+/// The frame of a kept clip beside the seam with what follows it or, backward, leads to it.
+pub(crate) fn nearest(kept: &Frames, edge: Direction) -> &[u8] {
+    match edge {
+        Direction::Forward => kept.frame(last(kept)),
+        Direction::Backward => kept.frame(0),
+    }
 }
 
 /// The [`MENDED`] frames before a seam and as many after it, as the VAE shows them when so many frames before the seam share a latent
@@ -115,10 +131,7 @@ fn fade_in(frames: &mut Frames, seen: &Frames, edge: Direction) {
     let (count, all) = (frames.shape().frames, seen.shape().frames);
     for distance in 0..count.min(all) {
         let share = SHARE_STEP * (all - distance) as f32;
-        let (to, from) = match edge {
-            Direction::Forward => (distance, distance),
-            Direction::Backward => (count - 1 - distance, all - 1 - distance),
-        };
+        let (to, from) = (from_seam(frames, edge, distance), from_seam(seen, edge, distance));
         for (byte, seen) in frames.frame_mut(to).iter_mut().zip(seen.frame(from)) {
             let found = f32::from(*byte);
             *byte = (found + share * (f32::from(*seen) - found)).round() as u8;
@@ -129,19 +142,17 @@ fn fade_in(frames: &mut Frames, seen: &Frames, edge: Direction) {
 /// Takes from each frame of `new` what the whole picture has drifted by since the edge of `kept`, which it follows or, backward, leads
 /// to: an extension's own extension begins where it ends, and small errors of colour would add up.
 pub(crate) fn settle(new: &mut Frames, kept: &Frames, edge: Direction) {
-    let (count, length) = (new.shape().frames, kept.shape().frames);
-    let back = TREND.min(length - 1);
-    let (right, earlier) = match edge {
-        Direction::Forward => (kept.frame(length - 1), kept.frame(length - 1 - back)),
-        Direction::Backward => (kept.frame(0), kept.frame(back)),
+    let count = new.shape().frames;
+    let back = TREND.min(last(kept));
+    let right = nearest(kept, edge);
+    let earlier = match edge {
+        Direction::Forward => kept.frame(last(kept) - back),
+        Direction::Backward => kept.frame(back),
     };
     // Away from the edge colours go on as they came.
     let trend = drift(right, earlier).map(|drift| drift / back.max(1) as f32);
     for distance in 0..count {
-        let frame = match edge {
-            Direction::Forward => distance,
-            Direction::Backward => count - 1 - distance,
-        };
+        let frame = from_seam(new, edge, distance);
         let found = drift(new.frame(frame), right);
         let excess: [f32; 3] = std::array::from_fn(|c| found[c] - trend[c] * (distance + 1) as f32);
         let largest = excess.iter().fold(0.0, |largest: f32, excess| largest.max(excess.abs()));
@@ -180,11 +191,8 @@ pub(crate) fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: D
         let middle = values.len() / 2;
         *values.select_nth_unstable_by(middle, f32::total_cmp).1
     });
-    for frame in 0..count {
-        let distance = match edge {
-            Direction::Forward => frame,
-            Direction::Backward => count - 1 - frame,
-        };
+    for distance in 0..count {
+        let frame = from_seam(frames, edge, distance);
         let of_whole = if both { 1.0 - (distance + 1) as f32 / (count + 1) as f32 } else { 1.0 };
         let of_rest = (1.0 - (distance + 1) as f32 / (FADE + 1) as f32).max(0.0) * of_whole.min(1.0);
         let pixels = frames.frame_mut(frame).chunks_exact_mut(3).zip(found.chunks_exact(3));

@@ -258,24 +258,19 @@ impl Wish {
     pub fn join<E>(&self, made: &Frames, only_new: bool, again: Again<E>) -> Result<Frames, E> {
         assert_eq!(made.shape(), self.request.shape, "frames of another request");
         let mut new = made.part(self.made.clone());
-        let edges = [
-            self.before.as_ref().map(|clip| {
-                let end = clip.frame(clip.shape().frames - 1);
-                (clip, end, made.frame(self.made.start - 1), Direction::Forward)
-            }),
-            self.after
-                .as_ref()
-                .map(|clip| (clip, clip.frame(0), made.frame(self.made.end), Direction::Backward)),
-        ];
-        let both = edges.iter().all(Option::is_some);
-        for (_, right, found, direction) in edges.iter().flatten() {
-            seam::take_back(&mut new, right, found, *direction, both);
+        let before = self.before.as_ref().map(|clip| (clip, self.made.start - 1, Direction::Forward));
+        let after = self.after.as_ref().map(|clip| (clip, self.made.end, Direction::Backward));
+        let both = before.is_some() && after.is_some();
+        // All colours first: what is seen anew at one edge may reach the other.
+        for (clip, found, direction) in before.into_iter().chain(after) {
+            let right = seam::nearest(clip, direction);
+            seam::take_back(&mut new, right, made.frame(found), direction, both);
         }
-        for (clip, _, _, direction) in edges.iter().flatten() {
+        for (clip, _, direction) in before.into_iter().chain(after) {
             if !both {
-                seam::settle(&mut new, clip, *direction);
+                seam::settle(&mut new, clip, direction);
             }
-            seam::meet(&mut new, clip, *direction, again)?;
+            seam::meet(&mut new, clip, direction, again)?;
         }
         if let Some(repeated) = self.again {
             // The first frame has nothing to take back: it is what the last one leads to.
