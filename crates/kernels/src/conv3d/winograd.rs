@@ -35,14 +35,21 @@ const S: f32 = 97.0 / 36.0;
 const OVER_P: f32 = 1.0 / (2.0 * PP * (PP - QQ));
 const OVER_Q: f32 = 1.0 / (2.0 * QQ * (QQ - PP));
 
-/// Tiles of a task at most: whole panels of every micro kernel, whose left sides stay in the second-level cache.
-const TILES: usize = 24;
+/// Tiles of a task, but where there are few: each matrix of weights is read once for all tiles of a task, so that wide ones, which come
+/// from far away, want many; of narrow ones more tiles would only leave the second-level cache.
+fn tiles_of_a_task([c, o]: [usize; 2]) -> usize {
+    ((c * o).isqrt() / 4).clamp(TILES_MIN, TILES_MAX)
+}
+const TILES_MIN: usize = 24;
+const TILES_MAX: usize = 96;
 /// Channels from which on the products outweigh what is done to values before and after them.
 const CHANNELS_FROM: usize = 24;
 /// Most channels: a row of zeros is as long.
 const CHANNELS_TO: usize = 1024;
 /// Output positions from which on it pays to transform the weights for one call.
 const POSITIONS_FROM: usize = 1024;
+/// Channels of a panel of tiles that are transformed before they are packed: they stay in the first-level cache between.
+const PIECE: usize = 64;
 /// Channels that are transformed at once: one or two registers.
 const LANES: usize = 16;
 
@@ -54,7 +61,7 @@ thread_local! {
 
 /// What a task works in.
 struct Scratch {
-    /// Values at points of one panel of tiles, `[POINTS, mr, C]`.
+    /// Values at points of one panel of tiles, `[POINTS, mr, PIECE]`.
     values: Vec<f32>,
     /// The same of all tiles, packed, for as many input frames as the kernel has, `[Kt, POINTS]` left sides.
     frames: Vec<f32>,
@@ -203,15 +210,17 @@ struct Tile {
 impl Job<'_> {
     fn run(&self, epilogue: &impl Epilogue) -> Vec<f32> {
         let [frames, height, width] = self.output;
-        let [_, _, o] = self.weights.sizes();
+        let [_, c, o] = self.weights.sizes();
         let count = self.batch * height.div_ceil(OUT) * width.div_ceil(OUT);
         let len = self.batch * frames * height * width * o;
         let out = Fresh::new(len);
         // Enough tasks for all threads: fewer tiles each, then runs of frames, whose first ones read frames that the run before reads
         // too. Every output is the same sum whatever the tasks are.
-        let wanted = 4 * rayon::current_num_threads();
+        let threads = rayon::current_num_threads();
+        let wanted = 4 * threads;
         let side = self.tiles.rows();
-        let at_once = count.div_ceil(wanted).next_multiple_of(side).clamp(side, TILES.next_multiple_of(side));
+        let few = TILES_MIN.min(count.div_ceil(threads));
+        let at_once = count.div_ceil(wanted).clamp(few, tiles_of_a_task([c, o])).next_multiple_of(side);
         let groups = count.div_ceil(at_once);
         let runs = wanted.div_ceil(groups).min(frames.div_ceil(2)).max(1);
         (0..groups * runs).into_par_iter().for_each(|task| {
@@ -250,7 +259,7 @@ impl Job<'_> {
         let left = self.tiles.left_len(tiles.len(), c);
         let Scratch { values, frames: held, sums, tile } = scratch;
         let grow = |vector: &mut Vec<f32>, len: usize| vector.resize(vector.len().max(len), 0.0);
-        grow(values, POINTS * self.tiles.rows() * c);
+        grow(values, POINTS * self.tiles.rows() * PIECE);
         grow(held, kt * POINTS * left);
         grow(sums, POINTS * tiles.len() * o);
         grow(tile, OUT * OUT * o);
@@ -291,25 +300,30 @@ impl Job<'_> {
         let [_, c, _] = self.weights.sizes();
         let side = self.tiles.rows();
         let (left, panel) = (self.tiles.left_len(tiles.len(), c), self.tiles.left_len(side, c));
+        let inside =
+            |at: usize, axis: usize| at.checked_sub(self.padding[axis]).filter(|at| *at < self.input[axis + 1]);
+        let rows_under = |tile: &Tile| -> [&[f32]; POINTS] {
+            std::array::from_fn(|i| match (inside(tile.y + i / IN, 0), inside(tile.x + i % IN, 1)) {
+                (Some(y), Some(x)) => {
+                    let at = ((tile.sample * frames + frame) * height + y) * width + x;
+                    &self.x[at * c..][..c]
+                }
+                _ => &ZEROS[..c],
+            })
+        };
         for (number, tiles) in tiles.chunks(side).enumerate() {
-            for (lane, tile) in tiles.iter().enumerate() {
-                let inside = |at: usize, axis: usize| {
-                    at.checked_sub(self.padding[axis]).filter(|at| *at < self.input[axis + 1])
-                };
-                let rows: [&[f32]; POINTS] =
-                    std::array::from_fn(|i| match (inside(tile.y + i / IN, 0), inside(tile.x + i % IN, 1)) {
-                        (Some(y), Some(x)) => {
-                            let at = ((tile.sample * frames + frame) * height + y) * width + x;
-                            &self.x[at * c..][..c]
-                        }
-                        _ => &ZEROS[..c],
-                    });
-                inputs_at_points(&rows, &mut values[lane * c..], side * c);
-            }
-            for point in 0..POINTS {
-                let lanes = LaneMajor { data: &values[point * side * c..], stride: c };
-                let out = &mut out[point * left + number * panel..][..panel];
-                self.tiles.pack_left(&lanes, tiles.len(), c, out);
+            let rows: Vec<_> = tiles.iter().map(rows_under).collect();
+            for from in (0..c).step_by(PIECE) {
+                let to = c.min(from + PIECE);
+                for (lane, rows) in rows.iter().enumerate() {
+                    inputs_at_points(&rows.map(|row| &row[from..to]), &mut values[lane * PIECE..], side * PIECE);
+                }
+                for point in 0..POINTS {
+                    let lanes = LaneMajor { data: &values[point * side * PIECE..], stride: PIECE };
+                    let start = point * left + number * panel + self.tiles.left_len(side, from);
+                    let out = &mut out[start..][..self.tiles.left_len(side, to - from)];
+                    self.tiles.pack_left(&lanes, tiles.len(), to - from, out);
+                }
             }
         }
     }
@@ -336,28 +350,6 @@ impl Job<'_> {
 }
 
 type Lanes = [f32; LANES];
-
-/// `values` from `from` on, zeros beyond their end.
-#[inline(always)]
-fn load(values: &[f32], from: usize) -> Lanes {
-    match values[from..].first_chunk() {
-        Some(lanes) => *lanes,
-        None => {
-            let mut lanes = [0.0; LANES];
-            lanes[..values.len() - from].copy_from_slice(&values[from..]);
-            lanes
-        }
-    }
-}
-
-/// The other way, no further than `values` go.
-#[inline(always)]
-fn store(lanes: &Lanes, values: &mut [f32]) {
-    match values.first_chunk_mut() {
-        Some(to) => *to = *lanes,
-        None => values.copy_from_slice(&lanes[..values.len()]),
-    }
-}
 
 /// Six inputs at the points.
 #[inline(always)]
@@ -419,20 +411,53 @@ fn along_both_axes<const FROM: usize, const TO: usize>(
     step: impl Fn(&[Lanes; FROM]) -> [Lanes; TO],
 ) {
     let lanes = rows[0].len();
-    for from in (0..width).step_by(LANES) {
-        let mut half = [[[0.0; LANES]; FROM]; TO];
-        for j in 0..FROM {
-            let column: [Lanes; FROM] =
-                std::array::from_fn(|i| load(&rows[i * FROM + j][..lanes], from.min(lanes)));
-            for (row, value) in half.iter_mut().zip(step(&column)) {
-                row[j] = value;
-            }
+    let whole = lanes.min(width) / LANES * LANES;
+    // Whole lanes have code of their own: lengths known to the compiler are moved by registers, others by calls of `memcpy`.
+    for from in (0..whole).step_by(LANES) {
+        let load = |row: &[f32]| *row[from..].first_chunk().expect("whole lanes");
+        both_axes(rows, out, stride, &step, load, |value, out| {
+            *out[from..].first_chunk_mut().expect("whole lanes") = value;
+        });
+    }
+    for from in (whole..width).step_by(LANES) {
+        let load = |row: &[f32]| {
+            let mut value = [0.0; LANES];
+            let row = &row[from.min(lanes)..(from + LANES).min(lanes)];
+            value[..row.len()].copy_from_slice(row);
+            value
+        };
+        both_axes(rows, out, stride, &step, load, |value, out| {
+            let out = &mut out[from..(from + LANES).min(width)];
+            out.copy_from_slice(&value[..out.len()]);
+        });
+    }
+}
+
+/// The same of a few lanes, which `load` takes from a row and `store` puts into one.
+#[inline(always)]
+fn both_axes<const FROM: usize, const TO: usize>(
+    rows: &[&[f32]],
+    out: &mut [f32],
+    stride: usize,
+    step: &impl Fn(&[Lanes; FROM]) -> [Lanes; TO],
+    load: impl Fn(&[f32]) -> Lanes,
+    store: impl Fn(Lanes, &mut [f32]),
+) {
+    let mut half = [[[0.0; LANES]; FROM]; TO];
+    for j in 0..FROM {
+        let mut column = [[0.0; LANES]; FROM];
+        for i in 0..FROM {
+            column[i] = load(rows[i * FROM + j]);
         }
-        let count = LANES.min(width - from);
-        for (i, row) in half.iter().enumerate() {
-            for (j, value) in step(row).iter().enumerate() {
-                store(value, &mut out[(i * TO + j) * stride + from..][..count]);
-            }
+        let column = step(&column);
+        for i in 0..TO {
+            half[i][j] = column[i];
+        }
+    }
+    for (i, row) in half.iter().enumerate() {
+        let row = step(row);
+        for j in 0..TO {
+            store(row[j], &mut out[(i * TO + j) * stride..]);
         }
     }
 }
