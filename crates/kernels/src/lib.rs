@@ -15,6 +15,7 @@ pub mod norm;
 pub mod optimizer;
 pub mod peak;
 pub mod pointwise;
+pub mod rearrange;
 mod threads;
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use vidit_kernels::conv3d::{self, Conv3dShape};
 use vidit_kernels::gemm::{Bias, BiasResidual, DepthMajor, LaneMajor, Plain, gemm_new};
 use vidit_kernels::norm::{self, RmsTail};
 use vidit_kernels::pointwise::{self, Activation};
+use vidit_kernels::rearrange::{self, View};
 
 use crate::precision;
 use crate::tape::{Saved, record};
@@ -96,6 +97,27 @@ pub trait VideoOps: Backend {
         tail: CpuTail,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
+    /// The same behind `past [B, P, .., D]`, along the second axis.
+    fn rms_norm_behind(
+        past: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        group: usize,
+        epsilon: f32,
+        tail: CpuTail,
+    ) -> FloatTensor<Self>;
+    fn rms_norm_behind_grad(
+        g: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        group: usize,
+        epsilon: f32,
+        tail: CpuTail,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+
+    /// What a view shows, in the order of its axes.
+    fn contiguous(x: FloatTensor<Self>) -> FloatTensor<Self>;
+
     fn attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -151,11 +173,37 @@ pub(crate) struct Values(FlexTensor);
 impl Values {
     pub fn new(tensor: FlexTensor) -> Self {
         assert_eq!(tensor.dtype(), DType::F32, "kernels take f32 activations");
+        let layout = tensor.layout();
+        let view = View {
+            data: tensor.storage(),
+            offset: layout.start_offset(),
+            shape: layout.shape().as_slice(),
+            strides: layout.strides(),
+        };
+        // Else single values are picked, as by a transposition: burn does it in tiles.
+        if !tensor.is_contiguous() && view.has_whole_rows() {
+            return Self(self::tensor(rearrange::contiguous(view), layout.shape().clone()));
+        }
         Self(tensor.to_contiguous())
     }
 
     pub fn shape(&self) -> Shape {
         self.0.layout().shape().clone()
+    }
+
+    /// From `start` to `end` along the second axis, `[B, L, ..]` → `[B, end − start, ..]`.
+    fn along_second(&self, start: usize, end: usize) -> FlexTensor {
+        let mut shape = self.shape().as_slice().to_vec();
+        let row: usize = shape[2..].iter().product();
+        let view = View {
+            data: self,
+            offset: start * row,
+            shape: &[shape[0], (end - start) * row],
+            strides: &[(shape[1] * row) as isize, 1],
+        };
+        let values = rearrange::contiguous(view);
+        shape[1] = end - start;
+        tensor(values, Shape::from(shape))
     }
 
     pub fn last(&self) -> usize {
@@ -297,6 +345,43 @@ impl VideoOps for Flex {
         let (weight, table) = (Values::new(weight), Values::new(table));
         let (dx, dweight) = norm::rms_norm_backward(&x, &weight, group, epsilon, tail(kind, &table), &g);
         (tensor(dx, x.shape()), tensor(dweight, weight.shape()))
+    }
+
+    fn rms_norm_behind(
+        past: FlexTensor,
+        x: FlexTensor,
+        weight: FlexTensor,
+        group: usize,
+        epsilon: f32,
+        kind: CpuTail,
+    ) -> FlexTensor {
+        let (past, x, weight) = (Values::new(past), Values::new(x), Values::new(weight));
+        let mut shape = x.shape().as_slice().to_vec();
+        let tail = tail(kind, &weight);
+        let out = norm::rms_norm_behind(&past, &x, shape[0], &weight, group, epsilon, tail);
+        shape[1] += past.shape().as_slice()[1];
+        tensor(out, Shape::from(shape))
+    }
+
+    fn rms_norm_behind_grad(
+        g: FlexTensor,
+        x: FlexTensor,
+        weight: FlexTensor,
+        group: usize,
+        epsilon: f32,
+        kind: CpuTail,
+    ) -> (FlexTensor, FlexTensor, FlexTensor) {
+        let g = Values::new(g);
+        let [all, behind] = [&g.shape(), x.layout().shape()].map(|shape| shape.as_slice()[1]);
+        let d_past = g.along_second(0, all - behind);
+        let g = g.along_second(all - behind, all);
+        let (dx, d_weight) =
+            <Flex as VideoOps>::rms_norm_grad(g, x, weight.clone(), weight, group, epsilon, kind);
+        (d_past, dx, d_weight)
+    }
+
+    fn contiguous(x: FlexTensor) -> FlexTensor {
+        Values::new(x).0
     }
 
     fn attention(
@@ -478,6 +563,38 @@ impl<B: Backend + VideoOps, C: CheckpointStrategy> VideoOps for Autodiff<B, C> {
         )
     }
 
+    fn rms_norm_behind(
+        past: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        group: usize,
+        epsilon: f32,
+        tail: CpuTail,
+    ) -> FloatTensor<Self> {
+        let ((past, np), (x, nx), (weight, nw)) = (past.into_parts(), x.into_parts(), weight.into_parts());
+        record::<B, C, (usize, f32, CpuTail), 3>(
+            [np, nx, nw],
+            |g, saved| {
+                let [x, weight] = saved.tensors.try_into().expect("two tensors");
+                let (group, epsilon, tail) = saved.arguments;
+                B::rms_norm_behind_grad(g, x, weight, group, epsilon, tail).into()
+            },
+            || {
+                let out = B::rms_norm_behind(past, x.clone(), weight.clone(), group, epsilon, tail);
+                (out, Saved { tensors: vec![x, weight], arguments: (group, epsilon, tail) })
+            },
+        )
+    }
+
+    fn contiguous(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (x, nx) = x.into_parts();
+        record::<B, C, (), 1>(
+            [nx],
+            |g, _| [g],
+            || (B::contiguous(x), Saved { tensors: vec![], arguments: () }),
+        )
+    }
+
     fn attention(
         q: FloatTensor<Self>,
         k: FloatTensor<Self>,
@@ -589,6 +706,16 @@ impl<B: Backend + VideoOps, C: CheckpointStrategy> VideoOps for Autodiff<B, C> {
         _: f32,
         _: CpuTail,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        unreachable!("{SECOND_ORDER}")
+    }
+    fn rms_norm_behind_grad(
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: FloatTensor<Self>,
+        _: usize,
+        _: f32,
+        _: CpuTail,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         unreachable!("{SECOND_ORDER}")
     }
     fn attention_keep(

@@ -105,6 +105,40 @@ pub fn rms_norm<const D: usize>(
     composed::rms_norm(x, weight, group, epsilon, tail)
 }
 
+/// [`rms_norm`] of `x [B, L, .., D]` behind `past [B, P, .., D]`, which stays as it is: `[B, P + L, .., D]`, what a convolution that
+/// looks back reads.
+///
+/// # Panics
+/// With [`Tail::Rope`]: frames behind others have no positions.
+pub fn rms_norm_behind<const D: usize>(
+    past: Tensor<D>,
+    x: Tensor<D>,
+    weight: Tensor<1>,
+    group: usize,
+    epsilon: f32,
+    tail: Tail,
+) -> Tensor<D> {
+    if runs_on_kernels(&x.device()) {
+        let kind = match tail {
+            Tail::None => CpuTail::None,
+            Tail::Silu => CpuTail::Silu,
+            Tail::Rope(_) => panic!("frames behind others have no positions"),
+        };
+        let (past, x, weight) = (past.into_dispatch(), x.into_dispatch(), weight.into_dispatch());
+        return Tensor::from_dispatch(OnDevice::rms_norm_behind(past, x, weight, group, epsilon, kind));
+    }
+    Tensor::cat(vec![past, composed::rms_norm(x, weight, group, epsilon, tail)], 1)
+}
+
+/// What a permuted, narrowed or expanded view shows, in the order of its axes. On the CPU one pass on all threads while the
+/// last axis stays whole, so that the reshape that follows copies nothing.
+pub fn contiguous<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if runs_on_kernels(&x.device()) {
+        return Tensor::from_dispatch(OnDevice::contiguous(x.into_dispatch()));
+    }
+    x
+}
+
 /// `softmax(q kᵀ / √Dh) v` with heads side by side: `q [B, Lq, N·Dh]`, `k, v [B, Lk, N·Dh]` → `[B, Lq, N·Dh]`.
 /// Sample `b` sees its first `key_lengths[b]` keys, or all.
 pub fn attention(

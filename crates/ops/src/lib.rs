@@ -12,8 +12,8 @@ mod packed;
 mod tape;
 
 pub use dispatch::{
-    Tail, activate, add, attention, conv3d, gated_residual, layer_norm_modulate, linear, rms_norm,
-    runs_on_kernels,
+    Tail, activate, add, attention, contiguous, conv3d, gated_residual, layer_norm_modulate, linear,
+    rms_norm, rms_norm_behind, runs_on_kernels,
 };
 pub use packed::{After, PackedLinear, PackedMlp, linear_then};
 pub use vidit_kernels::gemm::WeightFormat;

@@ -94,6 +94,38 @@ fn rms_norm_and_its_tails() {
 }
 
 #[test]
+fn a_norm_behind_frames_that_are_known() {
+    let (past, x, weight) = (random([2, 2, 3, 16]), random([2, 4, 3, 16]), random([16]));
+    for tail in [Tail::None, Tail::Silu] {
+        let normed = composed::rms_norm(x.clone(), weight.clone(), 16, 1e-6, tail.clone());
+        compare!(
+            crate::rms_norm_behind(past.clone(), x.clone(), weight.clone(), 16, 1e-6, tail),
+            Tensor::cat(vec![past.clone(), normed], 1),
+            [past, x, weight]
+        );
+    }
+}
+
+#[test]
+fn views_made_contiguous() {
+    let x = random([2, 3, 4, 5]);
+    // Axes in another order, a part, each row twice; last, single values that are picked.
+    compare!(
+        crate::contiguous(x.clone().permute([2, 0, 1, 3])).reshape([8, 15]),
+        x.clone().permute([2, 0, 1, 3]).reshape([8, 15]),
+        [x]
+    );
+    compare!(crate::contiguous(x.clone().narrow(2, 1, 2)), x.clone().narrow(2, 1, 2), [x]);
+    let twice = |x: Tensor<4>| x.reshape::<5, _>([2, 3, 4, 1, 5]).expand([2, 3, 4, 2, 5]);
+    compare!(
+        crate::contiguous(twice(x.clone())).reshape([2, 3, 8, 5]),
+        twice(x.clone()).reshape([2, 3, 8, 5]),
+        [x]
+    );
+    compare!(crate::contiguous(x.clone().swap_dims(1, 3)), x.clone().swap_dims(1, 3), [x]);
+}
+
+#[test]
 fn attention_with_and_without_key_lengths() {
     let (q, k, v) = (random([2, 9, 16]), random([2, 6, 16]), random([2, 6, 16]));
     for lengths in [None, Some(Arc::new(vec![6, 2]))] {

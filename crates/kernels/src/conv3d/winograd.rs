@@ -300,8 +300,9 @@ impl Job<'_> {
         let [_, c, _] = self.weights.sizes();
         let side = self.tiles.rows();
         let (left, panel) = (self.tiles.left_len(tiles.len(), c), self.tiles.left_len(side, c));
-        let inside =
-            |at: usize, axis: usize| at.checked_sub(self.padding[axis]).filter(|at| *at < self.input[axis + 1]);
+        let inside = |at: usize, axis: usize| {
+            at.checked_sub(self.padding[axis]).filter(|at| *at < self.input[axis + 1])
+        };
         let rows_under = |tile: &Tile| -> [&[f32]; POINTS] {
             std::array::from_fn(|i| match (inside(tile.y + i / IN, 0), inside(tile.x + i % IN, 1)) {
                 (Some(y), Some(x)) => {
@@ -316,7 +317,11 @@ impl Job<'_> {
             for from in (0..c).step_by(PIECE) {
                 let to = c.min(from + PIECE);
                 for (lane, rows) in rows.iter().enumerate() {
-                    inputs_at_points(&rows.map(|row| &row[from..to]), &mut values[lane * PIECE..], side * PIECE);
+                    inputs_at_points(
+                        &rows.map(|row| &row[from..to]),
+                        &mut values[lane * PIECE..],
+                        side * PIECE,
+                    );
                 }
                 for point in 0..POINTS {
                     let lanes = LaneMajor { data: &values[point * side * PIECE..], stride: PIECE };

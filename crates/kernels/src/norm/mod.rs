@@ -7,7 +7,7 @@ mod rms;
 
 pub use group::{Affine, group_norm_in_place};
 pub use layer::{ModulatedNorm, layer_norm, layer_norm_modulate, layer_norm_modulate_backward};
-pub use rms::{RmsTail, rms_norm, rms_norm_backward};
+pub use rms::{RmsTail, rms_norm, rms_norm_backward, rms_norm_behind};
 
 #[cfg(test)]
 mod tests;

@@ -26,18 +26,46 @@ pub enum RmsTail<'a> {
 /// `y = tail(weight ∘ x / rms(x))`, `x [R, D]`, `weight [D]`; the mean square runs over each `group` channels of a row
 /// (`D` for a norm of the full width, `Dh` for one a head).
 pub fn rms_norm(x: &[f32], weight: &[f32], group: usize, epsilon: f32, tail: RmsTail) -> Vec<f32> {
+    rms_norm_behind(&[], x, 1, weight, group, epsilon, tail)
+}
+
+/// The same behind rows that stay as they are: `past [B, P, D]`, `x [B, R, D]` → `[B, P + R, D]`. What a convolution that looks
+/// back reads, without another pass to put the two together.
+pub fn rms_norm_behind(
+    past: &[f32],
+    x: &[f32],
+    batch: usize,
+    weight: &[f32],
+    group: usize,
+    epsilon: f32,
+    tail: RmsTail,
+) -> Vec<f32> {
     let width = weight.len();
     check(x, width, group, &tail);
-    let fresh = Fresh::new(x.len());
-    for_ranges(x.len() / width, grain(width), |rows| {
+    let each = [past, x].map(|values| values.len() / (batch * width));
+    assert_eq!(
+        each.map(|rows| rows * batch * width),
+        [past.len(), x.len()],
+        "not [B, .., D] of {batch} samples"
+    );
+    let ([before, behind], len) = (each, past.len() + x.len());
+    let fresh = Fresh::new(len);
+    for_ranges(len / width, grain(width), |rows| {
         for row in rows {
             // SAFETY: rows are disjoint.
             let out = unsafe { fresh.slice(row * width, width) };
-            forward_row(&x[row * width..][..width], weight, group, epsilon, tail, row, out);
+            let (sample, row) = (row / (before + behind), row % (before + behind));
+            match row.checked_sub(before) {
+                None => out.copy_from_slice(&past[(sample * before + row) * width..][..width]),
+                Some(row) => {
+                    let row = sample * behind + row;
+                    forward_row(&x[row * width..][..width], weight, group, epsilon, tail, row, out);
+                }
+            }
         }
     });
     // SAFETY: every row was written.
-    unsafe { fresh.finish(x.len()) }
+    unsafe { fresh.finish(len) }
 }
 
 fn check(x: &[f32], width: usize, group: usize, tail: &RmsTail) {

@@ -116,3 +116,24 @@ fn layer_norm_with_weights_agrees_with_its_definition() {
         }
     });
 }
+
+#[test]
+fn a_norm_behind_rows_that_stay_as_they_are() {
+    let (batch, before, rows, width) = (3, 2, 5, 24);
+    let mut random = Lcg::new(5);
+    let (past, x) = (random.normal(batch * before * width), random.normal(batch * rows * width));
+    let weight = random.normal(width);
+    let table = random.normal(rows * 8);
+    force_each_isa(|_| {
+        for tail in [RmsTail::None, RmsTail::Silu, RmsTail::Rope { table: &table, head_dim: 8 }] {
+            let normed = rms_norm(&x, &weight, width, EPSILON, tail);
+            let found = rms_norm_behind(&past, &x, batch, &weight, width, EPSILON, tail);
+            let expected: Vec<f32> = past
+                .chunks(before * width)
+                .zip(normed.chunks(rows * width))
+                .flat_map(|(past, normed)| [past, normed].concat())
+                .collect();
+            assert_eq!(found, expected);
+        }
+    });
+}

@@ -147,10 +147,10 @@ impl Transformer {
         let [batch, frames, height, width, channels] = x.dims();
         let (patch, d) = (self.config.patch, self.config.width);
         let (h, w) = (height / patch, width / patch);
-        let tokens = x
-            .reshape::<7, _>([batch, frames, h, patch, w, patch, channels])
-            .permute([0, 1, 2, 4, 3, 5, 6])
-            .reshape([batch, frames * h * w, patch * patch * channels]); // [B, L, p·p·C]
+        let patches =
+            x.reshape::<7, _>([batch, frames, h, patch, w, patch, channels]).permute([0, 1, 2, 4, 3, 5, 6]);
+        let tokens =
+            vidit_ops::contiguous(patches).reshape([batch, frames * h * w, patch * patch * channels]); // [B, L, p·p·C]
         let mut x = self.input.forward(tokens); // [B, L, D]
         trace("input", &x);
         let text = &conditioning.text;
@@ -175,9 +175,9 @@ impl Transformer {
         let x = vidit_ops::layer_norm_modulate(x, shift, scale, NORM_EPSILON);
         let x = self.output.forward(x); // [B, L, p·p·C]
         trace("output", &x);
-        x.reshape::<7, _>([batch, frames, h, w, patch, patch, channels])
-            .permute([0, 1, 2, 4, 3, 5, 6])
-            .reshape([batch, frames, height, width, channels])
+        let cells =
+            x.reshape::<7, _>([batch, frames, h, w, patch, patch, channels]).permute([0, 1, 2, 4, 3, 5, 6]);
+        vidit_ops::contiguous(cells).reshape([batch, frames, height, width, channels])
     }
 }
 

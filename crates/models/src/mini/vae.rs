@@ -219,32 +219,25 @@ fn fold(pixels: Tensor<5>) -> Tensor<5> {
     let first = pixels.clone().narrow(1, 0, 1).expand([b, FOLD - 1, hp, wp, rgb]);
     let frames = (fp - 1) / FOLD + 1;
     let (h, w) = (hp / FOLD, wp / FOLD);
-    Tensor::cat(vec![first, pixels], 1) // [B, 4F, Hp, Wp, 3]
+    let blocks = Tensor::cat(vec![first, pixels], 1) // [B, 4F, Hp, Wp, 3]
         .reshape::<8, _>([b, frames, FOLD, h, FOLD, w, FOLD, rgb])
-        .permute([0, 1, 3, 5, 2, 4, 6, 7])
-        .reshape([b, frames, h, w, FOLDED])
+        .permute([0, 1, 3, 5, 2, 4, 6, 7]);
+    vidit_ops::contiguous(blocks).reshape([b, frames, h, w, FOLDED])
 }
 
 /// `[B, F, Hp/4, Wp/4, 192]` → `[B, Fp, Hp, Wp, 3]`; the first block keeps its last frame alone when it opens a clip.
 fn unfold(blocks: Tensor<5>, opens_clip: bool) -> Tensor<5> {
     let [b, f, h, w, _] = blocks.dims();
-    let frames = blocks
-        .reshape::<8, _>([b, f, h, w, FOLD, FOLD, FOLD, 3])
-        .permute([0, 1, 4, 2, 5, 3, 6, 7])
-        .reshape([b, f * FOLD, h * FOLD, w * FOLD, 3]);
+    let frames = blocks.reshape::<8, _>([b, f, h, w, FOLD, FOLD, FOLD, 3]).permute([0, 1, 4, 2, 5, 3, 6, 7]);
+    let frames = vidit_ops::contiguous(frames).reshape([b, f * FOLD, h * FOLD, w * FOLD, 3]);
     if opens_clip { frames.narrow(1, FOLD - 1, f * FOLD - (FOLD - 1)) } else { frames }
 }
 
 /// `[B, F, H, W, 4C]` → `[B, F, 2H, 2W, C]`.
 fn pixel_shuffle(x: Tensor<5>) -> Tensor<5> {
     let [b, f, h, w, c] = x.dims();
-    x.reshape::<7, _>([b, f, h, w, 2, 2, c / 4]).permute([0, 1, 2, 4, 3, 5, 6]).reshape([
-        b,
-        f,
-        2 * h,
-        2 * w,
-        c / 4,
-    ])
+    let cells = x.reshape::<7, _>([b, f, h, w, 2, 2, c / 4]).permute([0, 1, 2, 4, 3, 5, 6]);
+    vidit_ops::contiguous(cells).reshape([b, f, 2 * h, 2 * w, c / 4])
 }
 
 #[cfg(test)]

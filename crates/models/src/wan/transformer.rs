@@ -363,9 +363,10 @@ impl<B: TokenBlock> Transformer<B> {
         }
         let x = self.head.forward(x, e); // [B, L, 4·C]
         trace("head", &x);
-        x.reshape::<7, _>([batch, frames, h, w, PATCH[1], PATCH[2], self.config.channels_out])
-            .permute([0, 1, 2, 4, 3, 5, 6])
-            .reshape([batch, frames, height, width, self.config.channels_out])
+        let cells = x
+            .reshape::<7, _>([batch, frames, h, w, PATCH[1], PATCH[2], self.config.channels_out])
+            .permute([0, 1, 2, 4, 3, 5, 6]);
+        vidit_ops::contiguous(cells).reshape([batch, frames, height, width, self.config.channels_out])
     }
 }
 

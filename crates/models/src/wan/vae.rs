@@ -177,10 +177,9 @@ pub struct VaeEncoder {
     encoder: Encoder,
 }
 
-/// `x / max(‖x‖, 1e-12) · √C · gamma`, written as an RMS norm whose epsilon `1e-24 / C` acts on nothing but zeros.
-fn rms_norm<const D: usize>(x: Tensor<5>, gamma: Tensor<D>, tail: Tail) -> Tensor<5> {
-    let channels = x.dims()[4];
-    vidit_ops::rms_norm(x, gamma.reshape([channels]), channels, 1e-24 / channels as f32, tail)
+/// Of `x / max(‖x‖, 1e-12) · √C · gamma`, written as an RMS norm: acts on nothing but zeros.
+fn epsilon(channels: usize) -> f32 {
+    1e-24 / channels as f32
 }
 
 impl Norm {
@@ -188,9 +187,14 @@ impl Norm {
         Self { gamma: init.constant([1, 1, 1, channels], 1.0) }
     }
 
-    /// `silu(norm(x))`, `[B, F, H, W, C]` → the same.
-    fn silu(&self, x: Tensor<5>) -> Tensor<5> {
-        rms_norm(x, self.gamma.val(), Tail::Silu)
+    /// `silu(norm(x))` behind frames that were so made before, `past [B, P, H, W, C]`, `x [B, F, H, W, C]` → `[B, P + F, H, W, C]`.
+    fn silu_behind(&self, past: Option<Tensor<5>>, x: Tensor<5>) -> Tensor<5> {
+        let channels = x.dims()[4];
+        let (gamma, epsilon) = (self.gamma.val().reshape([channels]), epsilon(channels));
+        match past {
+            None => vidit_ops::rms_norm(x, gamma, channels, epsilon, Tail::Silu),
+            Some(past) => vidit_ops::rms_norm_behind(past, x, gamma, channels, epsilon, Tail::Silu),
+        }
     }
 }
 
@@ -201,7 +205,8 @@ impl FrameNorm {
 
     /// `[B, F, H, W, C]` → the same.
     fn forward(&self, x: Tensor<5>) -> Tensor<5> {
-        rms_norm(x, self.gamma.val(), Tail::None)
+        let channels = x.dims()[4];
+        vidit_ops::rms_norm(x, self.gamma.val().reshape([channels]), channels, epsilon(channels), Tail::None)
     }
 }
 
@@ -224,17 +229,39 @@ impl CausalConv {
         vidit_ops::conv3d(x, weight, self.bias.val(), geometry, residual)
     }
 
-    /// The convolution of the next frames of a stream. `[B, F, H, W, C]` → `[B, F, H, W, O]`, plus `residual`.
-    fn forward(&self, x: Tensor<5>, memory: &mut StreamMemory, residual: Option<Tensor<5>>) -> Tensor<5> {
+    /// The convolution of the next frames of a stream. `[B, F, H, W, C]` → `[B, F, H, W, O]`.
+    fn forward(&self, x: Tensor<5>, memory: &mut StreamMemory) -> Tensor<5> {
+        let join = |past, x| match past {
+            None => x,
+            Some(past) => Tensor::cat(vec![past, x], 1), // [B, known + F, H, W, C]
+        };
+        self.join_and_apply(x, memory, join, None)
+    }
+
+    /// The same after `norm` and SiLU, plus `residual`.
+    fn after(
+        &self,
+        norm: &Norm,
+        x: Tensor<5>,
+        memory: &mut StreamMemory,
+        residual: Option<Tensor<5>>,
+    ) -> Tensor<5> {
+        self.join_and_apply(x, memory, |past, x| norm.silu_behind(past, x), residual)
+    }
+
+    /// `join` puts the next frames behind those that the stream remembers.
+    fn join_and_apply(
+        &self,
+        x: Tensor<5>,
+        memory: &mut StreamMemory,
+        join: impl Fn(Option<Tensor<5>>, Tensor<5>) -> Tensor<5>,
+        residual: Option<Tensor<5>>,
+    ) -> Tensor<5> {
         let back = self.weight.dims()[0] - 1;
         let slot = memory.slot();
-        let (x, known) = match slot.take() {
-            None => (x, 0),
-            Some(past) => {
-                let known = past.dims()[1];
-                (Tensor::cat(vec![past, x], 1), known) // [B, known + F, H, W, C]
-            }
-        };
+        let past = slot.take();
+        let known = past.as_ref().map_or(0, |past| past.dims()[1]);
+        let x = join(past, x);
         *slot = Some(last_frames(&x, back.min(x.dims()[1])));
         self.apply(x, 1, back - known, residual)
     }
@@ -281,8 +308,8 @@ impl ResidualBlock {
             None => x.clone(),
             Some(shortcut) => shortcut.pointwise(x.clone()),
         };
-        let h = self.residual_2.forward(self.residual_0.silu(x), memory, None);
-        self.residual_6.forward(self.residual_3.silu(h), memory, Some(skip))
+        let h = self.residual_2.after(&self.residual_0, x, memory, None);
+        self.residual_6.after(&self.residual_3, h, memory, Some(skip))
     }
 }
 
@@ -316,15 +343,15 @@ impl Upsample {
 
     /// `[B, F, H, W, C]` → `[B, F or 2F, 2H, 2W, C/2]`. The first chunk keeps its frames, and `time_conv` never sees it.
     fn forward(&self, x: Tensor<5>, memory: &mut StreamMemory) -> Tensor<5> {
-        let x = match &self.time_conv {
-            None => x,
+        let cells = match &self.time_conv {
+            None => repeat_cells(x, 1),
             Some(_) if memory.in_first_chunk() => {
                 memory.slot();
-                x
+                repeat_cells(x, 1)
             }
-            Some(time_conv) => frames_from_channels(time_conv.forward(x, memory, None)),
+            Some(time_conv) => repeat_cells(time_conv.forward(x, memory), 2),
         };
-        self.resample_1.forward(repeat_cells(x), 1, 1, None)
+        self.resample_1.forward(cells, 1, 1, None)
     }
 }
 
@@ -348,16 +375,16 @@ impl Downsample {
     }
 }
 
-/// `[B, F, H, W, 2C]` → `[B, 2F, H, W, C]`: the first half of the channels is the earlier frame.
-fn frames_from_channels(x: Tensor<5>) -> Tensor<5> {
+/// Each cell four times, of `folded` frames that lie side by side in its channels, the earlier one first:
+/// `[B, F, H, W, folded·C]` → `[B, folded·F, 2H, 2W, C]`.
+fn repeat_cells(x: Tensor<5>, folded: usize) -> Tensor<5> {
     let [b, f, h, w, c] = x.dims();
-    x.reshape::<6, _>([b, f, h, w, 2, c / 2]).permute([0, 1, 4, 2, 3, 5]).reshape([b, 2 * f, h, w, c / 2])
-}
-
-/// Each cell four times: `[B, F, H, W, C]` → `[B, F, 2H, 2W, C]`.
-fn repeat_cells(x: Tensor<5>) -> Tensor<5> {
-    let [b, f, h, w, c] = x.dims();
-    x.reshape::<6, _>([b * f, h, 1, w, 1, c]).expand([b * f, h, 2, w, 2, c]).reshape([b, f, 2 * h, 2 * w, c])
+    let c = c / folded;
+    let cells = x
+        .reshape::<8, _>([b, f, h, 1, w, 1, folded, c])
+        .permute([0, 1, 6, 2, 3, 4, 5, 7])
+        .expand([b, f, folded, h, 2, w, 2, c]);
+    vidit_ops::contiguous(cells).reshape([b, folded * f, 2 * h, 2 * w, c])
 }
 
 /// A row and a column of zeros at the bottom and at the right: `[B, F, H, W, C]` → `[B, F, H + 1, W + 1, C]`.
@@ -397,7 +424,7 @@ impl Decoder {
 
     /// `[B, 1, H, W, C]` → `[B, 1 or 4, 8H, 8W, 3]`.
     fn forward(&self, x: Tensor<5>, memory: &mut StreamMemory, trace: Trace) -> Tensor<5> {
-        let x = self.conv1.forward(x, memory, None);
+        let x = self.conv1.forward(x, memory);
         trace("decoder.conv1", &x);
         let x = self.middle_0.forward(x, memory);
         trace("decoder.middle.0", &x);
@@ -412,7 +439,7 @@ impl Decoder {
             };
             trace(&format!("decoder.upsamples.{i}"), &x);
         }
-        let x = self.head_2.forward(self.head_0.silu(x), memory, None);
+        let x = self.head_2.after(&self.head_0, x, memory, None);
         trace("decoder.head", &x);
         x
     }
@@ -447,7 +474,7 @@ impl Encoder {
 
     /// `[B, 1 or 4, Hp, Wp, 3]` → `[B, 1, Hp/8, Wp/8, 2C]`.
     fn forward(&self, x: Tensor<5>, memory: &mut StreamMemory, trace: Trace) -> Tensor<5> {
-        let mut x = self.conv1.forward(x, memory, None);
+        let mut x = self.conv1.forward(x, memory);
         trace("encoder.conv1", &x);
         for (i, layer) in self.downsamples.iter().enumerate() {
             x = match layer {
@@ -462,7 +489,7 @@ impl Encoder {
         trace("encoder.middle.1", &x);
         let x = self.middle_2.forward(x, memory);
         trace("encoder.middle.2", &x);
-        let x = self.head_2.forward(self.head_0.silu(x), memory, None);
+        let x = self.head_2.after(&self.head_0, x, memory, None);
         trace("encoder.head", &x);
         x
     }
