@@ -34,6 +34,21 @@ pub fn loop_error(frames: &Frames) -> f64 {
 
 const STEP_MIN: f64 = 0.01;
 
+/// Frames of a latent frame, but the first.
+pub const PLACES: usize = 4;
+
+/// Mean step into each of the four frames of a latent frame, in levels: where motion is even they are alike. Of at least five frames.
+pub fn steps_by_place(frames: &Frames) -> [f64; PLACES] {
+    let steps = frames.shape().frames - 1;
+    std::array::from_fn(|place| {
+        let at: Vec<f64> = (place..steps)
+            .step_by(PLACES)
+            .map(|step| difference(frames.frame(step), frames.frame(step + 1)))
+            .collect();
+        at.iter().sum::<f64>() / at.len() as f64
+    })
+}
+
 /// The middle value; 0 of none.
 pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
@@ -97,6 +112,8 @@ mod tests {
         assert_eq!(loop_error(&clip), 8.0);
         assert_eq!(loop_error(&grey(&[0, 2, 4, 2])), 1.0);
         assert_eq!(drift(&grey(&[10, 90, 16])), 6.0);
+        // The step into the first of four is the large one.
+        assert_eq!(steps_by_place(&grey(&[0, 4, 5, 6, 8, 14, 15, 16, 18])), [5.0, 1.0, 1.0, 2.0]);
     }
 
     #[test]

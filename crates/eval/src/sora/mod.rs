@@ -18,8 +18,10 @@ use vidit_video::{Frames, PixelShape};
 use crate::foreground::track;
 use crate::suite::{Remake, Suite, held_out, mean, random};
 use crate::{EvalError, EvalOptions, EvalProgress, Judge, Make, Share, Sighting, psnr};
-use measures::{difference, drift, join_error, loop_error, median, track_correlation};
-pub use report::{Animated, Connected, Extended, Looped, Pairs, Remixed, Sized, SoraReport};
+use measures::{
+    PLACES, difference, drift, join_error, loop_error, median, steps_by_place, track_correlation,
+};
+pub use report::{Animated, Connected, Extended, Looped, Paced, Pairs, Remixed, Sized, SoraReport};
 
 /// Frames beside a joint that it is compared with.
 const AROUND: usize = 12;
@@ -65,6 +67,7 @@ pub fn evaluate_sora(
     let Makers { make, again } = makers;
     let suite = Suite { pack, judge, request, make, seed: options.seed, stop, on_progress, done: 0, total };
     let mut suite = Verbs { suite, again };
+    let (sizes, paced) = suite.sizes(cases)?;
     Ok(SoraReport {
         cases,
         seed: options.seed,
@@ -74,7 +77,8 @@ pub fn evaluate_sora(
         loops: vec![suite.looped(cases, 24)?, suite.looped(cases, 48)?],
         connected: suite.connected(cases)?,
         remixed: suite.remixed(cases)?,
-        sizes: suite.sizes(cases)?,
+        sizes,
+        paced,
         seconds: started.elapsed().as_secs_f64(),
     })
 }
@@ -291,26 +295,34 @@ impl Verbs<'_> {
         })
     }
 
-    /// The object named, at other sizes and lengths than the default.
-    fn sizes(&mut self, cases: usize) -> Result<Vec<Sized>, EvalError> {
+    /// The object named, at the default size and at others, and how evenly it moves at the default.
+    fn sizes(&mut self, cases: usize) -> Result<(Vec<Sized>, Paced), EvalError> {
         let mut found: Vec<Sized> = Vec::new();
-        for shape in [[DEFAULT_SHAPE.frames, DEFAULT_SHAPE.height, DEFAULT_SHAPE.width]].iter().chain(&SIZES)
-        {
-            let shape = PixelShape::new(shape[0], shape[1], shape[2]);
+        let mut paced = Paced { steps_levels: [0.0; PLACES], real_levels: [0.0; PLACES] };
+        let default = [DEFAULT_SHAPE.frames, DEFAULT_SHAPE.height, DEFAULT_SHAPE.width];
+        for [frames, height, width] in [default].into_iter().chain(SIZES) {
+            let shape = PixelShape::new(frames, height, width);
             let (mut object, mut real) = (Vec::new(), Vec::new());
             for case in 0..cases {
                 let (scene, prompt, mut random) = self.held_out(9, case);
                 let made = self.make(self.asked(prompt, shape, &mut random))?;
+                let composed = render(self.pack, &scene, shape).frames;
                 let wanted = Some(scene.actors[0].object);
                 object.push(self.object(&made) == wanted);
-                real.push(self.object(&render(self.pack, &scene, shape).frames) == wanted);
+                real.push(self.object(&composed) == wanted);
+                if found.is_empty() {
+                    let clips = [(&mut paced.steps_levels, &made), (&mut paced.real_levels, &composed)];
+                    for (sums, clip) in clips {
+                        let steps = steps_by_place(clip);
+                        sums.iter_mut().zip(steps).for_each(|(sum, step)| *sum += step / cases as f64);
+                    }
+                }
             }
             let object = Share::of(&object);
             let relative = found.first().map_or(1.0, |first| object.share / first.object.share.max(1e-9));
-            let PixelShape { frames, height, width } = shape;
             found.push(Sized { frames, height, width, object, relative, real: Share::of(&real) });
         }
-        Ok(found)
+        Ok((found, paced))
     }
 }
 

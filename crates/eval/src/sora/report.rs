@@ -2,6 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::measures::PLACES;
 use crate::Share;
 
 /// Two objects in one prompt.
@@ -93,6 +94,15 @@ pub struct Sized {
     pub real: Share,
 }
 
+/// How evenly clips of the default size move: mean steps into each of the four frames of a latent frame, in levels.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Paced {
+    /// Generated clips.
+    pub steps_levels: [f64; PLACES],
+    /// Real clips of the same scenes.
+    pub real_levels: [f64; PLACES],
+}
+
 /// The result of [`evaluate_sora`](super::evaluate_sora).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SoraReport {
@@ -114,6 +124,8 @@ pub struct SoraReport {
     pub remixed: Remixed,
     /// The default size, then others.
     pub sizes: Vec<Sized>,
+    /// Evenness at the default size.
+    pub paced: Paced,
     /// Seconds in all.
     pub seconds: f64,
 }
@@ -156,6 +168,14 @@ impl fmt::Display for SoraReport {
             let what = format!("object at {}x{}, {} frames", size.width, size.height, size.frames);
             row(&what, format!("{} {:.2}×", size.object, size.relative), Some(size.real))?;
         }
+        let levels = |steps: [f64; PLACES]| steps.map(|step| format!("{step:.1}")).join(" ");
+        let Paced { steps_levels, real_levels } = self.paced;
+        writeln!(
+            f,
+            "steps into each of a latent frame's four frames: {}, of real clips {}",
+            levels(steps_levels),
+            levels(real_levels)
+        )?;
         writeln!(f, "\nThe last column: real clips that show what was asked.")
     }
 }

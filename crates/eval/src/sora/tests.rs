@@ -68,6 +68,10 @@ fn what_is_given_back_unchanged_has_no_seams_and_no_changes() {
     assert_eq!((report.pairs.both.share, report.sizes[1].object.share), (0.0, 0.0));
     assert!(report.pairs.real.share >= 0.5 && report.animated.real.share >= 0.75, "{report}");
     assert_eq!(report.sizes.len(), 1 + SIZES.len());
+    // Black pictures stand still; what is real moves evenly.
+    let [least, most] =
+        [f64::min, f64::max].map(|of| report.paced.real_levels.into_iter().reduce(of).unwrap());
+    assert!(report.paced.steps_levels == [0.0; 4] && least > 0.5 && most < 1.3 * least, "{report}");
     let text = report.to_string();
     assert!(text.contains("loop of 48 frames") && text.contains("object at 160x96, 25 frames"), "{text}");
     let json = serde_json::to_string(&report).unwrap();
