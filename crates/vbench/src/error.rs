@@ -86,6 +86,14 @@ pub enum VbenchError {
         /// What to do.
         hint: &'static str,
     },
+    /// Videos, but none of a prompt that is asked for.
+    #[error("none of the videos in `{}` is called after a prompt of `{dimension}`\nhint: `--all` takes every video, `--suite` names other prompts", path.display())]
+    NoneOfSuite {
+        /// Which folder.
+        path: PathBuf,
+        /// Whose prompts.
+        dimension: Dimension,
+    },
     /// A damaged zip, or one that is too large.
     #[error("cannot read the zip `{}`: {reason}\nhint: it is the contents of a results folder, compressed", path.display())]
     Zip {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
-use serde_json::Value;
 use serde_json::ser::PrettyFormatter;
+use serde_json::{Map, Value};
 
 use crate::naming::composed;
 use crate::{Dimension, Located, Suite};
@@ -18,6 +18,8 @@ struct Line<'a> {
     auxiliary_info: Option<&'a Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
     image_name: Option<&'a str>,
+    #[serde(flatten)]
+    others: &'a Map<String, Value>,
     video_list: Vec<&'a PathBuf>,
 }
 
@@ -43,6 +45,7 @@ pub fn full_info_json(suite: &Suite, dimensions: &[Dimension], located: &[Locate
                 dimension: &entry.dimensions,
                 auxiliary_info: entry.auxiliary_info.as_ref(),
                 image_name: entry.image_name.as_deref(),
+                others: &entry.others,
                 video_list: own.filter_map(|located| path(located).map(|d| &located.paths[&d])).collect(),
             }
         })

@@ -18,7 +18,7 @@ pub struct Listing {
     places: HashMap<(String, String), Vec<usize>>,
 }
 
-/// A file that may be a video, or a folder of frames.
+/// A file that may be a video, or a folder, of frames perhaps, which is none.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub path: PathBuf,
@@ -29,14 +29,23 @@ pub(crate) struct Listed {
     rank: usize,
 }
 
+impl Listed {
+    pub fn is_folder(&self) -> bool {
+        self.rank == ENDINGS.len()
+    }
+}
+
 impl Listing {
     /// Lists a folder.
     ///
     /// # Errors
     /// If it cannot be read.
     pub fn read(root: &Path) -> Result<Self, VbenchError> {
-        let sets: BTreeSet<&str> =
-            Dimension::ALL.iter().flat_map(|dimension| [dimension.folder(), dimension.name()]).collect();
+        let sets: BTreeSet<&str> = Dimension::ALL
+            .iter()
+            .chain(&Dimension::GIVEN)
+            .flat_map(|dimension| [dimension.folder(), dimension.name()])
+            .collect();
         let mut videos = Vec::new();
         let mut open = vec![(root.to_owned(), String::new())];
         while let Some((folder, name)) = open.pop() {
@@ -68,7 +77,7 @@ impl Listing {
         }
         videos.sort_by(|a, b| a.path.cmp(&b.path));
         let mut places: HashMap<_, Vec<usize>> = HashMap::new();
-        for (index, video) in videos.iter().enumerate() {
+        for (index, video) in videos.iter().enumerate().filter(|(_, video)| !video.is_folder()) {
             places.entry((video.folder.clone(), composed(&video.stem))).or_default().push(index);
         }
         Ok(Self { videos, places })
@@ -144,7 +153,7 @@ mod tests {
             ("alley-0", Dimension::BackgroundConsistency, Some("scene/alley-0.mp4")),
             ("fa\u{e7}ade-0", Dimension::Scene, Some("fac\u{327}ade-0.mp4")),
             ("what?-0", Dimension::Scene, Some("what_-0.mp4")),
-            ("frames-0", Dimension::Scene, Some("frames-0")),
+            ("frames-0", Dimension::Scene, None),
         ];
         for (stem, dimension, path) in expected {
             assert_eq!(found(stem, dimension).as_deref(), path, "{stem} for {dimension}");

@@ -36,6 +36,8 @@ pub struct Entry {
     pub auxiliary_info: Option<Value>,
     /// VBench-I2V: the name of the picture that its videos begin with.
     pub image_name: Option<String>,
+    /// What else the file says of it.
+    pub others: Map<String, Value>,
 }
 
 /// What a video should hold.
@@ -121,7 +123,39 @@ impl Suite {
         let entries = list.iter().enumerate().map(|(index, value)| {
             entry(value).map_err(|(problem, hint)| VbenchError::Suite { index, problem, hint })
         });
-        Ok(Self { entries: entries.collect::<Result<_, _>>()? })
+        let suite = Self { entries: entries.collect::<Result<_, _>>()? };
+        if suite.entries.is_empty() {
+            return Err(VbenchError::Json {
+                path: path.to_owned(),
+                reason: "the list of prompts is empty".to_owned(),
+            });
+        }
+        suite.check_once()?;
+        Ok(suite)
+    }
+
+    /// Entries of one prompt have the same videos: for one dimension they must look for one thing.
+    fn check_once(&self) -> Result<(), VbenchError> {
+        let mut seen = HashMap::new();
+        for (index, entry) in self.entries.iter().enumerate() {
+            let name = composed(&entry.prompt);
+            for dimension in &entry.dimensions {
+                let wanted = entry.auxiliary.get(dimension);
+                if *seen.entry((name.clone(), *dimension)).or_insert(wanted) != wanted {
+                    let problem =
+                        format!("is there twice for `{dimension}`, which looks for two things then");
+                    let hint = "say the two in other words: a prompt has one set of videos";
+                    return Err(VbenchError::Suite { index, problem, hint });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The dimensions that it has prompts for.
+    pub fn dimensions(&self) -> Vec<Dimension> {
+        let all = Dimension::ALL.into_iter().chain(Dimension::GIVEN);
+        all.filter(|dimension| self.entries_of(*dimension).next().is_some()).collect()
     }
 
     /// Whether it is VBench's own.
@@ -187,6 +221,9 @@ type Flaw = (String, &'static str);
 
 const LAYOUT: &str = "an entry is `{\"prompt_en\": \"a red cat\", \"dimension\": [\"color\"], \"auxiliary_info\": {\"color\": {\"color\": \"red\"}}}`";
 
+/// What is read of an entry, or written anew.
+const KEYS: [&str; 5] = ["prompt_en", "dimension", "auxiliary_info", "image_name", "video_list"];
+
 fn entry(value: &Value) -> Result<Entry, Flaw> {
     let flaw = |problem: &str| (problem.to_owned(), LAYOUT);
     let prompt =
@@ -231,7 +268,10 @@ fn entry(value: &Value) -> Result<Entry, Flaw> {
         }
     }
     let image_name = value.get("image_name").and_then(Value::as_str).map(str::to_owned);
-    Ok(Entry { prompt: prompt.to_owned(), dimensions, auxiliary: auxiliaries, auxiliary_info, image_name })
+    let mut others = value.as_object().cloned().unwrap_or_default();
+    others.retain(|key, _| !KEYS.contains(&key.as_str()));
+    let prompt = prompt.to_owned();
+    Ok(Entry { prompt, dimensions, auxiliary: auxiliaries, auxiliary_info, image_name, others })
 }
 
 /// What a dimension is told. The layout nests a name in itself up to three times; any depth will do.
@@ -241,7 +281,7 @@ fn auxiliary(dimension: Dimension, told: &Value) -> Option<Auxiliary> {
         innermost = inner;
     }
     let text = |key: &str| match innermost {
-        Value::String(text) => Some(text.trim().to_owned()),
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
         Value::Object(map) => member(map, key),
         _ => None,
     };
@@ -249,8 +289,11 @@ fn auxiliary(dimension: Dimension, told: &Value) -> Option<Auxiliary> {
         Dimension::ObjectClass => text("object").map(Auxiliary::Object),
         Dimension::MultipleObjects => {
             let both = text("object")?;
-            let (a, b) = both.split_once(" and ")?;
-            Some(Auxiliary::Objects(a.trim().to_owned(), b.trim().to_owned()))
+            let mut names = both.split(" and ").map(|name| name.trim().to_owned());
+            match (names.next(), names.next(), names.next()) {
+                (Some(a), Some(b), None) if !a.is_empty() && !b.is_empty() => Some(Auxiliary::Objects(a, b)),
+                _ => None,
+            }
         }
         Dimension::Color => text("color").map(Auxiliary::Color),
         Dimension::Scene => text("scene").map(Auxiliary::Scene),
@@ -270,13 +313,13 @@ fn member(map: &Map<String, Value>, key: &str) -> Option<String> {
 }
 
 impl Relation {
-    /// `on the left of` and its like.
+    /// `on the left of` and its like, or a part of it that names the side: the reference knows no other words, and scores them 0.
     pub fn from_words(words: &str) -> Option<Self> {
         let named =
             [("left", Self::Left), ("right", Self::Right), ("top", Self::Top), ("bottom", Self::Bottom)];
         named
             .into_iter()
-            .find(|(word, _)| words.split_whitespace().any(|found| found == *word))
+            .find(|(word, _)| words.contains(word) && format!("on the {word} of").contains(words))
             .map(|(_, side)| side)
     }
 }
@@ -287,6 +330,36 @@ mod tests {
 
     fn custom(text: &str) -> Result<Suite, VbenchError> {
         Suite::from_json(Path::new("mine.json"), text)
+    }
+
+    #[test]
+    fn what_would_be_looked_for_in_vain_is_refused() {
+        let entry = |dimension: &str, told: &str| {
+            custom(&format!(
+                r#"[{{"prompt_en": "x", "dimension": ["{dimension}"], "auxiliary_info": {{"{dimension}": {told}}}}}]"#
+            ))
+        };
+        let relation = |words: &str| {
+            entry(
+                "spatial_relationship",
+                &format!(
+                    r#"{{"spatial_relationship": {{"object_a": "cat", "object_b": "dog", "relationship": "{words}"}}}}"#
+                ),
+            )
+        };
+        for words in ["on the left of", "left of", "left", "on the top of", "the bottom"] {
+            assert!(relation(words).is_ok(), "{words}");
+        }
+        for words in ["to the left of", "on the left side of", "on top of", "on the", "above"] {
+            assert!(relation(words).is_err(), "{words}");
+        }
+        assert!(entry("multiple_objects", r#"{"object": "a bird and a cat"}"#).is_ok());
+        assert!(entry("multiple_objects", r#"{"object": "a bird and a cat and a dog"}"#).is_err());
+        for (dimension, told) in
+            [("scene", r#""""#), ("color", r#"" ""#), ("multiple_objects", r#"" and cat""#)]
+        {
+            assert!(entry(dimension, told).is_err(), "{dimension}");
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ pub fn run(args: Run) -> Outcome {
     settings::apply(&args.compute)?;
     let stop = interrupt::install(Grace::Unlimited)?;
     let mode = args.mode.mode();
+    check_name(&args.name)?;
+    check_videos(&args.videos, args.custom)?;
     let own = args.suite.as_deref().map(Suite::read).transpose().map_err(Failure::usage)?;
     let plain = !args.custom && args.suite.is_none();
     if args.i2v.is_some() && plain {
@@ -123,6 +125,26 @@ pub fn run(args: Run) -> Outcome {
     }
 }
 
+/// Files are called after it, in the folder of the results.
+fn check_name(name: &str) -> Outcome {
+    let is_name = Path::new(name).file_name().is_some_and(|file| file == name) && !name.starts_with('.');
+    match is_name {
+        true => Ok(()),
+        false => Err(Failure::usage(anyhow!(
+            "`--name` must be what a file can be called after, found `{name}`\nhint: `--output` says where the results go"
+        ))),
+    }
+}
+
+fn check_videos(videos: &Path, custom: bool) -> Outcome {
+    let problem = match (videos.exists(), videos.is_dir() || custom) {
+        (true, true) => return Ok(()),
+        (false, _) => "it does not exist\nhint: name the folder of the videos",
+        (true, false) => "it is no folder\nhint: `--custom` measures a video of no suite",
+    };
+    Err(Failure::usage(anyhow!("cannot read the videos `{}`: {problem}", videos.display())))
+}
+
 /// What the picture of a prompt is called in a folder.
 fn picture_name(folder: &Path, prompt: &str) -> String {
     let names = ["png", "jpg", "jpeg", "webp"].map(|ending| format!("{prompt}.{ending}"));
@@ -207,7 +229,9 @@ fn custom(args: &Run) -> Result<Plan, Failure> {
 
 /// The plan of a suite, whether it is VBench's whole standard suite, and what a reader should know.
 fn of_suite(args: &Run, suite: &Suite) -> Result<(Plan, bool, Vec<String>), Failure> {
-    let dimensions = wanted(args, &Dimension::ALL, Some(suite));
+    // What compares videos with pictures is measured with `--i2v`.
+    let all: Vec<Dimension> = suite.dimensions().into_iter().filter(|d| !d.needs_picture()).collect();
+    let dimensions = wanted(args, &all, Some(suite));
     let options = PreflightOptions {
         suite,
         dimensions: dimensions.clone(),
@@ -220,9 +244,8 @@ fn of_suite(args: &Run, suite: &Suite) -> Result<(Plan, bool, Vec<String>), Fail
         if !args.partial {
             eprint!("{found}");
             return Err(Failure::usage(anyhow!(
-                "the suite is not complete: {} of {} videos are missing\nhint: `--partial` measures what is there, and calls it partial",
-                found.missing.len(),
-                found.expected
+                "{}\nhint: `--partial` measures what is there, and calls it partial",
+                found.why_incomplete()
             )));
         }
         warnings.push(format!(

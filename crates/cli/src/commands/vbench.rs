@@ -195,16 +195,13 @@ pub fn preflight(args: args::Preflight) -> Outcome {
         )));
     }
     let own = args.suite.as_deref().map(Suite::read).transpose().map_err(Failure::usage)?;
+    let suite = own.as_ref().unwrap_or_else(|| Suite::standard());
     let dimensions = match args.dimensions.is_empty() {
-        true => Dimension::ALL.to_vec(),
+        true => suite.dimensions(),
         false => args.dimensions,
     };
-    let options = PreflightOptions {
-        suite: own.as_ref().unwrap_or_else(|| Suite::standard()),
-        dimensions,
-        samples: args.samples as usize,
-        read: !args.names_only,
-    };
+    let options =
+        PreflightOptions { suite, dimensions, samples: args.samples as usize, read: !args.names_only };
     let bars = Mutex::new(Bars::new(args.json));
     let on_progress = |done: usize, total: usize| {
         if let Ok(mut bars) = bars.lock() {
@@ -221,13 +218,7 @@ pub fn preflight(args: args::Preflight) -> Outcome {
     }
     match found.complete {
         true => Ok(()),
-        false => Err(Failure::from(anyhow!(
-            "the suite is not complete: {} of {} videos are missing, {} cannot be measured, {} are there twice",
-            found.missing.len(),
-            found.expected,
-            found.unusable.len(),
-            found.same_bytes.len() + found.same_name.len()
-        ))),
+        false => Err(Failure::from(anyhow!("{}", found.why_incomplete()))),
     }
 }
 

@@ -193,7 +193,7 @@ fn a_suite_is_looked_at_before_it_is_measured() {
     clip(&videos, "a cat-1.mp4", 60, 1);
     fs::write(videos.join("a red car-0.mp4"), "").unwrap();
     fs::rename(videos.join("a red car-1.mp4"), videos.join("a_red_car-1.mp4")).unwrap();
-    fs::copy(videos.join("a_red_car-1.mp4"), videos.join("copy.mp4")).unwrap();
+    fs::copy(videos.join("a cat-1.mp4"), videos.join("copy.mp4")).unwrap();
     let broken = look(&["--json"]);
     assert_eq!(
         (broken.code, broken.stderr.as_str()),
@@ -552,4 +552,74 @@ fn pictures_are_asked_for_where_a_dimension_needs_them() {
     refused(&["--custom", "--dimensions", "camera_motion"], "lacks the weights of `cotracker`");
     refused(&["--custom", "--i2v", "pictures", "--dimensions", "i2v_background"], "`dreamsim_lora`");
     refused(&["--custom", "--i2v", "pictures", "--dimensions", "i2v_subject"], "lacks the weights of `dino`");
+}
+
+#[test]
+fn a_suite_is_asked_for_what_it_has_prompts_for() {
+    let place = Place::new();
+    let videos = place.file("videos");
+    fs::create_dir(&videos).unwrap();
+    let entry = |prompt: &str| json!({"prompt_en": prompt, "dimension": ["temporal_flickering"], "more": 7});
+    let suite = |entries: &[Value]| fs::write(place.file("suite.json"), json!(entries).to_string()).unwrap();
+    let preflight =
+        || place.vidit(["eval", "preflight", "videos", "--suite", "suite.json", "--samples", "1"]);
+    suite(&[entry("a cat"), entry("a dog")]);
+    clip(&videos, "a cat-0.mp4", 10, 5);
+    clip(&videos, "a dog-0.mp4", 20, 5);
+    // Two strays that are the same are nobody's videos, and neither is a folder of frames.
+    clip(&videos, "stray.mp4", 30, 5);
+    fs::copy(videos.join("stray.mp4"), videos.join("twin.mp4")).unwrap();
+    fs::create_dir(videos.join("frames-0")).unwrap();
+    let text = preflight().done();
+    assert!(text.contains("it is a folder, of frames perhaps: a video is a file"), "{text}");
+    let run = ["eval", "run", "videos", "--suite", "suite.json", "--samples", "1", "-o", "scores", "-q"];
+    place.vidit(run).done();
+    let told = fs::read_to_string(place.file("scores/vidit_full_info.json")).unwrap();
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((told.as_array().unwrap().len(), &told[0]["more"]), (2, &json!(7)));
+
+    let asked =
+        place.vidit(["eval", "preflight", "videos", "--suite", "suite.json", "--dimensions", "color"]);
+    let says = "error: the suite has no prompt for color, which `--dimensions` asks for\n";
+    assert_eq!((asked.code, asked.stderr.as_str()), (Some(1), says));
+    let colour = |colour: &str| json!({"prompt_en": "a cat", "dimension": ["color"], "auxiliary_info": {"color": {"color": colour}}});
+    suite(&[colour("red"), colour("blue")]);
+    preflight().refused(
+        2,
+        "error: prompt 1 of the suite is there twice for `color`, which looks for two things then\nhint: say the two in other words: a prompt has one set of videos\n",
+    );
+    suite(&[]);
+    preflight().refused(
+        2,
+        "error: `suite.json` is not JSON: the list of prompts is empty\nhint: is the file whole?\n",
+    );
+}
+
+#[test]
+fn results_stay_in_their_folder_and_come_of_videos_that_are_there() {
+    let place = Place::new();
+    clip(place.path(), "a.mp4", 10, 5);
+    let run = |args: &[&str]| {
+        let always = ["eval", "run", "--dimensions", "temporal_flickering", "-o", "scores"];
+        place.vidit([&always, args].concat())
+    };
+    for name in ["../escaped", "a/b", "", "..", "."] {
+        run(&["a.mp4", "--custom", "--name", name]).refused(
+            2,
+            &format!("error: `--name` must be what a file can be called after, found `{name}`\nhint: `--output` says where the results go\n"),
+        );
+    }
+    run(&["none", "--custom"]).refused(
+        2,
+        "error: cannot read the videos `none`: it does not exist\nhint: name the folder of the videos\n",
+    );
+    run(&["a.mp4"]).refused(
+        2,
+        "error: cannot read the videos `a.mp4`: it is no folder\nhint: `--custom` measures a video of no suite\n",
+    );
+    assert_eq!(place.names(), ["a.mp4"]);
+    // Prompts are told by a path as well as by a name.
+    let prompts = json!({"./a.mp4": "a cat"});
+    fs::write(place.file("prompts.json"), prompts.to_string()).unwrap();
+    run(&["a.mp4", "--custom", "--prompt-file", "prompts.json", "-q"]).done();
 }

@@ -44,9 +44,10 @@ impl HumanAction {
     }
 }
 
-/// The action that a file is named after, as the reference reads it: quirk Q15.
+/// The action that a file is named after, as the reference reads it: quirk Q15. It takes the ending with it, so that a name without the
+/// number of a sample is no label.
 fn action_of_name(stem: &str) -> String {
-    let name = stem.to_lowercase();
+    let name = format!("{}.mp4", stem.to_lowercase());
     let prompt = name.split('-').next().unwrap_or_default();
     let action = prompt.rsplit("person is ").next().unwrap_or_default();
     action.split('_').next().unwrap_or_default().to_owned()
@@ -116,6 +117,7 @@ mod tests {
         assert_eq!(entries.len(), 100);
         for entry in entries {
             assert!(labels.contains(&action_of_name(&format!("{}-3", entry.prompt))), "{}", entry.prompt);
+            assert!(!labels.contains(&action_of_name(&entry.prompt)), "{} without a number", entry.prompt);
             assert!(labels.contains(&action_of_prompt(&entry.prompt)), "{}", entry.prompt);
         }
     }

@@ -12,8 +12,15 @@ use crate::{Dimension, Listing, SAMPLES, SuiteVideo, VbenchError};
 
 /// Videos read at a time: one of 1080p takes up to 1 GB while it is.
 const READERS_MAX: usize = 8;
-/// AMT-S and RAFT look at an eighth and its eighths: at smaller sides the coarsest is a single pixel, and they divide by zero.
-const SIDE_MIN: usize = 128;
+/// AMT-S and RAFT look at an eighth and its eighths: at smaller sides than 128 the coarsest is a single pixel, and they divide by zero.
+/// One pads to a multiple of 16 before, the other of 8.
+fn side_min(dimension: Dimension) -> usize {
+    match dimension {
+        Dimension::MotionSmoothness => 113,
+        Dimension::DynamicDegree => 121,
+        _ => 1,
+    }
+}
 /// Videos of this length and longer are for VBench-Long.
 const LONG_SECS: f64 = 5.0;
 
@@ -38,10 +45,20 @@ pub fn preflight(
     found.missing = name_missing(&missing, &listing, &taken);
     let missing: Vec<&SuiteVideo> = missing.iter().map(|(video, _)| *video).collect();
     name_extra(options, &missing, &listing, &taken, &mut found);
-    let files: Vec<&Path> = listing.videos().iter().map(|listed| listed.path.as_path()).collect();
+    let files: Vec<&Path> = listing
+        .videos()
+        .iter()
+        .filter(|listed| !listed.is_folder())
+        .map(|listed| listed.path.as_path())
+        .collect();
     found.same_bytes = same_bytes(&files);
-    // One video may lie in the folders of two sets of prompts.
-    found.same_bytes.retain(|paths| paths.iter().any(|path| path.file_stem() != paths[0].file_stem()));
+    let asked: HashSet<&Path> =
+        found.located.iter().flat_map(|one| one.paths.values().map(PathBuf::as_path)).collect();
+    // One video may lie in the folders of two sets of prompts; what no prompt asks for may be whatever it is.
+    found.same_bytes.retain(|paths| {
+        paths.iter().any(|path| path.file_stem() != paths[0].file_stem())
+            && paths.iter().any(|path| asked.contains(path.as_path()))
+    });
     if options.read {
         read_all(&mut found, read, on_progress);
     }
@@ -123,6 +140,11 @@ fn name_extra(
     let mut more_flicker = false;
     for (index, listed) in listing.videos().iter().enumerate() {
         if taken.contains(&index) {
+            continue;
+        }
+        if listed.is_folder() {
+            let reason = "it is a folder, of frames perhaps: a video is a file".to_owned();
+            found.extra.push(Extra { path: listed.path.clone(), reason, meant: None });
             continue;
         }
         if names.is_of_suite(&listed.stem, options.samples) {
@@ -238,9 +260,9 @@ fn too_small(facts: &VideoFacts, dimensions: &BTreeSet<Dimension>) -> Option<Str
                 facts.frames
             ));
         }
-        let by_flow = matches!(dimension, Dimension::MotionSmoothness | Dimension::DynamicDegree);
-        if by_flow && side < SIDE_MIN {
-            return Some(format!("its shorter side is {side} pixels, and `{dimension}` needs {SIDE_MIN}"));
+        let least = side_min(dimension);
+        if side < least {
+            return Some(format!("its shorter side is {side} pixels, and `{dimension}` needs {least}"));
         }
     }
     None

@@ -67,6 +67,27 @@ pub struct Preflight {
     pub located: Vec<Located>,
 }
 
+impl Preflight {
+    /// What keeps the suite from being complete, in a sentence.
+    pub fn why_incomplete(&self) -> String {
+        let without: Vec<&str> =
+            self.dimensions.iter().filter(|(_, found)| found.expected == 0).map(|(d, _)| d.name()).collect();
+        if !without.is_empty() {
+            return format!(
+                "the suite has no prompt for {}, which `--dimensions` asks for",
+                without.join(", ")
+            );
+        }
+        format!(
+            "the suite is not complete: {} of {} videos are missing, {} cannot be measured, {} are there twice",
+            self.missing.len(),
+            self.expected,
+            self.unusable.len(),
+            self.same_bytes.len() + self.same_name.len()
+        )
+    }
+}
+
 /// Videos of a dimension.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {

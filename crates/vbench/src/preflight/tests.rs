@@ -165,7 +165,7 @@ fn videos_that_cannot_be_measured_are_named() {
     let small = look_for(dir.path(), dimensions(), |_| Ok(VideoFacts { height: 64, ..FACTS }));
     assert_eq!(small.unusable.len(), 2);
     assert!(
-        small.unusable[0].reason.contains("shorter side is 64 pixels, and `motion_smoothness` needs 128")
+        small.unusable[0].reason.contains("shorter side is 64 pixels, and `motion_smoothness` needs 113")
     );
 }
 

@@ -102,6 +102,7 @@ impl Plan {
         if paths.is_empty() {
             return Err(VbenchError::NoVideos { path: videos.to_owned() });
         }
+        let prompts = by_name(videos, prompts);
         let mut tasks = Vec::with_capacity(paths.len());
         for path in paths {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -136,7 +137,9 @@ impl Plan {
         let known: Option<BTreeMap<String, &str>> =
             prompts.map(|prompts| prompts.iter().map(|&prompt| (name_of(prompt), prompt)).collect());
         let mut tasks = Vec::new();
-        for path in listed(videos)? {
+        let all = listed(videos)?;
+        let some = !all.is_empty();
+        for path in all {
             let name = composed(split_stem(stem_of(&path.display().to_string())).0);
             let prompt = match &known {
                 None => Some(name.clone()),
@@ -151,9 +154,10 @@ impl Plan {
                 cut: None,
             }));
         }
-        match tasks.is_empty() {
-            true => Err(VbenchError::NoVideos { path: videos.to_owned() }),
-            false => Ok(Self { tasks, ..Self::default() }),
+        match (tasks.is_empty(), some) {
+            (true, true) => Err(VbenchError::NoneOfSuite { path: videos.to_owned(), dimension }),
+            (true, false) => Err(VbenchError::NoVideos { path: videos.to_owned() }),
+            (false, _) => Ok(Self { tasks, ..Self::default() }),
         }
     }
 
@@ -215,4 +219,18 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>, VbenchError> {
     }
     paths.sort();
     Ok(paths)
+}
+/// Prompts by the names of their files: those that are told by a path within the folder, or from the root, too.
+fn by_name(videos: &Path, prompts: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let folder = if videos.is_dir() { videos } else { videos.parent().unwrap_or(Path::new("")) };
+    let whole =
+        |path: &Path| std::path::absolute(path).ok().map(|path| path.components().collect::<PathBuf>());
+    let here = whole(&folder.join("."));
+    let named = prompts.iter().map(|(told, prompt)| {
+        let path = folder.join(told);
+        let is_here = here.is_some() && path.parent().and_then(whole) == here;
+        let name = path.file_name().filter(|_| is_here).map(|name| name.to_string_lossy().into_owned());
+        (name.unwrap_or_else(|| told.clone()), prompt.clone())
+    });
+    named.collect()
 }

@@ -136,7 +136,7 @@ fn videos_called_after_a_prompt_are_found_however_many() {
     };
     assert_eq!(prompts(Some(&["a cup/mug"])).unwrap(), ["a cup/mug", "a cup/mug"]);
     assert_eq!(prompts(None).unwrap(), ["a cat", "a cup_mug", "a cup_mug"]);
-    assert!(matches!(prompts(Some(&["a dog"])), Err(VbenchError::NoVideos { .. })));
+    assert!(matches!(prompts(Some(&["a dog"])), Err(VbenchError::NoneOfSuite { .. })));
 }
 
 #[test]
