@@ -308,9 +308,9 @@ pub struct Loop {
     #[arg(long, value_name = "N", value_parser = parse_fours)]
     pub frames: Option<u32>,
 
-    /// Frames a second of a loop from a prompt
-    #[arg(long, value_name = "N", default_value_t = 12)]
-    pub fps: u32,
+    /// Frames a second of a loop from a prompt [default: 12]
+    #[arg(long, value_name = "N")]
+    pub fps: Option<u32>,
 
     #[command(flatten)]
     pub joining: Joining,

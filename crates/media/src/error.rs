@@ -127,6 +127,14 @@ pub enum MediaError {
         /// What is wrong.
         detail: String,
     },
+    /// A stream in a built-in codec that the decoder gives up on.
+    #[error("cannot read `{}`: its H.264 stream cannot be decoded {place}\nhint: the file is damaged there; if other programs play it, `ffmpeg` on PATH is asked, too", path.display())]
+    Undecodable {
+        /// The input.
+        path: PathBuf,
+        /// Where.
+        place: String,
+    },
     /// The input is in a format or codec that is not built in, and there is no `ffmpeg`.
     #[error("cannot read `{}`: {what} is not built in\nhint: install `ffmpeg` so that it is on PATH, or convert the file to an H.264 mp4", path.display())]
     Unsupported {

@@ -252,15 +252,17 @@ impl Units {
         }
         let picture = self.decoder.decode(&self.unit);
         self.unit.clear();
-        picture
-            .map_err(|e| MediaError::unsupported(path, format!("the H.264 stream at frame `{index}` ({e})")))
+        picture.map_err(|_| MediaError::Undecodable {
+            path: path.to_owned(),
+            place: format!("at frame `{index}`"),
+        })
     }
 
     /// The pictures that wait for others at the end.
     pub(crate) fn flush(&mut self, path: &Path) -> Result<Vec<DecodedYUV<'_>>> {
         self.decoder
             .flush_remaining()
-            .map_err(|e| MediaError::unsupported(path, format!("the end of the H.264 stream ({e})")))
+            .map_err(|_| MediaError::Undecodable { path: path.to_owned(), place: "at its end".to_owned() })
     }
 }
 

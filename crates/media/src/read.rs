@@ -63,6 +63,13 @@ pub(crate) fn read_with(path: &Path, limits: &ReadLimits, program: &str) -> Resu
             drop(file);
             ffmpeg::read(path, limits, program, what)
         }
+        Err(undecodable @ MediaError::Undecodable { .. }) => {
+            drop(file);
+            match ffmpeg::read(path, limits, program, "its stream".to_owned()) {
+                Err(MediaError::Unsupported { .. }) => Err(undecodable),
+                outcome => outcome,
+            }
+        }
         outcome => outcome,
     }
 }

@@ -96,7 +96,7 @@ pub fn check_strength(level: f32) -> Result<(), RequestError> {
             what: "strength",
             range: "0 to 1".to_owned(),
             found: level.to_string(),
-            usual: "0.7",
+            usual: "0.8",
         }),
     }
 }

@@ -2,25 +2,32 @@
 
 use std::ffi::OsStr;
 
-use anyhow::anyhow;
 use serde_json::json;
 use vidit_data::{Expansion, Pack, expand};
 use vidit_language::{ChangeKind, Options};
+use vidit_pipeline::{Request, RequestError};
 
-use super::language;
 use super::making::utf8;
+use super::{language, model};
 use crate::args::Expand;
 use crate::output;
 use crate::report::{Failure, Outcome};
 
 pub fn run(args: Expand) -> Outcome {
     let prompt = utf8("prompt", &args.prompt)?;
-    if prompt.trim().is_empty() {
-        return Err(Failure::usage(anyhow!("the prompt is empty\nhint: a word is enough, such as \"cat\"")));
-    }
+    check(&prompt)?;
     match &args.lm {
         Some(lm) => by_language_model(&args, &prompt, lm),
         None => by_grammar(&args, &prompt),
+    }
+}
+
+/// Whether there is something to expand.
+pub fn check(prompt: &str) -> Outcome {
+    Request::new(prompt).check(&model::limits()).map_err(Failure::usage)?;
+    match prompt.chars().any(char::is_alphanumeric) {
+        true => Ok(()),
+        false => Err(Failure::usage(RequestError::NoWords)),
     }
 }
 

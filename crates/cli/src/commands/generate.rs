@@ -1,7 +1,8 @@
 //! `vidit generate`
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
 use vidit_data::Pack;
@@ -11,7 +12,7 @@ use vidit_pipeline::{DEFAULT_SHAPE, Given, Latents, Limits, Request, RequestErro
 use vidit_video::{Frames, PixelShape};
 
 use super::making::{Work, request, utf8};
-use super::{boxes, language, model, source, storyboard};
+use super::{boxes, expand, language, model, source, storyboard};
 use crate::args::{Generate, Size, Speech};
 use crate::report::{Failure, Outcome};
 use crate::{interrupt, output, settings};
@@ -29,6 +30,9 @@ pub fn run(args: Generate) -> Outcome {
     let shape = PixelShape::new(frames(&args, &limits)?, size.height, size.width);
     let prompt = utf8("prompt", args.prompt.as_ref().expect("the parser asks for one without a storyboard"))?;
     let asked = args.expand.then(|| prompt.clone());
+    if args.expand {
+        expand::check(&prompt)?;
+    }
     let by_grammar = args.expand && args.lm.is_none() && !prompt.trim().is_empty();
     let prompt = match by_grammar {
         true => {
@@ -43,7 +47,14 @@ pub fn run(args: Generate) -> Outcome {
     let work = Work::new(&args.making, &request.prompt, "mp4")?.asked_as(asked);
     if let Some(path) = &args.save_latents {
         check_file_target(path, args.making.overwrite)?;
+        if place(path) == place(work.target()) {
+            return Err(Failure::usage(anyhow!(
+                "the video and its latents cannot both be `{}`\nhint: give them two names",
+                path.display()
+            )));
+        }
     }
+    pictures.check(shape.frames)?;
     let fps = FrameRate::from(args.fps);
     let noise = args.init_latents.as_deref().map(Latents::read).transpose()?;
     let guides = boxes::asked(&args.making, shape.frames)?;
@@ -120,13 +131,32 @@ struct Pictures {
 
 impl Pictures {
     fn read(args: &Generate) -> Result<Self, Failure> {
-        let read = |path: &Option<_>| path.as_deref().map(source::pictures).transpose();
+        let read = |path: &Option<PathBuf>| path.as_deref().map(source::picture).transpose();
         let others = args.frame.iter().map(|frame| Ok((frame.at, source::pictures(&frame.path)?)));
         Ok(Self {
             first: read(&args.image)?,
             last: read(&args.last_image)?,
             others: others.collect::<Result<_, Failure>>()?,
         })
+    }
+
+    /// That no two of them stand in one place.
+    fn check(&self, frames: usize) -> Outcome {
+        let first = self.first.iter().map(|_| (0..1, "the first image"));
+        let last = self.last.iter().map(|_| (frames.max(1) - 1..frames, "the last image"));
+        let others =
+            self.others.iter().map(|(at, frames)| (*at..at + frames.shape().frames, "what `--frame` gives"));
+        let mut spans: Vec<(Range<usize>, &str)> = first.chain(last).chain(others).collect();
+        spans.sort_by_key(|(span, _)| span.start);
+        match spans.windows(2).find(|two| two[0].0.end > two[1].0.start) {
+            None => Ok(()),
+            Some(two) => Err(Failure::usage(anyhow!(
+                "two pictures stand at frame {}: {} and {}\nhint: leave one out, or move it",
+                two[1].0.start,
+                two[0].1,
+                two[1].1
+            ))),
+        }
     }
 
     /// The size when none is asked for.
@@ -170,9 +200,19 @@ fn nearest_legal(frames: f64) -> usize {
     latents as usize * FRAMES_PER_LATENT + 1
 }
 
+/// A path by which two names of one file are the same, whether it exists or not.
+fn place(path: &Path) -> PathBuf {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent.canonicalize().unwrap_or_else(|_| parent.to_owned());
+    parent.join(path.file_name().unwrap_or_default())
+}
+
 /// What is no video: the checks of `check_target` that concern any file.
 pub fn check_file_target(path: &Path, overwrite: bool) -> Outcome {
     let problem = match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        Some(parent) if parent.exists() && !parent.is_dir() => {
+            format!("`{}` is no folder\nhint: name a folder", parent.display())
+        }
         Some(parent) if !parent.is_dir() => {
             format!("the folder `{}` does not exist\nhint: create it first", parent.display())
         }

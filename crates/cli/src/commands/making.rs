@@ -9,7 +9,8 @@ use anyhow::anyhow;
 use serde_json::json;
 use vidit_kernels::on_pool;
 use vidit_media::{
-    FrameRate, WriteOptions, check_clip, check_target, file_stem_from_prompt, free_name, write_video,
+    FrameRate, MediaError, WriteOptions, check_clip, check_target, file_stem_from_prompt, free_name,
+    write_video,
 };
 use vidit_pipeline::{
     Generated, Latents, Limits, Model, Request, Timings, Wish, drawn_seed, generate, reconstruct,
@@ -29,25 +30,42 @@ pub struct Work<'a> {
     limits: Limits,
     started: Instant,
     target: PathBuf,
+    /// What the target is called after, where its name is ours to choose.
+    stem: String,
+    extension: &'a str,
     /// The prompt as the user wrote it, where it was expanded.
     asked: Option<String>,
+    /// What is told of the prompt, where there are several.
+    told: Option<String>,
 }
 
 impl<'a> Work<'a> {
     /// Checks where the video goes. Without a name of its own it is called after `name`, in the format `extension`.
-    pub fn new(making: &'a Making, name: &str, extension: &str) -> Result<Self, Failure> {
+    pub fn new(making: &'a Making, name: &str, extension: &'a str) -> Result<Self, Failure> {
+        let stem = file_stem_from_prompt(name);
         let target = match &making.output {
             Some(path) => {
                 check_target(path, making.overwrite).map_err(Failure::usage)?;
                 path.clone()
             }
             None => {
-                let path = free_name(Path::new(""), &file_stem_from_prompt(name), extension);
+                let path = free_name(Path::new(""), &stem, extension);
                 check_target(&path, false).map_err(Failure::usage)?;
                 path
             }
         };
-        Ok(Self { making, limits: model::limits(), started: Instant::now(), target, asked: None })
+        let (limits, started) = (model::limits(), Instant::now());
+        Ok(Self { making, limits, started, target, stem, extension, asked: None, told: None })
+    }
+
+    /// Where the video goes.
+    pub fn target(&self) -> &Path {
+        &self.target
+    }
+
+    /// Tells of this prompt in place of the last generation's.
+    pub fn told_as(self, prompt: String) -> Self {
+        Self { told: Some(prompt), ..self }
     }
 
     /// Keeps what the user wrote beside the prompt that was made of it.
@@ -76,7 +94,7 @@ impl<'a> Work<'a> {
         make: impl FnOnce(&mut Maker) -> Result<Frames, Failure> + Send,
         before_writing: impl FnOnce(&Maker) -> Outcome,
     ) -> Outcome {
-        let Self { making, limits, started, target, asked } = self;
+        let Self { making, limits, started, mut target, stem, extension, asked, told } = self;
         settings::apply(&making.network.compute)?;
         let cancel = interrupt::install(Grace::Short)?;
         let model = model::load_with_boxes(&making.network, making.box_adapter.as_deref())?;
@@ -87,7 +105,7 @@ impl<'a> Work<'a> {
         let bars = Bars::new(speech.json || speech.quiet);
         let (timings, last) = (Timings::default(), None);
         let mut maker =
-            Maker { target: target.clone(), model, limits, cancel, bars, seed, timings, last, asked };
+            Maker { target: target.clone(), model, limits, cancel, bars, seed, timings, last, asked, told };
         let frames = on_pool(|| make(&mut maker))?;
         maker.bars.finish();
 
@@ -95,9 +113,18 @@ impl<'a> Work<'a> {
         let writing = Instant::now();
         interrupt::check()?;
         before_writing(&maker)?;
-        // A name that we chose ourselves was free a moment ago; whatever took it since stays.
         let overwrite = making.overwrite && making.output.is_some();
-        write_video(&frames, fps, &target, &WriteOptions { overwrite, metadata: maker.metadata() })?;
+        let options = WriteOptions { overwrite, metadata: maker.metadata() };
+        loop {
+            match write_video(&frames, fps, &target, &options) {
+                // A name that we chose ourselves was free when the work began; whatever took it since stays.
+                Err(MediaError::TargetExists { .. }) if making.output.is_none() => {
+                    target = free_name(Path::new(""), &stem, extension);
+                }
+                Err(error) => return Err(error.into()),
+                Ok(_) => break,
+            }
+        }
         let write = writing.elapsed();
         let report =
             Report { path: &target, maker: &maker, shape: frames.shape(), fps, load, write, started };
@@ -123,6 +150,8 @@ pub struct Maker {
     last: Option<(vidit_pipeline::ValidRequest, Latents)>,
     /// As in [`Work`].
     asked: Option<String>,
+    /// As in [`Work`].
+    told: Option<String>,
 }
 
 impl Maker {
@@ -168,13 +197,17 @@ impl Maker {
         self.last.as_ref().expect("a verb makes something before it writes")
     }
 
+    fn prompt(&self) -> String {
+        self.told.clone().unwrap_or_else(|| self.request_and_latents().0.prompt())
+    }
+
     fn metadata(&self) -> Vec<(String, String)> {
         let request = &self.request_and_latents().0;
         let asked = request.request();
         let metadata = [
             ("software", concat!("vidit ", env!("CARGO_PKG_VERSION")).to_owned()),
             ("model", self.model.name().to_owned()),
-            ("prompt", request.prompt()),
+            ("prompt", self.prompt()),
             ("negative", asked.negative.clone()),
             ("seed", self.seed.to_string()),
             ("steps", asked.steps.to_string()),
@@ -243,7 +276,7 @@ impl Report<'_> {
         let mut told = json!({
             "path": self.path.display().to_string(),
             "model": self.maker.model.name(),
-            "prompt": request.prompt(),
+            "prompt": self.maker.prompt(),
             "seed": self.maker.seed,
             "width": self.shape.width,
             "height": self.shape.height,

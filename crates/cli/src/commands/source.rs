@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use vidit_media::{FrameRate, ReadLimits, fit, read_video};
-use vidit_pipeline::{DEFAULT_SHAPE, Mask};
+use vidit_pipeline::{DEFAULT_FPS, DEFAULT_SHAPE, Mask};
 use vidit_video::{Frames, PixelShape};
 
 use crate::args::Size;
@@ -35,15 +35,21 @@ pub fn clip(path: &Path, size: Option<Size>) -> Result<(Frames, FrameRate), Fail
             )));
         }
     };
-    Ok((frames, FrameRate::nearest(clip.fps)))
+    let fps =
+        if is_untimed(path, &frames) { FrameRate::from(DEFAULT_FPS) } else { FrameRate::nearest(clip.fps) };
+    Ok((frames, fps))
+}
+
+/// Whether a source has no rate of its own: a folder of frames, or one picture. It is shown at the usual rate, or at another clip's.
+fn is_untimed(path: &Path, frames: &Frames) -> bool {
+    path.is_dir() || frames.shape().frames == 1
 }
 
 /// Two clips of one size, the first one's where none is asked for, and of one rate.
 pub fn pair(from: &Path, to: &Path, size: Option<Size>) -> Result<(Frames, Frames, FrameRate), Failure> {
     let (first, fps) = clip(from, size)?;
     let (second, second_fps) = clip(to, size)?;
-    // A folder of frames has no rate of its own: it is shown at the other clip's.
-    let fps = match (from.is_dir(), to.is_dir()) {
+    let fps = match (is_untimed(from, &first), is_untimed(to, &second)) {
         (false, false) if (fps.hz() / second_fps.hz() - 1.0).abs() > SAME_RATE => {
             return Err(Failure::usage(anyhow!(
                 "the clips must have one frame rate, found {fps} and {second_fps} frames a second: one of them would be shown too fast or too \
@@ -73,9 +79,22 @@ pub fn pictures(path: &Path) -> Result<Frames, Failure> {
     Ok(read_video(path, &ReadLimits::default())?.frames)
 }
 
+/// One picture.
+pub fn picture(path: &Path) -> Result<Frames, Failure> {
+    let found = pictures(path)?;
+    match found.shape().frames {
+        1 => Ok(found),
+        frames => Err(Failure::usage(anyhow!(
+            "`{}` must be one picture, found {frames} frames\nhint: give one of them, or with `generate` the clip as `--frame 0={}`",
+            path.display(),
+            path.display()
+        ))),
+    }
+}
+
 /// What of a clip is white in a picture of its size.
 pub fn mask(path: &Path, clip: PixelShape) -> Result<Mask, Failure> {
-    let picture = read_video(path, &ReadLimits::default())?.frames;
+    let picture = picture(path)?;
     let found = picture.shape();
     if (found.width, found.height) != (clip.width, clip.height) {
         return Err(Failure::usage(anyhow!(

@@ -59,13 +59,14 @@ pub fn run(args: &Generate, path: &Path) -> Outcome {
     let board: Board = toml::from_str(&text)
         .map_err(|error| anyhow!("cannot read the storyboard `{}`: {error}\nhint: `frames = 49`, then `[[card]]`s of `frame`, `prompt`, `image`", path.display()))
         .map_err(Failure::usage)?;
-    let parts = parts(&board, first_prompt, args.fps).map_err(Failure::usage)?;
+    let of_board =
+        |error: anyhow::Error| Failure::usage(anyhow!("in the storyboard `{}`: {error}", path.display()));
+    let parts = parts(&board, first_prompt, args.fps).map_err(of_board)?;
     let folder = path.parent().unwrap_or(Path::new(""));
     let mut pictures = Vec::new();
     for card in &board.card {
         if let Some(image) = &card.image {
-            pictures
-                .push((at(card, args.fps).map_err(Failure::usage)?, source::pictures(&folder.join(image))?));
+            pictures.push((at(card, args.fps).map_err(of_board)?, source::pictures(&folder.join(image))?));
         }
     }
     let size =
@@ -81,7 +82,8 @@ pub fn run(args: &Generate, path: &Path) -> Outcome {
     };
     let requests: Vec<Request> = parts.iter().map(of_part).collect::<Result<_, Failure>>()?;
     let guides = boxes::asked(&args.making, board.frames)?;
-    let work = Work::new(&args.making, &parts[0].prompt, "mp4")?;
+    let told = parts.iter().map(|part| part.prompt.as_str()).collect::<Vec<_>>().join("; ");
+    let work = Work::new(&args.making, &parts[0].prompt, "mp4")?.told_as(told);
     let fps = FrameRate::from(args.fps);
     work.check_clip(shape, fps)?;
     work.run(fps, |maker| {

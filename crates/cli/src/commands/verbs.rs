@@ -58,6 +58,11 @@ pub fn repeat(args: Loop) -> Outcome {
     if !path.exists() {
         return repeat_prompt(&args);
     }
+    if let Some(fps) = args.fps {
+        return Err(Failure::usage(anyhow!(
+            "a loop of a clip has the clip's frame rate, found `--fps {fps}`\nhint: leave `--fps` out"
+        )));
+    }
     let prompt = optional(args.prompt.as_ref())?;
     let request = request(&args.joining.making, prompt)?;
     let (clip, fps) = source::clip(path, args.joining.source.size)?;
@@ -74,9 +79,17 @@ pub fn repeat(args: Loop) -> Outcome {
     })
 }
 
+/// Whether a prompt is more likely the name of a file that is not there.
+fn is_called_like_a_clip(path: &Path) -> bool {
+    const ENDINGS: [&str; 12] =
+        ["mp4", "m4v", "mov", "webm", "mkv", "avi", "gif", "webp", "png", "jpg", "jpeg", "y4m"];
+    let ending = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
+    ENDINGS.contains(&ending.as_str())
+}
+
 /// A loop from a prompt: its picture, then the way from that picture back to it.
 fn repeat_prompt(args: &Loop) -> Outcome {
-    if args.prompt.is_some() {
+    if args.prompt.is_some() || is_called_like_a_clip(Path::new(&args.prompt_or_clip)) {
         let found = args.prompt_or_clip.to_string_lossy();
         return Err(Failure::usage(anyhow!(
             "cannot read the clip `{found}`: it does not exist\nhint: a loop from a prompt takes the prompt alone"
@@ -89,10 +102,11 @@ fn repeat_prompt(args: &Loop) -> Outcome {
         .size
         .map_or(vidit_pipeline::DEFAULT_SHAPE, |size| PixelShape::new(1, size.height, size.width));
     let count = args.frames.unwrap_or(LOOP_FRAMES.0) as usize;
-    let request = Request { shape: PixelShape { frames: 1, ..size }, fps: args.fps, ..request };
+    let fps = args.fps.unwrap_or(DEFAULT_FPS);
+    let request = Request { shape: PixelShape { frames: 1, ..size }, fps, ..request };
     request.check(&model::limits()).map_err(Failure::usage)?;
     let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
-    let fps = FrameRate::from(args.fps);
+    let fps = FrameRate::from(fps);
     work.check_clip(PixelShape { frames: count, ..size }, fps)?;
     let guides = boxes::asked(&args.joining.making, count)?;
     work.run(fps, |maker| {
@@ -120,6 +134,7 @@ pub fn connect(args: Connect) -> Outcome {
 }
 
 pub fn blend(args: Blend) -> Outcome {
+    check_strength(args.strength).map_err(Failure::usage)?;
     let prompt = optional(args.prompt.as_ref())?;
     let request = request(&args.making, prompt)?;
     let (from, to, fps) = source::pair(&args.from, &args.to, args.source.size)?;
@@ -133,6 +148,7 @@ pub fn blend(args: Blend) -> Outcome {
 }
 
 pub fn remix(args: Remix) -> Outcome {
+    check_strength(args.strength).map_err(Failure::usage)?;
     let request = prompted(&args.making, &args.prompt)?;
     let (clip, fps) = source::clip(&args.input, args.source.size)?;
     let mask = args.mask.as_deref().map(|path| source::mask(path, clip.shape())).transpose()?;

@@ -220,3 +220,40 @@ fn environment() {
     assert!(scalar.contains("(in use: scalar)"), "{scalar}");
     assert!(said("VIDIT_THREADS", "").done().contains("threads"));
 }
+
+#[test]
+fn one_name_for_the_video_and_its_latents() {
+    check(
+        &["a cat", "-o", "x.mp4", "--save-latents", "./x.mp4"],
+        "error: the video and its latents cannot both be `./x.mp4`\nhint: give them two names\n",
+    );
+}
+
+#[test]
+fn what_cannot_be_expanded() {
+    let none = "error: the prompt holds no word\nhint: say in words what the video should show\n";
+    check(&["...", "--expand"], none);
+    let place = Place::new();
+    place.vidit(["expand", "..."]).refused(2, none);
+    place
+        .vidit(["expand", &"a ".repeat(1001)])
+        .refused(2, "error: the prompt must be at most 2000 bytes long, found `2002`\nhint: shorten it\n");
+}
+
+#[test]
+fn a_loop_of_a_clip_that_is_not_there() {
+    let place = Place::new();
+    place.vidit(["loop", "missing.MP4"]).refused(
+        2,
+        "error: cannot read the clip `missing.MP4`: it does not exist\nhint: a loop from a prompt takes the prompt alone\n",
+    );
+    assert!(place.names().is_empty());
+}
+
+#[test]
+fn folders_that_are_files() {
+    let place = Place::new();
+    std::fs::write(place.file("note"), "x").unwrap();
+    let run = place.vidit(["generate", "a cat", "--save-latents", "note/x.safetensors"]);
+    run.refused(2, "error: cannot write `note/x.safetensors`: `note` is no folder\nhint: name a folder\n");
+}

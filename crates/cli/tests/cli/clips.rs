@@ -171,6 +171,13 @@ fn impossible_wishes_are_refused_and_lose_nothing() {
         &WriteOptions::default(),
     )
     .unwrap();
+    write_video(
+        &Frames::black(PixelShape::new(1, 32, 64)),
+        12u32,
+        &place.file("flat.png"),
+        &WriteOptions::default(),
+    )
+    .unwrap();
     for (name, rate) in [("slow.mp4", 12u32), ("fast.mp4", 30)] {
         let black = Frames::black(PixelShape::new(5, 64, 64));
         write_video(&black, rate, &place.file(name), &WriteOptions::default()).unwrap();
@@ -188,7 +195,8 @@ fn impossible_wishes_are_refused_and_lose_nothing() {
         (&["connect", "slow.mp4", "fast.mp4", "a cat"], "one frame rate, found 12 and 30 frames a second"),
         (&["blend", "fast.mp4", "slow.mp4"], "`ffmpeg -i IN -r 30 OUT.mp4`"),
         (&["remix", "in", "a cat", "--strength", "1.5"], "strength must be 0 to 1, found `1.5`"),
-        (&["remix", "in", "a cat", "--mask", "low"], "mask `low` must have the size of the clip"),
+        (&["remix", "in", "a cat", "--mask", "low"], "`low` must be one picture, found 5 frames"),
+        (&["remix", "in", "a cat", "--mask", "flat.png"], "mask `flat.png` must have the size of the clip"),
         (&["blend", "in", "in", "--strength", "nan"], "strength"),
         (&["loop", "none.mp4", "a cat"], "does not exist"),
         (&["generate", "a cat", "--image", "none.png"], "none.png"),
@@ -252,4 +260,63 @@ fn boxes_are_proposed_from_what_moves() {
     place.vidit(["boxes", "draw", "in", "found.json", "-o", "drawn"]).done();
     let again = place.vidit(["boxes", "track", "in", "-o", "found.json"]);
     assert!(again.stderr.contains("exists already") && again.code == Some(2), "{}", again.stderr);
+}
+
+#[test]
+fn pictures_in_one_place_and_clips_as_pictures_are_refused() {
+    let place = Place::new();
+    clip(&place, "one.png", 1, [240, 200, 40]);
+    clip(&place, "five.mp4", 5, [240, 200, 40]);
+    let size = ["--size", "64x64", "--frames", "9"];
+    let generate =
+        |args: &[&str]| place.vidit([&["generate", "a cat", "-o", "x.mp4"], &size[..], args].concat());
+    for (args, expected) in [
+        (
+            &["--image", "one.png", "--frame", "0=one.png"][..],
+            "error: two pictures stand at frame 0: the first image and what `--frame` gives\nhint: leave one out, or move it\n",
+        ),
+        (
+            &["--frame", "0=five.mp4", "--frame", "4=one.png"],
+            "error: two pictures stand at frame 4: what `--frame` gives and what `--frame` gives\nhint: leave one out, or move it\n",
+        ),
+        (
+            &["--image", "five.mp4"],
+            "error: `five.mp4` must be one picture, found 5 frames\nhint: give one of them, or with `generate` the clip as `--frame 0=five.mp4`\n",
+        ),
+    ] {
+        generate(args).refused(2, expected);
+    }
+    assert_eq!(place.names(), ["five.mp4", "one.png"]);
+}
+
+#[test]
+fn strengths_and_rates_are_checked_before_the_work() {
+    let place = Place::new();
+    clip(&place, "five.mp4", 5, [240, 200, 40]);
+    let strength = "error: strength must be 0 to 1, found `5`\nhint: 0.8 is usual\n";
+    place.vidit(["blend", "five.mp4", "five.mp4", "--strength", "5"]).refused(2, strength);
+    place.vidit(["remix", "five.mp4", "a cat", "--strength", "5"]).refused(2, strength);
+    place.vidit(["loop", "five.mp4", "--fps", "5"]).refused(
+        2,
+        "error: a loop of a clip has the clip's frame rate, found `--fps 5`\nhint: leave `--fps` out\n",
+    );
+}
+
+#[test]
+fn folders_of_frames_are_shown_at_the_usual_rate() {
+    let place = Place::new();
+    clip(&place, "in", 9, [240, 200, 40]);
+    run(&place, &["extend", "in", "a red car", "--frames", "4", "-o", "out.mp4"]);
+    assert_eq!(read_video(&place.file("out.mp4"), &ReadLimits::default()).unwrap().fps, 12.0);
+}
+
+#[test]
+fn names_of_our_own_that_are_taken_meanwhile_are_counted_on() {
+    let place = Place::new();
+    let args = ["generate", "a cat", "--size", "32x32", "--frames", "1", "--steps", "1", "-q"];
+    let all: Vec<_> = (0..3).map(|_| place.command(args).spawn().unwrap()).collect();
+    for mut one in all {
+        assert!(one.wait().unwrap().success());
+    }
+    assert_eq!(place.names(), ["a-cat-2.mp4", "a-cat-3.mp4", "a-cat.mp4"]);
 }
