@@ -55,6 +55,8 @@ pub struct PicturesInfo {
     pub shown: usize,
     /// Pictures in the file.
     pub coded: usize,
+    /// Samples in ffmpeg's index of the track: those from the key frame that the edit begins after to the first one behind its end.
+    pub indexed: usize,
     /// Mean frames per second.
     pub fps: f64,
     /// How colours are meant.
@@ -104,6 +106,7 @@ impl Pictures {
             height,
             shown: track.shown.iter().filter(|&&shown| shown).count(),
             coded: track.samples.len(),
+            indexed: track.indexed,
             fps: track.fps,
             colour: units.colour(track.colour),
             turn: track.turn,

@@ -145,7 +145,7 @@ impl FrameStream {
         };
         let (width, height) = turn.size(of.width, of.height);
         let repeats = match (reader, mode) {
-            (Reader::Decord, Mode::Compat) => of.coded - of.shown,
+            (Reader::Decord, Mode::Compat) => of.indexed.saturating_sub(of.shown),
             _ => 0,
         };
         let info = StreamInfo {

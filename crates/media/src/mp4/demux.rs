@@ -1,12 +1,13 @@
 //! Finds the samples of the video track. Walks the boxes that it needs and skips all others, so that sound, chapters
 //! and makers' boxes cannot make a file unreadable.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::Path;
 
 use mp4_atom::{
-    Atom, Avcc, Co64, Colr, Ctts, Decode, DecodeMaybe, Elst, FourCC, Header, Mdhd, Mvhd, Stco, Stsc, Stsz,
-    StszSamples, Stts, Tkhd, Visual,
+    Atom, Avcc, Co64, Colr, Ctts, Decode, DecodeMaybe, Elst, FourCC, Header, Mdhd, Mvhd, Stco, Stsc, Stss,
+    Stsz, StszSamples, Stts, Tkhd, Visual,
 };
 
 use crate::colour::ColourTags;
@@ -23,6 +24,8 @@ pub(crate) struct Track {
     pub(crate) samples: Vec<Range<usize>>,
     /// For each frame in display order, whether the edit list shows it.
     pub(crate) shown: Vec<bool>,
+    /// Samples that ffmpeg keeps of the track: from the key frame that the edit begins after to the first one behind its end.
+    pub(crate) indexed: usize,
     /// Frames are shown in another order than they are decoded: there are B-frames.
     pub(crate) reorders: bool,
     /// Mean frames per second.
@@ -140,14 +143,20 @@ impl Reader<'_> {
         }
         let fps = count as f64 * f64::from(mdhd.timescale) / duration as f64;
         let ctts: Option<Ctts> = self.find(stbl, b"ctts")?.map(|body| self.decode(body)).transpose()?;
-        let mut times = display_times(&starts[..count], ctts.as_ref());
-        let reorders = !times.is_sorted();
-        times.sort_unstable();
+        let times = display_times(&starts[..count], ctts.as_ref());
+        let keys: Option<Stss> = self.find(stbl, b"stss")?.map(|body| self.decode(body)).transpose()?;
         let edits: Option<Elst> = match self.find(trak, b"edts")? {
             Some(edts) => self.find(edts, b"elst")?.map(|body| self.decode(body)).transpose()?,
             None => None,
         };
-        let shown = self.shown(&times, edits.as_ref(), mdhd.timescale, movie_timescale)?;
+        let span = self.span(edits.as_ref(), mdhd.timescale, movie_timescale)?;
+        let shows = |time: &i64| span.as_ref().is_none_or(|span| span.contains(&i128::from(*time)));
+        // Writers round; an edit that hides everything is a broken one.
+        let span = span.as_ref().filter(|_| times.iter().any(shows));
+        let indexed = span.map_or(count, |span| indexed(&starts, &times, keys.as_ref(), span));
+        let mut in_order = times.clone();
+        in_order.sort_unstable();
+        let shown = in_order.iter().map(|time| span.is_none() || shows(time)).collect();
         Ok(Track {
             parameter_sets: entry
                 .avcc
@@ -158,7 +167,8 @@ impl Reader<'_> {
             length_bytes: usize::from(entry.avcc.length_size),
             samples,
             shown,
-            reorders,
+            indexed,
+            reorders: !times.is_sorted(),
             fps,
             turn: turn(&tkhd),
             colour: entry.colour,
@@ -251,14 +261,13 @@ impl Reader<'_> {
         times
     }
 
-    /// Which frames an edit list shows. Empty edits only delay the start.
-    fn shown(
+    /// What of the track an edit list shows, if it does not show all. Empty edits only delay the start.
+    fn span(
         &self,
-        times: &[i64],
         edits: Option<&Elst>,
         timescale: u32,
         movie_timescale: u32,
-    ) -> Result<Vec<bool>> {
+    ) -> Result<Option<Range<i128>>> {
         let edits: Vec<_> = edits
             .iter()
             .flat_map(|elst| &elst.entries)
@@ -266,7 +275,7 @@ impl Reader<'_> {
             .collect();
         let [(start, duration)] = edits[..] else {
             return if edits.is_empty() {
-                Ok(vec![true; times.len()])
+                Ok(None)
             } else {
                 Err(self.unsupported("an edit list of several parts"))
             };
@@ -278,11 +287,28 @@ impl Reader<'_> {
                 i128::from(start) + i128::from(duration) * i128::from(timescale) / i128::from(movie_timescale)
             }
         };
-        let shown: Vec<_> =
-            times.iter().map(|&t| (i128::from(start)..end).contains(&i128::from(t))).collect();
-        // Writers round; an edit that hides everything is a broken one.
-        Ok(if shown.contains(&true) { shown } else { vec![true; times.len()] })
+        Ok(Some(i128::from(start)..end))
     }
+}
+
+/// How many samples ffmpeg's index has of a track of which `span` is shown: those before the last key frame at its beginning are left out,
+/// and those behind the first key frame that reaches its end. `starts` are decoding times and the end, `times` display times.
+fn indexed(starts: &[u64], times: &[i64], keys: Option<&Stss>, span: &Range<i128>) -> usize {
+    let keys: Option<HashSet<usize>> =
+        keys.map(|keys| keys.entries.iter().map(|number| *number as usize).collect());
+    let is_key = |sample: usize| keys.as_ref().is_none_or(|keys| keys.contains(&(sample + 1)));
+    let begins = |sample: &usize| {
+        i128::from(starts[*sample]) <= span.start
+            && i128::from(times[*sample]) <= span.start
+            && is_key(*sample)
+    };
+    let first = (0..times.len()).rev().find(begins).unwrap_or(0);
+    let ends = |sample: &usize| {
+        let length = starts[sample + 1] - starts[*sample];
+        i128::from(times[*sample]) + i128::from(length) >= span.end && is_key(*sample)
+    };
+    let last = (first..times.len()).find(ends).unwrap_or(times.len() - 1);
+    last - first + 1
 }
 
 struct SampleEntry {
@@ -330,4 +356,24 @@ fn codec_name(kind: FourCC) -> String {
         _ => return format!("the codec `{}`", bytes.escape_ascii()),
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Counts of decord 0.6 on twelve frames with key frames 0, 4, 8 and 10.
+    #[test]
+    fn samples_are_kept_from_key_frame_to_key_frame() {
+        let starts: Vec<u64> = (0..=12).map(|frame| 100 * frame).collect();
+        let times: Vec<i64> = (0..12).map(|frame| 100 * frame).collect();
+        let keys = Stss { entries: vec![1, 5, 9, 11] };
+        for (span, kept) in
+            [(0..900, 9), (300..900, 9), (0..950, 11), (500..1200, 8), (0..1200, 12), (0..i128::MAX, 12)]
+        {
+            assert_eq!(indexed(&starts, &times, Some(&keys), &span), kept, "{span:?}");
+        }
+        assert_eq!(indexed(&starts, &times, Some(&Stss { entries: vec![1] }), &(300..900)), 12);
+        assert_eq!(indexed(&starts, &times, None, &(300..900)), 6);
+    }
 }
