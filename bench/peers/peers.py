@@ -95,6 +95,18 @@ def gelu(rows, width, dtype):
     return [("PyTorch", lambda: functional.gelu(x, approximate="tanh"))]
 
 
+def upsample(channels, frames, height, width, dtype):
+    x = torch.randn(frames, channels, height, width)
+    layer = torch.nn.Upsample(scale_factor=(2.0, 2.0), mode="nearest-exact")
+    return [("PyTorch", lambda: layer(x))]
+
+
+def unpatchify(frames, height, width, dtype):
+    tokens = torch.randn(1, frames, height // 2, width // 2, 2, 2, 16)
+    order = (0, 6, 1, 2, 4, 3, 5)  # channels first, as diffusers keeps them
+    return [("PyTorch", lambda: tokens.permute(order).reshape(1, 16, frames, height, width))]
+
+
 def train_step_mini(batch, frames, height, width, dtype):
     return [("PyTorch", mini.training_step(batch, frames, height, width, dtype))]
 
@@ -157,4 +169,6 @@ CASES = [
     (r"gated_residual_(\d+)x(\d+)", gated_residual),
     (r"train_step_mini_(\d+)x(\d+)x(\d+)x(\d+)", train_step_mini),
     (r"gelu_(\d+)x(\d+)", gelu),
+    (r"upsample_(\d+)_(\d+)x(\d+)x(\d+)", upsample),
+    (r"unpatchify_(\d+)x(\d+)x(\d+)", unpatchify),
 ]

@@ -12,6 +12,7 @@ use vidit_kernels::gemm::{Bias, LaneMajor, WeightFormat, Weights};
 use vidit_kernels::mlp::{Mlp, MlpWeights};
 use vidit_kernels::norm::{RmsTail, layer_norm_modulate, rms_norm};
 use vidit_kernels::pointwise::{Activation, activate, gated_residual};
+use vidit_kernels::rearrange::{View, contiguous};
 
 use crate::{Case, Work};
 
@@ -50,6 +51,7 @@ pub fn kernels(format: WeightFormat) -> Vec<Case> {
     for rows in [4096, 14040] {
         cases.extend(one_pass(rows, 1536));
     }
+    cases.extend([upsample(96, [4, 120, 208]), unpatchify([9, 60, 104])]);
     cases
 }
 
@@ -168,6 +170,35 @@ fn one_pass(rows: usize, width: usize) -> Vec<Case> {
             })
         }),
     ]
+}
+
+/// Each cell four times: twice the height and the width.
+fn upsample(channels: usize, [f, h, w]: [usize; 3]) -> Case {
+    let cells = f * h * w;
+    case(format!("upsample_{channels}_{f}x{h}x{w}"), None, WeightFormat::F32, move || {
+        let x = normal(cells * channels);
+        let row = (w * channels) as isize;
+        Box::new(move || {
+            let (shape, strides) = ([f * h, 2, w, 2, channels], [row, 0, channels as isize, 0, 1]);
+            black_box(contiguous(View { data: &x, offset: 0, shape: &shape, strides: &strides }));
+        })
+    })
+}
+
+/// Wan's tokens to a grid: patches of 2 × 2 cells of 16 channels, which lie side by side in a token.
+fn unpatchify([f, h, w]: [usize; 3]) -> Case {
+    const PATCH: usize = 2;
+    const CHANNELS: usize = 16;
+    const TOKEN: usize = PATCH * PATCH * CHANNELS;
+    case(format!("unpatchify_{f}x{h}x{w}"), None, WeightFormat::F32, move || {
+        let x = normal(f * h * w * CHANNELS);
+        let (rows, columns) = (f * h / PATCH, w / PATCH);
+        Box::new(move || {
+            let shape = [rows, PATCH, columns, PATCH * CHANNELS];
+            let strides = [columns * TOKEN, PATCH * CHANNELS, TOKEN, 1].map(|stride| stride as isize);
+            black_box(contiguous(View { data: &x, offset: 0, shape: &shape, strides: &strides }));
+        })
+    })
 }
 
 #[cfg(test)]
