@@ -108,7 +108,7 @@ pub enum MediaError {
         path: PathBuf,
     },
     /// The input is larger than the limits allow.
-    #[error("refusing to read `{}`: {what} must be at most {limit}, found `{found}`\nhint: cut or scale it down first, or raise the limit", path.display())]
+    #[error("refusing to read `{}`: {what} must be at most {limit}, found `{found}`\nhint: cut or scale it down first", path.display())]
     Limit {
         /// The input.
         path: PathBuf,

@@ -99,7 +99,7 @@ pub enum ScriptError {
         found: usize,
     },
     /// Two objects of one name, or one without.
-    #[error("each object needs an id of its own, found `{id}` again\nhint: rename one")]
+    #[error("each object needs an id of its own, found `{id}`{}\nhint: give it another, such as `car`", if id.is_empty() { "" } else { " again" })]
     Id {
         /// The name.
         id: String,
@@ -250,7 +250,11 @@ impl ObjectScript {
         }
         if let Some(late) = self.keyframes.iter().find(|keyframe| keyframe.frame >= frames) {
             let found = format!("frame {} of {frames}", late.frame);
-            return wrong("lie within the clip", found, "ask for more `--frames`; the first frame is 0");
+            return wrong(
+                "lie within the clip",
+                found,
+                "the first frame is 0; move it, or make the clip longer",
+            );
         }
         for keyframe in &self.keyframes {
             keyframe.check(&self.id)?;

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use vidit_eval::objects::objects;
-use vidit_media::{FrameRate, ReadLimits, WriteOptions, check_target, read_video, write_video};
-use vidit_motion::{BoxKind, BoxScript, COLOURS, Guide, ObjectScript, paint_outline};
+use vidit_media::{ReadLimits, WriteOptions, check_target, read_video, write_video};
+use vidit_motion::{BoxKind, BoxScript, COLOURS, Guide, ObjectScript, ScriptError, paint_outline};
 use vidit_weights::write_atomically;
 
 use super::generate::check_file_target;
+use super::source;
 use crate::args::{BoxesDraw, BoxesTrack, Making};
 use crate::output;
 use crate::report::{Failure, Outcome};
@@ -21,8 +22,9 @@ pub fn guides(path: &Path, frames: usize) -> Result<Vec<Guide>, Failure> {
             path.display()
         )
     });
-    let script = BoxScript::from_json(&text.map_err(Failure::usage)?).map_err(Failure::usage)?;
-    script.guides(frames).map_err(Failure::usage)
+    let of_file = |error: ScriptError| Failure::usage(anyhow!("in `{}`: {error}", path.display()));
+    let script = BoxScript::from_json(&text.map_err(Failure::usage)?).map_err(of_file)?;
+    script.guides(frames).map_err(of_file)
 }
 
 /// The boxes that a verb is asked to keep to, for its whole video of so many frames.
@@ -43,7 +45,7 @@ pub fn draw(args: BoxesDraw) -> Outcome {
         }
     }
     let options = WriteOptions { overwrite: args.overwrite, metadata: Vec::new() };
-    write_video(&clip.frames, FrameRate::nearest(clip.fps), &args.output, &options)?;
+    write_video(&clip.frames, source::rate(&args.input, &clip), &args.output, &options)?;
     output::line(args.output.display().to_string())
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use vidit_media::{FrameRate, ReadLimits, fit, read_video};
+use vidit_media::{Clip, FrameRate, ReadLimits, fit, read_video};
 use vidit_pipeline::{DEFAULT_FPS, DEFAULT_SHAPE, Mask};
 use vidit_video::{Frames, PixelShape};
 
@@ -18,7 +18,7 @@ const SAME_RATE: f64 = 0.05;
 /// A clip at the asked size, or at its own, which has to lie on the grid; and its rate.
 pub fn clip(path: &Path, size: Option<Size>) -> Result<(Frames, FrameRate), Failure> {
     let clip = read_video(path, &ReadLimits::default())?;
-    let shape = clip.frames.shape();
+    let (fps, shape) = (rate(path, &clip), clip.frames.shape());
     let on_grid = shape.width.is_multiple_of(GRID) && shape.height.is_multiple_of(GRID);
     let frames = match size {
         Some(size) => fit(&clip.frames, size.width, size.height),
@@ -35,9 +35,15 @@ pub fn clip(path: &Path, size: Option<Size>) -> Result<(Frames, FrameRate), Fail
             )));
         }
     };
-    let fps =
-        if is_untimed(path, &frames) { FrameRate::from(DEFAULT_FPS) } else { FrameRate::nearest(clip.fps) };
     Ok((frames, fps))
+}
+
+/// The rate at which a source is shown.
+pub fn rate(path: &Path, clip: &Clip) -> FrameRate {
+    match is_untimed(path, &clip.frames) {
+        true => FrameRate::from(DEFAULT_FPS),
+        false => FrameRate::nearest(clip.fps),
+    }
 }
 
 /// Whether a source has no rate of its own: a folder of frames, or one picture. It is shown at the usual rate, or at another clip's.
