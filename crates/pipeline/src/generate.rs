@@ -14,8 +14,8 @@ use vidit_models::pixels::{byte_from_unit, tensor_from_frames};
 use vidit_motion::COLOURS;
 use vidit_video::{Frames, LatentShape, PixelShape};
 
-use crate::given;
 use crate::{Error, Latents, Limits, Model, Provenance, RequestError, ValidRequest};
+use crate::{given, seam};
 
 /// Latent frames that are decoded at once; bounds the memory, not the result.
 pub(crate) const LATENT_FRAMES_PER_CHUNK: usize = 2;
@@ -240,7 +240,7 @@ fn denoise(
     Ok(model.mini.denormalise(latents))
 }
 
-/// Latents → frames, with word of how far it is.
+/// Latents → frames, latent frames joined, with word of how far it is.
 fn decode(
     model: &Model,
     latents: &Latents,
@@ -250,7 +250,9 @@ fn decode(
     let pixel = model.compression().pixel_from_latent(latents.shape());
     let total = latents.shape().frames;
     let report = |done| on_progress(Progress { stage: Stage::Decode, done, total });
-    decode_chunks(model, latents.tensor(&model.device), pixel, report, cancel)
+    let mut frames = decode_chunks(model, latents.tensor(&model.device), pixel, report, cancel)?;
+    seam::within(&mut frames, &mut |frames| reconstruct(model, frames, cancel))?;
+    Ok(frames)
 }
 
 /// Latents `[1, F, H, W, C]` → frames of shape `pixel`, a few latent frames at a time; `report` hears how many are done.

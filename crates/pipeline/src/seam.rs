@@ -1,4 +1,4 @@
-//! Seams: where frames that were made meet frames that are kept, or a loop its beginning.
+//! Seams: where frames that were made meet frames that are kept, a loop its beginning, and one latent frame the next.
 //!
 //! A VAE makes four frames of each latent frame. Within the four things move too little, the step into the next four makes up for it,
 //! and what a latent frame shows wrongly it shows four frames long: a seam between two of them is seen. So the frames around it go through
@@ -72,6 +72,51 @@ pub(crate) fn close<E>(new: &mut Frames, again: Again<E>) -> Result<(), E> {
     Ok(())
 }
 
+/// Mends the seams within a clip that the VAE made, between every two latent frames: it is seen again shifted by half of one, and each
+/// frame is the mean of both views, by how well they see it. What the second one changes of a whole frame, its colour, is not let in: the
+/// last two frames, behind which nothing is known, and the first, a latent frame of its own, stay as they are.
+///
+/// # Errors
+/// Those of `again`.
+pub(crate) fn within<E>(frames: &mut Frames, again: Again<E>) -> Result<(), E> {
+    const SHIFT: usize = TIME / 2;
+    let shape = frames.shape();
+    let seen_frames = (shape.frames - 1 + SHIFT) / TIME * TIME + 1;
+    if shape.frames <= TIME {
+        return Ok(());
+    }
+    let rgb = (0..seen_frames).flat_map(|index| frames.frame(index.saturating_sub(SHIFT))).copied().collect();
+    let seen = again(&Frames::from_rgb(PixelShape { frames: seen_frames, ..shape }, rgb))?;
+    for at in 1 + SHIFT..seen_frames {
+        let frame = at - SHIFT;
+        let [of_found, of_seen] = [frame, at].map(trust);
+        let share = of_seen / (of_found + of_seen);
+        let colour = median_difference(seen.frame(at), frames.frame(frame));
+        for (pixel, seen) in frames.frame_mut(frame).chunks_exact_mut(3).zip(seen.frame(at).chunks_exact(3)) {
+            for ((byte, seen), colour) in pixel.iter_mut().zip(seen).zip(colour) {
+                let found = f32::from(*byte);
+                *byte = (found + share * (f32::from(*seen) - colour - found)).round().clamp(0.0, 255.0) as u8;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The median in each channel of what a frame is above another.
+fn median_difference(frame: &[u8], than: &[u8]) -> [f32; 3] {
+    std::array::from_fn(|channel| {
+        let of_channel = frame.iter().zip(than).skip(channel).step_by(3);
+        let mut values: Vec<f32> = of_channel.map(|(a, b)| f32::from(*a) - f32::from(*b)).collect();
+        let middle = values.len() / 2;
+        *values.select_nth_unstable_by(middle, f32::total_cmp).1
+    })
+}
+
+/// How much a frame of what the VAE made counts; the first one is no part of four.
+fn trust(frame: usize) -> f32 {
+    TRUST[(frame + TIME - 1) % TIME]
+}
+
 fn last(frames: &Frames) -> usize {
     frames.shape().frames - 1
 }
@@ -104,7 +149,7 @@ fn around<E>(before: &Frames, after: &Frames, views: &[usize], again: Again<E>) 
         let seen = again(&window(before, after, lead))?;
         for (slot, (sums, trusted)) in sums.chunks_exact_mut(frame).zip(&mut trusted).enumerate() {
             let at = lead + slot - MENDED;
-            let trust = TRUST[(at + TIME - 1) % TIME];
+            let trust = trust(at);
             *trusted += trust;
             sums.iter_mut().zip(seen.frame(at)).for_each(|(sum, byte)| *sum += trust * f32::from(*byte));
         }
@@ -186,11 +231,7 @@ fn drift(frame: &[u8], than: &[u8]) -> [f32; 3] {
 pub(crate) fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: Direction, both: bool) {
     let count = frames.shape().frames;
     let differences: Vec<f32> = right.iter().zip(found).map(|(r, f)| f32::from(*r) - f32::from(*f)).collect();
-    let whole: [f32; 3] = std::array::from_fn(|channel| {
-        let mut values: Vec<f32> = differences.iter().skip(channel).step_by(3).copied().collect();
-        let middle = values.len() / 2;
-        *values.select_nth_unstable_by(middle, f32::total_cmp).1
-    });
+    let whole = median_difference(right, found);
     for distance in 0..count {
         let frame = from_seam(frames, edge, distance);
         let of_whole = if both { 1.0 - (distance + 1) as f32 / (count + 1) as f32 } else { 1.0 };
@@ -235,6 +276,45 @@ mod tests {
             four.fill(mean as u8);
         }
         Ok(grey(&seen))
+    }
+
+    /// A spot of these levels on a grey that stays.
+    fn spot(levels: &[u8]) -> Frames {
+        let shape = PixelShape::new(levels.len(), 2, 2);
+        let frame = |level: &u8| [[50; 3], [*level; 3], [50; 3], [50; 3]].concat();
+        Frames::from_rgb(shape, levels.iter().flat_map(frame).collect())
+    }
+
+    #[test]
+    fn a_clip_is_seen_again_shifted_by_half_a_latent_frame() {
+        let mut clip = spot(&[10, 20, 30, 40, 50, 60, 70, 80, 90]);
+        let mut seen = Vec::new();
+        let mut again = |frames: &Frames| {
+            seen.push(levels(frames));
+            Ok::<_, ()>(spot(&levels(frames).iter().map(|level| level + 10).collect::<Vec<_>>()))
+        };
+        within(&mut clip, &mut again).unwrap();
+        assert_eq!(seen, [[10, 10, 10, 20, 30, 40, 50, 60, 70]]);
+        // Ten more, by a quarter where the four begin or end that they are seen in, by three quarters else; first and last two as they were.
+        assert_eq!(levels(&clip), [10, 28, 33, 43, 58, 68, 73, 80, 90]);
+        // What changes of all is not let in.
+        let mut grey = grey(&[10, 20, 30, 40, 50, 60]);
+        within(&mut grey, &mut brighter).unwrap();
+        assert_eq!(levels(&grey), [10, 20, 30, 40, 50, 60]);
+        let mut short = spot(&[10]);
+        within(&mut short, &mut brighter).unwrap();
+        assert_eq!(levels(&short), [10]);
+    }
+
+    #[test]
+    fn steps_between_latent_frames_become_smaller() {
+        let mut coarse_spot = |frames: &Frames| coarse(frames).map(|seen| spot(&levels(&seen)));
+        let even: Vec<u8> = (0..17).map(|frame| 100 + 4 * frame).collect();
+        let mut clip = coarse_spot(&spot(&even)).unwrap();
+        let largest = |clip: &Frames| levels(clip).windows(2).map(|two| two[1] - two[0]).max().unwrap();
+        assert_eq!(largest(&clip), 16);
+        within(&mut clip, &mut coarse_spot).unwrap();
+        assert!(largest(&clip) <= 8, "{:?}", levels(&clip));
     }
 
     #[test]
