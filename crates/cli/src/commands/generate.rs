@@ -33,8 +33,7 @@ pub fn run(args: Generate) -> Outcome {
     if args.expand {
         expand::check(&prompt)?;
     }
-    let by_grammar = args.expand && args.lm.is_none() && !prompt.trim().is_empty();
-    let prompt = match by_grammar {
+    let prompt = match args.expand && args.lm.is_none() {
         true => {
             let prompt = vidit_data::expand(&Pack::embedded(), &prompt, args.making.seed.unwrap_or(0)).text;
             tell(&args, &prompt, "")?;

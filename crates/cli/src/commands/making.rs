@@ -109,13 +109,13 @@ impl<'a> Work<'a> {
         let frames = on_pool(|| make(&mut maker))?;
         maker.bars.finish();
 
-        interrupt::clean_beside(&target);
         let writing = Instant::now();
         interrupt::check()?;
         before_writing(&maker)?;
         let overwrite = making.overwrite && making.output.is_some();
         let options = WriteOptions { overwrite, metadata: maker.metadata() };
         loop {
+            interrupt::clean_beside(&target);
             match write_video(&frames, fps, &target, &options) {
                 // A name that we chose ourselves was free when the work began; whatever took it since stays.
                 Err(MediaError::TargetExists { .. }) if making.output.is_none() => {

@@ -157,27 +157,13 @@ fn impossible_wishes_are_refused_and_lose_nothing() {
         r#"{"boxes":[{"id":"a","keyframes":[{"frame":90,"box":[0,0,1,1]}]}]}"#,
     )
     .unwrap();
-    write_video(
-        &Frames::black(PixelShape::new(2, 40, 64)),
-        12u32,
-        &place.file("odd"),
-        &WriteOptions::default(),
-    )
-    .unwrap();
-    write_video(
-        &Frames::black(PixelShape::new(5, 32, 64)),
-        12u32,
-        &place.file("low"),
-        &WriteOptions::default(),
-    )
-    .unwrap();
-    write_video(
-        &Frames::black(PixelShape::new(1, 32, 64)),
-        12u32,
-        &place.file("flat.png"),
-        &WriteOptions::default(),
-    )
-    .unwrap();
+    for (name, shape) in [
+        ("odd", PixelShape::new(2, 40, 64)),
+        ("low", PixelShape::new(5, 32, 64)),
+        ("flat.png", PixelShape::new(1, 32, 64)),
+    ] {
+        write_video(&Frames::black(shape), 12u32, &place.file(name), &WriteOptions::default()).unwrap();
+    }
     for (name, rate) in [("slow.mp4", 12u32), ("fast.mp4", 30)] {
         let black = Frames::black(PixelShape::new(5, 64, 64));
         write_video(&black, rate, &place.file(name), &WriteOptions::default()).unwrap();

@@ -272,20 +272,14 @@ fn judge(options: &PreflightOptions<'_>, found: &mut Preflight) {
     for &dimension in &options.dimensions {
         found.dimensions.entry(dimension).or_default();
     }
-    let lacking = found.dimensions.values().any(|coverage| coverage.expected == 0);
+    let without = found.without_prompts();
     found.complete = found.missing.is_empty()
         && found.unusable.is_empty()
         && found.same_bytes.is_empty()
         && found.same_name.is_empty()
         && found.expected > 0
-        && !lacking;
-    if lacking {
-        let without: Vec<&str> = found
-            .dimensions
-            .iter()
-            .filter(|(_, coverage)| coverage.expected == 0)
-            .map(|(d, _)| d.name())
-            .collect();
+        && without.is_empty();
+    if !without.is_empty() {
         found.notes.push(format!("the suite has no prompt for {}", without.join(", ")));
     }
     let mut because = Vec::new();

@@ -68,10 +68,14 @@ pub struct Preflight {
 }
 
 impl Preflight {
+    /// Dimensions that were asked for, and that the suite has no prompt for.
+    fn without_prompts(&self) -> Vec<&'static str> {
+        self.dimensions.iter().filter(|(_, found)| found.expected == 0).map(|(d, _)| d.name()).collect()
+    }
+
     /// What keeps the suite from being complete, in a sentence.
     pub fn why_incomplete(&self) -> String {
-        let without: Vec<&str> =
-            self.dimensions.iter().filter(|(_, found)| found.expected == 0).map(|(d, _)| d.name()).collect();
+        let without = self.without_prompts();
         if !without.is_empty() {
             return format!(
                 "the suite has no prompt for {}, which `--dimensions` asks for",

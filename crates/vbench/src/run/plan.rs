@@ -220,6 +220,7 @@ fn listed(folder: &Path) -> Result<Vec<PathBuf>, VbenchError> {
     paths.sort();
     Ok(paths)
 }
+
 /// Prompts by the names of their files: those that are told by a path within the folder, or from the root, too.
 fn by_name(videos: &Path, prompts: &BTreeMap<String, String>) -> BTreeMap<String, String> {
     let folder = if videos.is_dir() { videos } else { videos.parent().unwrap_or(Path::new("")) };
