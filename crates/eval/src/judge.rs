@@ -5,10 +5,11 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use vidit_data::Pack;
+use vidit_models::mini::metadata;
 use vidit_models::nn::{Conv3d, Init, Linear, RmsNorm};
 use vidit_ops::{ConvGeometry, Tail};
 use vidit_video::Frames;
-use vidit_weights::{TensorStore, WeightsError, load_into};
+use vidit_weights::{TensorStore, load_into};
 
 use crate::EvalError;
 use crate::crops::{CHANNELS, SIDE, Window, cut};
@@ -103,8 +104,8 @@ impl Judge {
     /// # Errors
     /// If tensors or metadata are missing or misshaped, or it knows other objects than the pack.
     pub fn load(store: &TensorStore, pack: &Pack, device: &Device) -> Result<Self, EvalError> {
-        let config: JudgeConfig = parse(store, "judge")?;
-        let known: Vec<String> = parse(store, "objects")?;
+        let config: JudgeConfig = metadata(store, "judge")?;
+        let known: Vec<String> = metadata(store, "objects")?;
         let objects: Vec<&str> = pack.objects().iter().map(|object| object.id.as_str()).collect();
         if known != objects {
             let differ = known
@@ -155,13 +156,6 @@ impl Judge {
 pub(crate) fn most_probable(probabilities: &[f32]) -> usize {
     let by_probability = |a: &usize, b: &usize| probabilities[*a].total_cmp(&probabilities[*b]);
     (0..probabilities.len()).max_by(by_probability).expect("the judge knows objects")
-}
-
-fn parse<T: serde::de::DeserializeOwned>(store: &TensorStore, key: &str) -> Result<T, WeightsError> {
-    serde_json::from_str(store.text(key)?).map_err(|error| WeightsError::Metadata {
-        key: key.to_owned(),
-        reason: format!("cannot be read: {error}"),
-    })
 }
 
 #[cfg(test)]

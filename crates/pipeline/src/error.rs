@@ -43,12 +43,23 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A file of tensors that are no latents.
+    #[error(
+        "`{}` holds no latents: expected a tensor `latents` of shape [F, H, W, C], found {found}\nhint: `--save-latents` makes such files",
+        path.display()
+    )]
+    NoLatents {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        found: String,
+    },
     /// Latents of another model.
     #[error(
         "latents must have shape [F, H, W, {channels}], found `{found:?}`\nhint: use the model that made them"
     )]
     LatentsShape {
-        /// Channels of the model, or those that the file itself implies.
+        /// Channels of the model.
         channels: usize,
         /// The shape in the file.
         found: Vec<usize>,
@@ -59,6 +70,16 @@ pub enum Error {
     /// The sampler ran away.
     #[error("the denoiser produced values that are not finite\nhint: lower the guidance, or take more steps")]
     NotFinite,
+}
+
+impl Error {
+    /// The same, with the file named that weights are from.
+    pub(crate) fn in_file(self, name: &str) -> Self {
+        match self {
+            Self::Weights(error) => Self::Weights(error.in_file(name)),
+            other => other,
+        }
+    }
 }
 
 /// Why a request is refused.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use vidit_video::{LatentShape, PixelShape};
-use vidit_weights::{StoredType, TensorStore, WeightsError};
+use vidit_weights::{StoredType, TensorStore};
 
 use crate::{Error, Limits, Model, RequestError};
 
@@ -81,15 +81,16 @@ impl Latents {
             });
         }
         let mut store = TensorStore::read(path)?;
-        let entry = store
-            .tensors
-            .remove(KEY)
-            .ok_or_else(|| WeightsError::Missing { key: KEY.to_owned(), expected: Vec::new() })?;
+        let refused = |found: String| Error::NoLatents { path: path.to_owned(), found };
+        let Some(entry) = store.tensors.remove(KEY) else {
+            let first = store.tensors.keys().next().map(|key| format!("`{key}`"));
+            return Err(refused(first.unwrap_or_else(|| "no tensor".to_owned())));
+        };
         let &[frames, height, width, channels] = entry.shape.as_slice() else {
-            return Err(Error::LatentsShape { channels: 0, found: entry.shape });
+            return Err(refused(format!("one of shape `{:?}`", entry.shape)));
         };
         if entry.values.is_empty() {
-            return Err(Error::LatentsShape { channels, found: entry.shape });
+            return Err(refused(format!("one of shape `{:?}`", entry.shape)));
         }
         let text = |key: &str| store.metadata.get(key);
         let provenance = Provenance {
@@ -177,9 +178,15 @@ mod tests {
             store.write(&path, |_| StoredType::F32).unwrap();
             Latents::read(&path).unwrap_err().to_string()
         };
-        assert!(said("weights", vec![1]).contains("lack `latents`"));
-        assert!(said(KEY, vec![2, 3]).contains("found `[2, 3]`"));
-        assert!(said(KEY, vec![0, 4, 4, 3]).contains("found `[0, 4, 4, 3]`"));
+        let about = format!("`{}` holds no latents: expected a tensor `latents` of shape", path.display());
+        for (key, shape, found) in [
+            ("weights", vec![1], "found `weights`\nhint: "),
+            (KEY, vec![2, 3], "found one of shape `[2, 3]`\nhint: "),
+            (KEY, vec![0, 4, 4, 3], "found one of shape `[0, 4, 4, 3]`\nhint: "),
+        ] {
+            let said = said(key, shape);
+            assert!(said.starts_with(&about) && said.contains(found), "{said}");
+        }
         std::fs::write(&path, "no").unwrap();
         assert!(Latents::read(&path).unwrap_err().to_string().contains("not a whole safetensors file"));
     }

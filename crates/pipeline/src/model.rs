@@ -4,7 +4,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use vidit_models::mini::boxes::{BoxAdapter, BoxAdapterConfig};
 use vidit_models::mini::vae::VaeConfig;
-use vidit_models::mini::{DenoiserConfig, Mini, MiniWeights};
+use vidit_models::mini::{DenoiserConfig, Mini, MiniWeights, metadata};
 use vidit_models::nn::Init;
 use vidit_video::{Compression, LatentShape, PixelShape};
 use vidit_weights::{TensorStore, WeightsError, load_into};
@@ -38,8 +38,9 @@ impl Model {
     /// If this build carries none.
     pub fn embedded(device: &Device) -> Result<Self, Error> {
         let bytes = Self::embedded_bytes().ok_or(Error::NotEmbedded)?;
-        let weights = MiniWeights { store: TensorStore::from_bytes("the embedded model", bytes)? };
-        let model = Self::from_weights(MINI, weights, device)?;
+        const NAME: &str = "the embedded model";
+        let weights = MiniWeights { store: TensorStore::from_bytes(NAME, bytes)? };
+        let model = Self::from_weights(MINI, weights, device).map_err(|error| error.in_file(NAME))?;
         match embedded::BOXES {
             None => Ok(model),
             Some(bytes) => {
@@ -59,11 +60,9 @@ impl Model {
     /// # Errors
     /// If the file cannot be read, is damaged, or holds another kind of model.
     pub fn open(path: &Path, device: &Device) -> Result<Self, Error> {
-        Self::from_weights(
-            &path.display().to_string(),
-            MiniWeights { store: TensorStore::read(path)? },
-            device,
-        )
+        let name = path.display().to_string();
+        let weights = MiniWeights { store: TensorStore::read(path)? };
+        Self::from_weights(&name, weights, device).map_err(|error| error.in_file(&name))
     }
 
     /// A model from weights in memory; `name` is for reports and provenance.
@@ -79,8 +78,8 @@ impl Model {
             device: device.clone(),
             name: name.to_owned(),
             parameters: store.tensors.values().map(|entry| entry.values.len()).sum(),
-            denoiser: config(&store, "denoiser")?,
-            vae: config(&store, "vae")?,
+            denoiser: metadata(&store, "denoiser")?,
+            vae: metadata(&store, "vae")?,
             metadata: store.metadata,
         })
     }
@@ -94,7 +93,8 @@ impl Model {
     }
 
     fn with_adapter(self, path: &Path, store: &TensorStore) -> Result<Self, Error> {
-        let sizes: BoxAdapterConfig = config(store, "boxes")?;
+        let in_file = |error: WeightsError| error.in_file(path.display());
+        let sizes: BoxAdapterConfig = metadata(store, "boxes").map_err(in_file)?;
         let transformer = &self.denoiser.transformer;
         if sizes.width != transformer.width || sizes.blocks.iter().any(|block| *block >= transformer.blocks) {
             return Err(Error::OtherAdapter {
@@ -104,7 +104,7 @@ impl Model {
             });
         }
         let adapter = BoxAdapter::new(&sizes, self.text_width(), &mut Init::new(0, &self.device));
-        Ok(Self { boxes: Some(load_into(adapter, store)?), ..self })
+        Ok(Self { boxes: Some(load_into(adapter, store).map_err(in_file)?), ..self })
     }
 
     /// Whether it has a box adapter, which requests with boxes need.
@@ -165,11 +165,4 @@ impl Model {
     pub(crate) fn plan(&self, latent: LatentShape, pixel: PixelShape) -> MemoryPlan {
         MemoryPlan::new(self.parameters, &self.denoiser, &self.vae, latent, pixel)
     }
-}
-
-fn config<T: serde::de::DeserializeOwned>(store: &TensorStore, key: &str) -> Result<T, WeightsError> {
-    serde_json::from_str(store.text(key)?).map_err(|error| WeightsError::Metadata {
-        key: key.to_owned(),
-        reason: format!("cannot be read: {error}"),
-    })
 }

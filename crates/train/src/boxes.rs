@@ -16,7 +16,7 @@ use vidit_models::nn::Init;
 use vidit_models::pixels::frames_from_tensor;
 use vidit_motion::{BoxKind, COLOURS, GuideBox, OBJECTS_MAX, Track, UnitBox, paint_outline};
 use vidit_video::{Frames, PixelShape};
-use vidit_weights::{TensorStore, load_into};
+use vidit_weights::{TensorStore, WeightsError, load_into};
 
 use crate::denoiser::{Bucket, DenoiserBatch, flow_loss, insert_tokens, warm};
 use crate::feed::Fed;
@@ -135,8 +135,9 @@ impl BoxTask {
     /// If it cannot be read, the source does not know boxes, or a setting is out of its range.
     pub fn new(config: BoxTraining, device: &Device) -> Result<Self, TrainError> {
         let weights = MiniWeights { store: TensorStore::read(&config.task.base)? };
-        let denoiser: DenoiserConfig = metadata(&weights.store, "denoiser")?;
-        let mini = Mini::load(&weights, device)?;
+        let in_base = |error: WeightsError| error.in_file(config.task.base.display());
+        let denoiser: DenoiserConfig = metadata(&weights.store, "denoiser").map_err(in_base)?;
+        let mini = Mini::load(&weights, device).map_err(in_base)?;
         let base = Mini::load(&weights, &device.clone().autodiff())?.denoiser.no_grad();
         let transformer = &denoiser.transformer;
         if config.task.buckets.is_empty() {
@@ -231,9 +232,11 @@ impl Task for BoxTask {
 
     fn model(&self, seed: u64, device: &Device) -> Result<BoxAdapter, TrainError> {
         let adapter = BoxAdapter::new(&self.adapter, self.text_width, &mut Init::new(seed, device));
-        match &self.init {
-            None => Ok(adapter),
-            Some(store) => Ok(load_into(adapter, store)?),
+        match (&self.init, &self.config.task.init_from) {
+            (Some(store), Some(path)) => {
+                Ok(load_into(adapter, store).map_err(|error| error.in_file(path.display()))?)
+            }
+            _ => Ok(adapter),
         }
     }
 

@@ -8,6 +8,9 @@ use vidit_weights::{StoredType, TensorStore};
 
 use crate::TrainError;
 
+/// The file that a run goes on from.
+pub const CHECKPOINT: &str = "checkpoint.safetensors";
+
 /// Paths in a run's folder.
 pub struct RunFolder(PathBuf);
 
@@ -23,7 +26,7 @@ impl RunFolder {
     }
 
     fn checkpoint(&self) -> PathBuf {
-        self.0.join("checkpoint.safetensors")
+        self.0.join(CHECKPOINT)
     }
 
     fn metrics(&self) -> PathBuf {

@@ -15,7 +15,7 @@ use vidit_models::mini::{Denoiser, DenoiserConfig, MiniWeights, Vocabulary, comp
 use vidit_models::nn::Init;
 use vidit_models::pixels::frames_from_tensor;
 use vidit_video::{Compression, Frames, PixelShape};
-use vidit_weights::{TensorStore, load_into};
+use vidit_weights::{TensorStore, WeightsError, load_into};
 
 use crate::feed::Fed;
 use crate::latents::{About, LatentCache, Latents};
@@ -323,12 +323,13 @@ impl DenoiserTask {
         }
         let vae_store = TensorStore::read(&config.task.vae)?;
         let vae_store = MiniWeights::vae(&vae_store).unwrap_or(vae_store);
-        let vae_config: VaeConfig = metadata(&vae_store, "vae")?;
+        let in_vae = |error: WeightsError| error.in_file(config.task.vae.display());
+        let vae_config: VaeConfig = metadata(&vae_store, "vae").map_err(in_vae)?;
         let compression = compression(&vae_config, &config.model);
         for bucket in &config.task.buckets {
             bucket.check(&compression)?;
         }
-        let vae = load_into(Vae::new(&vae_config, &mut Init::new(0, device)), &vae_store)?;
+        let vae = load_into(Vae::new(&vae_config, &mut Init::new(0, device)), &vae_store).map_err(in_vae)?;
         let source = Source::open(&config.task.data, config.run.seed)?;
         if let Some(bucket) = config.task.buckets.iter().find(|bucket| !source.tells(bucket.story())) {
             return Err(TrainError::Setting(format!(
@@ -340,9 +341,11 @@ impl DenoiserTask {
             None => None,
             Some(path) => Some(MiniWeights::denoiser(&TensorStore::read(path)?)),
         };
-        let vocabulary = match &init {
-            None => Vocabulary::learn(source.corpus().into_iter(), config.task.word_count_min),
-            Some(store) => Vocabulary::from_words(metadata(store, "vocabulary")?),
+        let vocabulary = match (&init, &config.task.init_from) {
+            (Some(store), Some(path)) => Vocabulary::from_words(
+                metadata(store, "vocabulary").map_err(|error: WeightsError| error.in_file(path.display()))?,
+            ),
+            _ => Vocabulary::learn(source.corpus().into_iter(), config.task.word_count_min),
         };
         let Statistics { clips, frames, height, width } = config.task.statistics;
         let shape = PixelShape::new(frames, height, width);
@@ -394,9 +397,11 @@ impl Task for DenoiserTask {
 
     fn model(&self, seed: u64, device: &Device) -> Result<Denoiser, TrainError> {
         let model = Denoiser::new(&self.config.model, self.vocabulary.size(), &mut Init::new(seed, device));
-        match &self.init {
-            None => Ok(model),
-            Some(store) => Ok(load_into(model, store)?),
+        match (&self.init, &self.config.task.init_from) {
+            (Some(store), Some(path)) => {
+                Ok(load_into(model, store).map_err(|error| error.in_file(path.display()))?)
+            }
+            _ => Ok(model),
         }
     }
 

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use vidit_weights::WeightsError;
+use vidit_weights::{WeightsError, hint_of};
 
 /// Why training could not start or go on.
 #[derive(Debug, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum TrainError {
     #[error("training configuration: {0}")]
     Setting(String),
     /// The file system said no.
-    #[error("cannot {action} `{path}`: {source}")]
+    #[error("cannot {action} `{path}`: {source}\nhint: {}", hint_of(source))]
     Io {
         /// `create`, `append to` …
         action: &'static str,

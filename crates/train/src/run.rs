@@ -9,7 +9,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 use serde_json::json;
 
-use crate::checkpoint::RunFolder;
+use crate::checkpoint::{CHECKPOINT, RunFolder};
 use crate::optimizer::Optimizer;
 use crate::schedule::{ema_decay, learning_rate};
 use crate::{OptimizerConfig, RunConfig, TrainError};
@@ -78,7 +78,9 @@ pub fn run<T: Task>(
     let mut optimizer = Optimizer::new(&model);
     match (folder.read_checkpoint()?, resume) {
         (Some(state), true) => {
-            optimizer.restore(&state)?;
+            optimizer
+                .restore(&state)
+                .map_err(|error| error.in_file(config.folder.join(CHECKPOINT).display()))?;
             folder.truncate_metrics(optimizer.step)?;
             model = optimizer.apply(model);
         }

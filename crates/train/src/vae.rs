@@ -15,7 +15,7 @@ use vidit_models::mini::{MiniWeights, metadata};
 use vidit_models::nn::Init;
 use vidit_models::pixels::{frames_from_tensor, tensor_from_frames};
 use vidit_video::{Frames, PixelShape};
-use vidit_weights::{TensorStore, load_into};
+use vidit_weights::{TensorStore, WeightsError, load_into};
 
 use crate::sheet::write_sheet;
 use crate::source::{Clip, DataConfig, Source};
@@ -75,7 +75,9 @@ pub struct VaeTask {
 
 /// What stays when the decoder alone learns.
 struct Kept {
-    /// The whole model.
+    /// Where the whole model is from.
+    path: PathBuf,
+    /// It.
     store: TensorStore,
     /// Its VAE, which encodes; without gradients.
     encoder: Vae,
@@ -109,7 +111,8 @@ impl VaeTask {
             None => None,
             Some(path) => {
                 let store = TensorStore::read(path)?;
-                let sizes: VaeConfig = metadata(&store, "vae")?;
+                let sizes: VaeConfig =
+                    metadata(&store, "vae").map_err(|error: WeightsError| error.in_file(path.display()))?;
                 if sizes != config.model {
                     return Err(TrainError::Setting(format!(
                         "`[model]` must be the VAE of `{}`, {sizes:?}, found {:?}",
@@ -118,8 +121,8 @@ impl VaeTask {
                     )));
                 }
                 let train_device = device.clone().autodiff();
-                let encoder = load(&sizes, &store, &mut Init::new(0, &train_device))?.no_grad();
-                Some(Kept { store, encoder })
+                let encoder = load(&sizes, &store, path, &mut Init::new(0, &train_device))?.no_grad();
+                Some(Kept { path: path.clone(), store, encoder })
             }
         };
         Ok(Self { config, source, kept })
@@ -171,9 +174,9 @@ impl VaeTask {
 }
 
 /// The VAE of a whole model.
-fn load(sizes: &VaeConfig, store: &TensorStore, init: &mut Init) -> Result<Vae, TrainError> {
+fn load(sizes: &VaeConfig, store: &TensorStore, path: &Path, init: &mut Init) -> Result<Vae, TrainError> {
     let weights = MiniWeights::vae(store).unwrap_or_default();
-    Ok(load_into(Vae::new(sizes, init), &weights)?)
+    Ok(load_into(Vae::new(sizes, init), &weights).map_err(|error| error.in_file(path.display()))?)
 }
 
 impl Task for VaeTask {
@@ -184,7 +187,7 @@ impl Task for VaeTask {
         let init = &mut Init::new(seed, device);
         match &self.kept {
             None => Ok(Vae::new(&self.config.model, init)),
-            Some(kept) => load(&self.config.model, &kept.store, init),
+            Some(kept) => load(&self.config.model, &kept.store, &kept.path, init),
         }
     }
 

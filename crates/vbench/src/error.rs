@@ -1,13 +1,15 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use vidit_weights::hint_of;
+
 use crate::{Dimension, Network, Problem};
 
 /// Why a suite, results or a submission could not be read or made.
 #[derive(Debug, thiserror::Error)]
 pub enum VbenchError {
     /// The file system said no.
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    #[error("cannot {action} `{}`: {source}\nhint: {}", path.display(), hint_of(source))]
     Io {
         /// What was tried: `read`, `write`.
         action: &'static str,
@@ -162,9 +164,22 @@ pub enum VbenchError {
         reason: String,
     },
     /// A vocabulary that is damaged.
-    #[error(transparent)]
-    Text(#[from] vidit_backbones::clip::TextError),
+    #[error("cannot use `{}`: {source}", path.display())]
+    Text {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: vidit_backbones::clip::TextError,
+    },
     /// Weights that are not of their network.
+    #[error("cannot use {}: {source}", listed_files(files))]
+    OtherWeights {
+        /// The files.
+        files: Vec<PathBuf>,
+        /// What is wrong.
+        source: vidit_backbones::BackboneError,
+    },
+    /// A network that cannot be made, whatever its weights.
     #[error(transparent)]
     Backbone(#[from] vidit_backbones::BackboneError),
     /// A thumbnail could not be encoded.
@@ -179,6 +194,10 @@ impl VbenchError {
     pub(crate) fn reading(path: &Path, source: io::Error) -> Self {
         Self::Io { action: "read", path: path.to_owned(), source }
     }
+}
+
+fn listed_files(files: &[PathBuf]) -> String {
+    files.iter().map(|path| format!("`{}`", path.display())).collect::<Vec<_>>().join(" with ")
 }
 
 fn shown_folder(folder: &Option<PathBuf>) -> String {

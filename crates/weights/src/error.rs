@@ -1,17 +1,27 @@
+use std::fmt::Display;
+use std::io;
 use std::path::PathBuf;
 
 /// Why weights could not be read, written or put into a module.
 #[derive(Debug, thiserror::Error)]
 pub enum WeightsError {
     /// The file system said no.
-    #[error("cannot {action} `{path}`: {source}")]
+    #[error("cannot {action} `{path}`: {source}\nhint: {}", hint_of(source))]
     Io {
         /// `read`, `write` …
         action: &'static str,
         /// Which file.
         path: PathBuf,
         /// The system's reason.
-        source: std::io::Error,
+        source: io::Error,
+    },
+    /// What a file holds is not what it is wanted for.
+    #[error("cannot use `{name}`: {source}")]
+    InFile {
+        /// Which file or embedded blob.
+        name: String,
+        /// What is wrong with it.
+        source: Box<WeightsError>,
     },
     /// Not a safetensors file, or a damaged one.
     #[error("`{name}` is not a whole safetensors file: {reason}\nhint: fetch or copy the file again")]
@@ -22,7 +32,9 @@ pub enum WeightsError {
         reason: String,
     },
     /// A data type that weights are not read from.
-    #[error("tensor `{key}` has type {found}, expected F64, F32, F16 or BF16")]
+    #[error(
+        "tensor `{key}` has type {found}, expected F64, F32, F16 or BF16\nhint: save it in one of these types"
+    )]
     Type {
         /// The tensor.
         key: String,
@@ -48,7 +60,9 @@ pub enum WeightsError {
         key: String,
     },
     /// Shapes differ.
-    #[error("`{key}` has shape {found:?}, expected {expected:?}")]
+    #[error(
+        "`{key}` has shape {found:?}, expected {expected:?}\nhint: the file was made by another model or version"
+    )]
     Shape {
         /// The parameter's path.
         key: String,
@@ -64,7 +78,7 @@ pub enum WeightsError {
         key: String,
     },
     /// A needed metadata entry is absent or malformed.
-    #[error("weights metadata `{key}` {reason}")]
+    #[error("weights metadata `{key}` {reason}\nhint: the file was made by another model or program")]
     Metadata {
         /// Which entry.
         key: String,
@@ -92,4 +106,40 @@ pub enum WeightsError {
         /// What it asks for.
         global: String,
     },
+}
+
+impl WeightsError {
+    /// The same of this file, unless it names one already.
+    pub fn in_file(self, name: impl Display) -> Self {
+        match self {
+            Self::Type { .. }
+            | Self::Missing { .. }
+            | Self::Unknown { .. }
+            | Self::Shape { .. }
+            | Self::NotFinite { .. }
+            | Self::Metadata { .. } => Self::InFile { name: name.to_string(), source: Box::new(self) },
+            Self::Io { .. }
+            | Self::InFile { .. }
+            | Self::Format { .. }
+            | Self::Checkpoint { .. }
+            | Self::Refused { .. } => self,
+        }
+    }
+}
+
+/// What to do when the file system says no.
+pub fn hint_of(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound => "check the spelling",
+        io::ErrorKind::PermissionDenied => "check who owns it, or choose another folder",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "free some space, or choose another disk"
+        }
+        io::ErrorKind::FileTooLarge => "allow larger files, or choose another disk",
+        io::ErrorKind::IsADirectory => "name a file, not a folder",
+        io::ErrorKind::NotADirectory => "what stands for a folder in it is a file",
+        io::ErrorKind::InvalidFilename => "choose a shorter name",
+        io::ErrorKind::InvalidData => "expected text in UTF-8: is it another file?",
+        _ => "does the disk work, and is it still there?",
+    }
 }

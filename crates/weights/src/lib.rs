@@ -7,7 +7,7 @@ mod module;
 mod store;
 mod torch;
 
-pub use error::WeightsError;
+pub use error::{WeightsError, hint_of};
 #[cfg(feature = "modules")]
 pub use module::{collect, load_into, parameter_count};
 pub use store::{Entry, StoredType, TensorStore, write_atomically};

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, TensorView};
@@ -153,7 +153,8 @@ impl TensorStore {
             for piece in (begin..end).step_by(PIECE_BYTES) {
                 let mut data = vec![0; PIECE_BYTES.min(end - piece)];
                 file.read_exact(&mut data).map_err(failed)?;
-                decode(&key, info.dtype, &data, &mut values)?;
+                decode(&key, info.dtype, &data, &mut values)
+                    .map_err(|error| error.in_file(path.display()))?;
             }
             store.tensors.insert(key, Entry { shape: info.shape.clone(), values });
         }
@@ -183,7 +184,7 @@ impl TensorStore {
         let mut store = Self { metadata: texts(&header), ..Self::default() };
         for (key, view) in file.tensors().into_iter().filter(|(_, view)| !is_whole(view.dtype())) {
             let mut values = Vec::with_capacity(view.shape().iter().product());
-            decode(&key, view.dtype(), view.data(), &mut values)?;
+            decode(&key, view.dtype(), view.data(), &mut values).map_err(|error| error.in_file(name))?;
             store.tensors.insert(key, Entry { shape: view.shape().to_vec(), values });
         }
         Ok(store)
@@ -247,14 +248,19 @@ fn sorted_header(mut bytes: Vec<u8>) -> Vec<u8> {
     bytes
 }
 
+/// The unfinished file beside `path`. File systems end names at 255 bytes, and this one is longer than that of `path` unless it is cut.
+pub(crate) fn aside(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = &name[..name.floor_char_boundary(200)];
+    path.with_file_name(format!("{name}.{}.incomplete", std::process::id()))
+}
+
 /// Writes bytes beside `path`, syncs them, and renames: a reader sees the old file or the new one, never a part.
 ///
 /// # Errors
 /// If the file system refuses; the part written so far is removed.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), WeightsError> {
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.incomplete", std::process::id()));
-    let aside = path.with_file_name(name);
+    let aside = aside(path);
     let write = || -> std::io::Result<()> {
         let mut file = File::create(&aside)?;
         file.write_all(bytes)?;
@@ -316,7 +322,11 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
         let error = TensorStore::from_bytes("test", &file(Dtype::F8_E4M3, &[1; 2], 2)).unwrap_err();
-        assert_eq!(error.to_string(), "tensor `norm.other` has type F8_E4M3, expected F64, F32, F16 or BF16");
+        assert_eq!(
+            error.to_string(),
+            "cannot use `test`: tensor `norm.other` has type F8_E4M3, expected F64, F32, F16 or BF16\n\
+             hint: save it in one of these types"
+        );
     }
 
     #[test]
@@ -349,7 +359,7 @@ mod tests {
         let mut nan = sample();
         nan.tensors.get_mut("b").unwrap().values[0] = f32::NAN;
         let error = TensorStore::from_bytes("nan", &nan.to_bytes(|_| StoredType::F32)).unwrap_err();
-        assert!(error.to_string().contains("`b`"), "{error}");
+        assert!(error.to_string().starts_with("cannot use `nan`: `b` holds"), "{error}");
     }
 
     #[test]
@@ -375,7 +385,8 @@ mod tests {
         store.insert("z", vec![1], vec![f32::NAN]);
         let bytes = store.to_bytes(|_| StoredType::F16);
         fs::write(&path, &bytes).unwrap();
-        assert!(TensorStore::read(&path).unwrap_err().to_string().contains("`z`"));
+        let error = TensorStore::read(&path).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot use `{}`: `z` holds", path.display())), "{error}");
         assert_eq!(TensorStore::read_some(&path, |key| key != "z").unwrap(), sample());
         assert!(TensorStore::read_some(&path, |_| false).unwrap().tensors.is_empty());
         for length in 0..bytes.len() {
@@ -402,6 +413,10 @@ mod tests {
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
         write_atomically(&folder.join("file"), b"x").unwrap();
         assert_eq!(fs::read(folder.join("file")).unwrap(), b"x");
+        // Names end at 255 bytes.
+        let long = folder.join("é".repeat(127));
+        write_atomically(&long, b"y").unwrap();
+        assert_eq!(fs::read(long).unwrap(), b"y");
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! Every mistake has a sentence, a hint, exit code 2, and leaves nothing behind.
 
+use vidit_weights::{StoredType, TensorStore};
+
 use crate::binary::Place;
 
 /// Runs `vidit generate` with these arguments and compares what it says.
@@ -143,6 +145,60 @@ fn models_and_devices() {
         run.stderr
     );
     assert_eq!(place.names(), ["broken.safetensors"]);
+}
+
+/// Whatever is wrong with a file, it is named, and there is something to do.
+#[test]
+fn weights_that_are_not_what_they_should_be() {
+    let place = Place::new();
+    let mut store = TensorStore::default();
+    store.insert("a", vec![1], vec![1.0]);
+    let write = |name: &str, store: &TensorStore| {
+        store.write(&place.file(name), |_| StoredType::F32).unwrap();
+    };
+    write("other.safetensors", &store);
+    let lacks = |key: &str| {
+        format!(
+            "error: cannot use `other.safetensors`: weights metadata `{key}` is missing\n\
+             hint: the file was made by another model or program\n"
+        )
+    };
+    for more in [&["--json"][..], &[]] {
+        let with = |args: &[&str]| place.vidit([args, more].concat());
+        with(&["generate", "a cat", "--model", "other.safetensors"]).refused(1, &lacks("vae"));
+        with(&["generate", "a cat", "--box-adapter", "other.safetensors"]).refused(1, &lacks("boxes"));
+        with(&["eval", "mini", "--model", "other.safetensors"]).refused(1, &lacks("vae"));
+        with(&["decode", "other.safetensors", "-o", "a.mp4"]).refused(
+            1,
+            "error: `other.safetensors` holds no latents: expected a tensor `latents` of shape [F, H, W, C], found `a`\n\
+             hint: `--save-latents` makes such files\n",
+        );
+        with(&["decode", "none.safetensors", "-o", "a.mp4"]).refused(
+            1,
+            "error: cannot read `none.safetensors`: No such file or directory (os error 2)\nhint: check the spelling\n",
+        );
+    }
+    store.insert("b", vec![2], vec![0.5, f32::NAN]);
+    write("nan.safetensors", &store);
+    place.vidit(["generate", "a cat", "--model", "nan.safetensors"]).refused(
+        1,
+        "error: cannot use `nan.safetensors`: `b` holds a value that is not finite\n\
+         hint: the file is damaged, or training diverged\n",
+    );
+    // An adapter of the right sizes, without its tensors.
+    let sizes = r#"{"width": 192, "heads": 3, "hidden": 16, "blocks": [0]}"#;
+    store = TensorStore::default();
+    store.metadata.insert("boxes".to_owned(), sizes.to_owned());
+    write("empty.safetensors", &store);
+    let run = place.vidit(["generate", "a cat", "--box-adapter", "empty.safetensors"]);
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.stderr.starts_with("error: cannot use `empty.safetensors`: weights lack `"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("\nhint: the file was made by another model or version\n"), "{}", run.stderr);
+    assert_eq!(place.names(), ["empty.safetensors", "nan.safetensors", "other.safetensors"]);
 }
 
 #[test]

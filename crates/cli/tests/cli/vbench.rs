@@ -596,6 +596,38 @@ fn a_suite_is_asked_for_what_it_has_prompts_for() {
 }
 
 #[test]
+fn weights_of_another_network_are_named_with_their_file() {
+    let place = Place::new();
+    clip(place.path(), "a.mp4", 10, 5);
+    fs::create_dir(place.file("weights")).unwrap();
+    let mut store = TensorStore::default();
+    store.insert("a", vec![1], vec![1.0]);
+    let measure = |dimension: &str| {
+        let always = ["eval", "run", "a.mp4", "--custom", "-o", "scores", "--weights", "weights", "--json"];
+        place.vidit([&always[..], &["--dimensions", dimension]].concat())
+    };
+    for (dimension, network) in [
+        ("subject_consistency", "dino"),
+        ("background_consistency", "clip_b32"),
+        ("dynamic_degree", "raft"),
+        ("imaging_quality", "musiq"),
+    ] {
+        let file = format!("weights/{network}.safetensors");
+        store.write(&place.file(&file), |_| StoredType::F32).unwrap();
+        let run = measure(dimension);
+        assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));
+        assert!(run.stderr.starts_with(&format!("error: cannot use `{file}`: weights ")), "{}", run.stderr);
+        assert!(run.stderr.contains("\nhint: is this "), "{}", run.stderr);
+        fs::write(place.file(&file), "no weights").unwrap();
+        let broken = measure(dimension).stderr;
+        assert!(
+            broken.starts_with(&format!("error: `{file}` is not a whole safetensors file: ")),
+            "{broken}"
+        );
+    }
+}
+
+#[test]
 fn results_stay_in_their_folder_and_come_of_videos_that_are_there() {
     let place = Place::new();
     clip(place.path(), "a.mp4", 10, 5);

@@ -1,6 +1,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use vidit_weights::hint_of;
+
 /// Why weights were not fetched or looked at.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -26,7 +28,7 @@ pub enum CheckpointError {
         url: &'static str,
     },
     /// The file system said no.
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    #[error("cannot {action} `{}`: {source}\nhint: {}", path.display(), hint_of(source))]
     Io {
         /// What was tried: `read`, `write`.
         action: &'static str,

@@ -1,14 +1,15 @@
 //! Networks and their weights.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use vidit_backbones::clip::{self, AestheticHead, Clip, Tokenizer};
+use vidit_backbones::clip::{self, AestheticHead, Clip, ImageTower, Tokenizer};
 use vidit_backbones::dinov2::{self, DinoV2};
 use vidit_backbones::dreamsim::{self, Adapter, AdapterConfig, DreamSim, Part};
 use vidit_backbones::tag2text::{self, Tag2Text, TagList};
-use vidit_backbones::{Vocabulary, amt, cotracker, dino, grit, musiq, raft, umt, viclip};
+use vidit_backbones::{BackboneError, Vocabulary, amt, cotracker, dino, grit, musiq, raft, umt, viclip};
 use vidit_weights::{TensorStore, TorchCheckpoint};
 
 use super::{Measure, MeasureOptions};
@@ -109,7 +110,7 @@ impl WeightsFolder {
         for &network in networks {
             hashes.push(self.found(network)?.sha256.clone());
             if network == Network::DreamSimLora {
-                hashes.push(sha256(&self.vocabulary(ADAPTER_CONFIG)?));
+                hashes.push(sha256(&self.vocabulary(ADAPTER_CONFIG)?.bytes));
             }
         }
         Ok(hashes)
@@ -127,14 +128,30 @@ impl WeightsFolder {
     }
 
     /// A file of words that networks share, or of what else goes with weights, by its name among [`CHECKPOINTS`](crate::checkpoints::CHECKPOINTS).
-    fn vocabulary(&self, name: &'static str) -> Result<Vec<u8>, VbenchError> {
+    fn vocabulary(&self, name: &'static str) -> Result<Words, VbenchError> {
         let words = Checkpoint::named(name).expect("it is in the table");
         match self.folder.as_deref().map(|folder| words.presence(folder)) {
-            Some(Presence::Present { path, .. }) => {
-                std::fs::read(&path).map_err(|error| VbenchError::reading(&path, error))
-            }
+            Some(Presence::Present { path, .. }) => match std::fs::read(&path) {
+                Ok(bytes) => Ok(Words { path, bytes }),
+                Err(error) => Err(VbenchError::reading(&path, error)),
+            },
             _ => Err(VbenchError::NoVocabulary { folder: self.folder.clone(), name, file: words.file }),
         }
+    }
+
+    /// A network of its weights.
+    fn load<T>(&self, network: Network, make: Make<T>) -> Result<T, VbenchError> {
+        self.load_some(network, |_| true, make)
+    }
+
+    /// A network of those of a file's tensors that `wanted` knows by their keys.
+    fn load_some<T>(
+        &self,
+        network: Network,
+        wanted: impl Fn(&str) -> bool,
+        make: Make<T>,
+    ) -> Result<T, VbenchError> {
+        make(self.store_some(network, wanted)?).map_err(of_files([&self.found(network)?.path]))
     }
 
     /// The tensors of a network.
@@ -156,22 +173,47 @@ impl WeightsFolder {
     }
 
     fn dreamsim(&self) -> Result<DreamSim, VbenchError> {
-        let config = AdapterConfig::parse(&self.vocabulary(ADAPTER_CONFIG)?)?;
+        let config = self.vocabulary(ADAPTER_CONFIG)?;
+        let config = AdapterConfig::parse(&config.bytes).map_err(of_files([&config.path]))?;
         let adapter = Adapter::new(self.store(Network::DreamSimLora)?, config);
+        let last = Cell::new(Network::Dino);
         let weights = |part| {
-            self.store(match part {
+            last.set(match part {
                 Part::Dino => Network::Dino,
                 Part::Clip => Network::DreamSimClip,
                 Part::OpenClip => Network::DreamSimOpenClip,
-            })
+            });
+            self.store(last.get())
         };
-        DreamSim::load(weights, adapter, dreamsim::Config::ENSEMBLE)
+        DreamSim::load(weights, adapter, dreamsim::Config::ENSEMBLE).or_else(|error| match error {
+            VbenchError::Backbone(source) => {
+                let (network, adapter) = (self.found(last.get())?, self.found(Network::DreamSimLora)?);
+                Err(of_files([&network.path, &adapter.path])(source))
+            }
+            other => Err(other),
+        })
     }
 
-    /// The tensors of a CLIP's image tower: its text tower is a third of a checkpoint.
-    fn image_tower(&self, network: Network) -> Result<TensorStore, VbenchError> {
-        self.store_some(network, |key| key.starts_with(clip::IMAGE))
+    /// A CLIP's image tower: its text tower is a third of a checkpoint.
+    fn image_tower(&self, network: Network) -> Result<ImageTower, VbenchError> {
+        let is_image = |key: &str| key.starts_with(clip::IMAGE);
+        self.load_some(network, is_image, |store| Clip::load_image(store, clip::Config::OPENAI))
     }
+}
+
+/// What makes a network of tensors.
+type Make<T> = fn(TensorStore) -> Result<T, BackboneError>;
+
+/// A vocabulary, or what else goes with weights.
+struct Words {
+    path: PathBuf,
+    bytes: Vec<u8>,
+}
+
+/// What is wrong, with the files named that hold it.
+fn of_files<const N: usize>(files: [&PathBuf; N]) -> impl FnOnce(BackboneError) -> VbenchError {
+    let files = files.map(PathBuf::clone).into();
+    move |source| VbenchError::OtherWeights { files, source }
 }
 
 /// The name of the file that says how DreamSim's adapter is scaled.
@@ -205,7 +247,7 @@ fn find(folder: &Path, network: Network) -> Option<PathBuf> {
 
 /// What tells whether a video stands still.
 pub(super) fn static_filter(options: &MeasureOptions) -> Result<Box<dyn Measure>, VbenchError> {
-    Ok(Box::new(StaticFilter::new(raft::Raft::load(options.weights.store(Network::Raft)?)?)))
+    Ok(Box::new(StaticFilter::new(options.weights.load(Network::Raft, raft::Raft::load)?)))
 }
 
 /// What measures a dimension from clip to clip.
@@ -218,8 +260,8 @@ pub(super) fn between(
 ) -> Result<Box<dyn Measure>, VbenchError> {
     Ok(match dimension {
         Dimension::SubjectConsistency => {
-            let network = DinoV2::load(options.weights.store(Network::DinoV2)?, dinov2::VIT_B_14)?;
-            Box::new(subjects_of_clips(network))
+            let load = |store| DinoV2::load(store, dinov2::VIT_B_14);
+            Box::new(subjects_of_clips(options.weights.load(Network::DinoV2, load)?))
         }
         Dimension::BackgroundConsistency => Box::new(backgrounds_of_clips(options.weights.dreamsim()?)),
         other => panic!("`{other}` is not measured from clip to clip"),
@@ -232,13 +274,14 @@ pub(super) fn measures(
     options: &MeasureOptions,
 ) -> Result<Vec<Box<dyn Measure>>, VbenchError> {
     let has = |dimension| dimensions.contains(&dimension);
-    let store = |network| options.weights.store(network);
+    let weights = options.weights;
     let mut measures: Vec<Box<dyn Measure>> = Vec::new();
     if has(Dimension::TemporalFlickering) {
         measures.push(Box::new(TemporalFlickering::default()));
     }
     if has(Dimension::SubjectConsistency) || has(Dimension::I2vSubject) {
-        let network = Rc::new(dino::Dino::load(store(Network::Dino)?, dino::Config::VIT_B_16)?);
+        let load = |store| dino::Dino::load(store, dino::Config::VIT_B_16);
+        let network = Rc::new(weights.load(Network::Dino, load)?);
         if has(Dimension::SubjectConsistency) {
             measures.push(Box::new(subject_consistency(Rc::clone(&network))));
         }
@@ -247,34 +290,40 @@ pub(super) fn measures(
         }
     }
     if has(Dimension::CameraMotion) {
-        let network = cotracker::CoTracker::load(store(Network::CoTracker)?, cotracker::Config::PUBLISHED)?;
-        measures.push(Box::new(CameraMotion::new(network)));
+        let load = |store| cotracker::CoTracker::load(store, cotracker::Config::PUBLISHED);
+        measures.push(Box::new(CameraMotion::new(weights.load(Network::CoTracker, load)?)));
     }
     if has(Dimension::I2vBackground) {
-        measures.push(Box::new(i2v_background(Rc::new(options.weights.dreamsim()?), options.limits)));
+        measures.push(Box::new(i2v_background(Rc::new(weights.dreamsim()?), options.limits)));
     }
     if has(Dimension::ImagingQuality) {
-        let network = musiq::Musiq::load(store(Network::Musiq)?, musiq::Config::PUBLISHED)?;
+        let load = |store| musiq::Musiq::load(store, musiq::Config::PUBLISHED);
+        let network = weights.load(Network::Musiq, load)?;
         measures.push(Box::new(Batched::new(ImagingQuality::new(network))));
     }
     if has(Dimension::MotionSmoothness) {
-        measures.push(Box::new(MotionSmoothness::new(amt::Amt::load(store(Network::AmtS)?)?)));
+        measures.push(Box::new(MotionSmoothness::new(weights.load(Network::AmtS, amt::Amt::load)?)));
     }
     if has(Dimension::DynamicDegree) {
-        measures.push(Box::new(DynamicDegree::new(raft::Raft::load(store(Network::Raft)?)?)));
+        measures.push(Box::new(DynamicDegree::new(weights.load(Network::Raft, raft::Raft::load)?)));
     }
     if has(Dimension::AestheticQuality) {
-        let network = Clip::load_image(options.weights.image_tower(Network::ClipL14)?, clip::Config::OPENAI)?;
-        let head = AestheticHead::load(store(Network::Aesthetic)?)?;
+        let network = weights.image_tower(Network::ClipL14)?;
+        let head = weights.load(Network::Aesthetic, AestheticHead::load)?;
         measures.push(Box::new(Batched::new(AestheticQuality::new(network, head))));
     }
     let videos = has(Dimension::TemporalStyle) || has(Dimension::OverallConsistency);
     let tokenizer = match videos || has(Dimension::AppearanceStyle) {
-        true => Some(Rc::new(Tokenizer::new(&options.weights.vocabulary("clip_words")?)?)),
+        true => {
+            let Words { path, bytes } = weights.vocabulary("clip_words")?;
+            let tokenizer = Tokenizer::new(&bytes).map_err(|source| VbenchError::Text { path, source })?;
+            Some(Rc::new(tokenizer))
+        }
         false => None,
     };
     if let (true, Some(tokenizer)) = (has(Dimension::AppearanceStyle), &tokenizer) {
-        let Clip { image, text, logit_scale } = Clip::load(store(Network::ClipB32)?, clip::Config::OPENAI)?;
+        let load = |store| Clip::load(store, clip::Config::OPENAI);
+        let Clip { image, text, logit_scale } = weights.load(Network::ClipB32, load)?;
         let images = Rc::new(image);
         if has(Dimension::BackgroundConsistency) {
             measures.push(Box::new(background_consistency(Rc::clone(&images))));
@@ -282,16 +331,17 @@ pub(super) fn measures(
         let style = AppearanceStyle::new(images, text, logit_scale, Rc::clone(tokenizer));
         measures.push(Box::new(Batched::new(style)));
     } else if has(Dimension::BackgroundConsistency) {
-        let images = Clip::load_image(options.weights.image_tower(Network::ClipB32)?, clip::Config::OPENAI)?;
+        let images = weights.image_tower(Network::ClipB32)?;
         measures.push(Box::new(background_consistency(Rc::new(images))));
     }
     if let (true, Some(tokenizer)) = (videos, tokenizer) {
-        let network = viclip::ViClip::load(store(Network::ViClip)?, clip::Config::OPENAI)?;
+        let load = |store| viclip::ViClip::load(store, clip::Config::OPENAI);
+        let network = weights.load(Network::ViClip, load)?;
         measures.push(Box::new(OverallConsistency::new(network, tokenizer)));
     }
     if has(Dimension::HumanAction) {
-        let network = umt::Umt::load(store(Network::Umt)?, umt::Config::VIT_L_16)?;
-        measures.push(Box::new(HumanAction::new(network)));
+        let load = |store| umt::Umt::load(store, umt::Config::VIT_L_16);
+        measures.push(Box::new(HumanAction::new(weights.load(Network::Umt, load)?)));
     }
     let detected = [
         Dimension::ObjectClass,
@@ -300,14 +350,17 @@ pub(super) fn measures(
         Dimension::SpatialRelationship,
     ];
     if detected.into_iter().any(has) {
-        let vocabulary = options.weights.vocabulary("bert_words")?;
-        let network = grit::Grit::load(store(Network::Grit)?, &vocabulary, grit::Config::B)?;
+        let words = weights.vocabulary("bert_words")?;
+        let network = grit::Grit::load(weights.store(Network::Grit)?, &words.bytes, grit::Config::B)
+            .map_err(of_files([&weights.found(Network::Grit)?.path, &words.path]))?;
         measures.push(Box::new(Detections::new(network)));
     }
     if has(Dimension::Scene) {
-        let vocabulary = Vocabulary::new(&options.weights.vocabulary("bert_words")?)?;
+        let words = weights.vocabulary("bert_words")?;
+        let vocabulary = Vocabulary::new(&words.bytes).map_err(of_files([&words.path]))?;
         let (tags, config) = (TagList::vbench(), tag2text::Config::VBENCH);
-        let network = Tag2Text::load(store(Network::Tag2Text)?, vocabulary, tags, config)?;
+        let network = Tag2Text::load(weights.store(Network::Tag2Text)?, vocabulary, tags, config)
+            .map_err(of_files([&weights.found(Network::Tag2Text)?.path, &words.path]))?;
         measures.push(Box::new(Scene::new(network)));
     }
     Ok(measures)

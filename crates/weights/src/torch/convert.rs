@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use super::pickle::{ElementType, TensorPlace};
 use super::{Input, Skipped, TorchCheckpoint, decoder};
+use crate::store::aside;
 use crate::{StoredType, WeightsError};
 
 /// What is held in memory of a contiguous tensor, in bytes; a multiple of every element's size.
@@ -48,7 +49,7 @@ impl<R: Read + Seek> TorchCheckpoint<R> {
                 Ok(())
             })?;
             if undefined {
-                return Err(WeightsError::NotFinite { key });
+                return Err(WeightsError::NotFinite { key }.in_file(&self.name));
             }
             match infinite {
                 true => skipped.push(Skipped { key, reason: "it holds infinities".to_owned() }),
@@ -57,9 +58,7 @@ impl<R: Read + Seek> TorchCheckpoint<R> {
         }
         let (header, values) = header(&kept, metadata);
         let failed = |source| WeightsError::Io { action: "write", path: path.to_owned(), source };
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}.incomplete", std::process::id()));
-        let aside = path.with_file_name(name);
+        let aside = aside(path);
         let outcome = self.write(&aside, &header, &kept, failed).and_then(|bytes| {
             fs::rename(&aside, path).map_err(failed)?;
             if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {

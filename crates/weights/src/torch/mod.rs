@@ -157,7 +157,7 @@ impl<R: Read + Seek> TorchCheckpoint<R> {
         let place = place.ok_or_else(|| self.wrong(format!("there is no tensor `{key}`")))?;
         let values = self.values(&place)?;
         if values.iter().any(|value| value.is_nan()) {
-            return Err(WeightsError::NotFinite { key: key.to_owned() });
+            return Err(WeightsError::NotFinite { key: key.to_owned() }.in_file(&self.name));
         }
         Ok(Entry { shape: place.shape, values })
     }
