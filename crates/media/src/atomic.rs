@@ -70,18 +70,25 @@ fn check_occupant(target: &Path, is_folder: bool, overwrite: bool) -> Result<()>
     if target.file_name().is_none() {
         return Err(MediaError::NotReplaceable { path, found: "no name for a file" });
     }
-    let Ok(occupant) = target.symlink_metadata() else {
-        return Ok(());
+    let occupant = match target.symlink_metadata() {
+        Ok(occupant) => occupant,
+        // The names of temporary siblings are cut to a length that is: only the target itself tells.
+        Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
+            return Err(MediaError::NameTooLong { path });
+        }
+        Err(_) => return Ok(()),
     };
     let is_empty_folder = occupant.is_dir() && fs::read_dir(target).is_ok_and(|mut e| e.next().is_none());
     if is_folder && is_empty_folder {
         return Ok(());
     }
+    if !is_folder && occupant.is_dir() {
+        return Err(MediaError::NotReplaceable { path, found: "a folder" });
+    }
     if !overwrite {
         return Err(MediaError::TargetExists { path });
     }
     match (is_folder, occupant.is_dir()) {
-        (false, true) => Err(MediaError::NotReplaceable { path, found: "a folder" }),
         (true, false) => Err(MediaError::NotReplaceable { path, found: "a file" }),
         (true, true) if !holds_frames_alone(target) => {
             Err(MediaError::NotReplaceable { path, found: "a folder that holds other files than frames" })
@@ -118,9 +125,11 @@ impl Temporary {
         static COUNTER: AtomicU32 = AtomicU32::new(0);
         let parent = parent(target);
         if !parent.is_dir() {
-            return Err(MediaError::MissingParent {
-                path: target.to_path_buf(),
-                parent: parent.to_path_buf(),
+            let path = target.to_path_buf();
+            let file = parent.ancestors().find(|folder| folder.exists() && !folder.is_dir());
+            return Err(match file {
+                Some(found) => MediaError::NoFolder { path, found: found.to_path_buf() },
+                None => MediaError::MissingParent { path, parent: parent.to_path_buf() },
             });
         }
         let name = target.file_name().unwrap_or_default().to_string_lossy();
@@ -336,13 +345,27 @@ mod tests {
         assert!(names(dir.path()).is_empty());
         let missing = check(&dir.path().join("no/such/a.mp4"), false, false).unwrap_err();
         assert!(matches!(missing, MediaError::MissingParent { .. }), "{missing}");
+        let note = dir.path().join("note");
+        fs::write(&note, "x").unwrap();
+        for below in ["a.mp4", "no/such/a.mp4"] {
+            let error = check(&note.join(below), false, false).unwrap_err();
+            assert!(matches!(&error, MediaError::NoFolder { found, .. } if *found == note), "{error}");
+        }
+        fs::remove_file(note).unwrap();
         fs::create_dir(dir.path().join("b.mp4")).unwrap();
-        assert!(check(&dir.path().join("b.mp4"), false, true).is_err());
+        for overwrite in [false, true] {
+            let folder = check(&dir.path().join("b.mp4"), false, overwrite).unwrap_err();
+            assert!(matches!(folder, MediaError::NotReplaceable { found: "a folder", .. }), "{folder}");
+        }
         for nameless in [".", "..", "/"] {
             assert!(check(Path::new(nameless), true, true).is_err(), "{nameless}");
         }
         let long = dir.path().join(format!("{}.mp4", "é".repeat(125)));
         check(&long, false, false).unwrap();
+        let longer = dir.path().join(format!("{}.mp4", "n".repeat(300)));
+        let error = check(&longer, false, true).unwrap_err();
+        assert!(matches!(error, MediaError::NameTooLong { .. }), "{error}");
+        assert!(error.to_string().contains("found `304` bytes\nhint: "), "{error}");
     }
 
     #[cfg(unix)]

@@ -20,7 +20,7 @@ pub enum MediaError {
     },
     /// The target is there already.
     #[error(
-        "cannot write `{}`: it exists already\nhint: choose another name, or ask for it to be overwritten",
+        "cannot write `{}`: it exists already\nhint: choose another name, or allow it with `--overwrite`",
         path.display()
     )]
     TargetExists {
@@ -48,6 +48,23 @@ pub enum MediaError {
         path: PathBuf,
         /// The missing folder.
         parent: PathBuf,
+    },
+    /// What should be the folder that holds the target is something else.
+    #[error("cannot write `{}`: `{}` is no folder\nhint: name a folder", path.display(), found.display())]
+    NoFolder {
+        /// The target.
+        path: PathBuf,
+        /// The file, or what else it is.
+        found: PathBuf,
+    },
+    /// The target's name is longer than the file system takes.
+    #[error(
+        "cannot write `{}`: its name is too long for this file system, found `{}` bytes\nhint: choose a shorter name; most take 255",
+        path.display(), path.file_name().unwrap_or_default().len()
+    )]
+    NameTooLong {
+        /// The target.
+        path: PathBuf,
     },
     /// Permission was refused.
     #[error("cannot {action} `{}`: permission denied\nhint: check who owns it, or choose another folder", path.display())]
@@ -162,6 +179,7 @@ impl MediaError {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
             io::ErrorKind::PermissionDenied => Self::Denied { action: "write", path },
+            io::ErrorKind::InvalidFilename => Self::NameTooLong { path },
             _ => Self::Io { action: "write", path, source },
         }
     }

@@ -41,4 +41,6 @@ pub use read::{Clip, UNTIMED_FPS, read_picture, read_video};
 pub use sheet::{contact_sheet, grid};
 pub use stills::Stills;
 pub use turn::Turn;
-pub use write::{Format, WriteOptions, Written, check_clip, check_target, write_image, write_video};
+pub use write::{
+    Format, WriteOptions, Written, check_clip, check_file, check_target, write_image, write_video,
+};

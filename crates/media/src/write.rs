@@ -117,10 +117,18 @@ fn write_image_bytes(image: &RgbImage, path: &Path, overwrite: bool) -> Result<u
 /// Whether [`write_video`] could put a file at `path`: ask before hours of work.
 ///
 /// # Errors
-/// The extension is unknown, the folder is missing or refuses files, or the target exists (`overwrite` allows that).
+/// The extension is unknown, or as [`check_file`] of the file or folder that it stands for.
 pub fn check_target(path: &Path, overwrite: bool) -> Result<()> {
     let is_folder = Format::of(path)? == Format::Folder;
     atomic::check(path, is_folder, overwrite)
+}
+
+/// Whether a file of any kind could be put at `path`: ask before hours of work.
+///
+/// # Errors
+/// The folder is missing, none or refuses files, the name is too long, or the target exists (`overwrite` allows that) or is a folder.
+pub fn check_file(path: &Path, overwrite: bool) -> Result<()> {
+    atomic::check(path, false, overwrite)
 }
 
 /// Whether a clip of this shape and rate fits the format of `path`: ask before hours of work.
@@ -208,6 +216,9 @@ mod tests {
         assert!(matches!(check_target(&at("a.mp4"), false), Err(MediaError::TargetExists { .. })));
         check_target(&at("a.mp4"), true).unwrap();
         assert!(check_target(Path::new("/"), true).is_err());
+        assert!(matches!(check_target(&at("a.mp4/b.mp4"), true), Err(MediaError::NoFolder { .. })));
+        assert!(matches!(check_file(&at("a.mp4/b.json"), true), Err(MediaError::NoFolder { .. })));
+        check_file(&at("a.json"), false).unwrap();
         assert!(matches!(check_target(&at("no/a.mp4"), false), Err(MediaError::MissingParent { .. })));
 
         let odd = check_clip(&at("a.mp4"), PixelShape::new(1, 33, 32), 24).unwrap_err().to_string();

@@ -78,6 +78,14 @@ impl Request {
         check_text("prompt", &self.prompt, limits)?;
         check_text("negative prompt", &self.negative, limits)?;
         limits.check_shape(self.shape)?;
+        self.check_sampling(limits)
+    }
+
+    /// The part of [`Self::check`] that does not depend on what is asked for, but on how it is drawn.
+    ///
+    /// # Errors
+    /// The first value that is out of its range.
+    pub fn check_sampling(&self, limits: &Limits) -> Result<(), RequestError> {
         let out_of_range = |what, range: String, found: String, usual| {
             Err(RequestError::OutOfRange { what, range, found, usual })
         };

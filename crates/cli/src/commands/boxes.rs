@@ -4,11 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use vidit_eval::objects::objects;
-use vidit_media::{ReadLimits, WriteOptions, check_target, read_video, write_video};
+use vidit_media::{ReadLimits, WriteOptions, check_file, check_target, read_video, write_video};
 use vidit_motion::{BoxKind, BoxScript, COLOURS, Guide, ObjectScript, ScriptError, paint_outline};
 use vidit_weights::write_atomically;
 
-use super::generate::check_file_target;
 use super::source;
 use crate::args::{BoxesDraw, BoxesTrack, Making};
 use crate::output;
@@ -57,7 +56,7 @@ pub fn track(args: BoxesTrack) -> Outcome {
         )));
     }
     if let Some(path) = &args.output {
-        check_file_target(path, args.overwrite)?;
+        check_file(path, args.overwrite).map_err(Failure::usage)?;
     }
     let clip = read_video(&args.input, &ReadLimits::default())?;
     let tracks = objects(&clip.frames);

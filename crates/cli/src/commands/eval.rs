@@ -22,6 +22,8 @@ use crate::{output, settings};
 
 pub fn mini(args: EvalMini) -> Outcome {
     check_adapters(&args)?;
+    let request = args.sampling.apply(Request::new(""));
+    request.check_sampling(&Limits::default())?;
     settings::apply(&args.network.compute)?;
     let stop = interrupt::install(Grace::Short)?;
     let load = |adapter| model::load_with_boxes(&args.network, adapter);
@@ -34,7 +36,6 @@ pub fn mini(args: EvalMini) -> Outcome {
     let judge = Judge::embedded(&pack, &Device::flex())?;
     let options = EvalOptions { limit: args.limit.map(|limit| limit as usize), seed: args.seed };
     let mut bars = Bars::new(args.speech.json || args.speech.quiet);
-    let request = args.sampling.apply(Request::new(""));
     let mut on_progress =
         |progress: EvalProgress| bars.show("eval", progress.done as u64, progress.total as u64, "");
     match args.suite {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use vidit_data::Pack;
 use vidit_language::Options as LanguageOptions;
-use vidit_media::{FrameRate, fit};
+use vidit_media::{FrameRate, check_file, fit};
 use vidit_pipeline::{DEFAULT_SHAPE, Given, Latents, Limits, Request, RequestError, Wish};
 use vidit_video::{Frames, PixelShape};
 
@@ -45,7 +45,7 @@ pub fn run(args: Generate) -> Outcome {
     request.check(&limits).map_err(Failure::usage)?;
     let work = Work::new(&args.making, &request.prompt, "mp4")?.asked_as(asked);
     if let Some(path) = &args.save_latents {
-        check_file_target(path, args.making.overwrite)?;
+        check_file(path, args.making.overwrite).map_err(Failure::usage)?;
         if place(path) == place(work.target()) {
             return Err(Failure::usage(anyhow!(
                 "the video and its latents cannot both be `{}`\nhint: give them two names",
@@ -204,24 +204,6 @@ fn place(path: &Path) -> PathBuf {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let parent = parent.canonicalize().unwrap_or_else(|_| parent.to_owned());
     parent.join(path.file_name().unwrap_or_default())
-}
-
-/// What is no video: the checks of `check_target` that concern any file.
-pub fn check_file_target(path: &Path, overwrite: bool) -> Outcome {
-    let problem = match path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        Some(parent) if parent.exists() && !parent.is_dir() => {
-            format!("`{}` is no folder\nhint: name a folder", parent.display())
-        }
-        Some(parent) if !parent.is_dir() => {
-            format!("the folder `{}` does not exist\nhint: create it first", parent.display())
-        }
-        _ if path.file_name().is_none() || path.is_dir() => "it is a folder\nhint: name a file".to_owned(),
-        _ if path.exists() && !overwrite => {
-            "it exists already\nhint: choose another name, or allow it with `--overwrite`".to_owned()
-        }
-        _ => return Ok(()),
-    };
-    Err(Failure::usage(anyhow!("cannot write `{}`: {problem}", path.display())))
 }
 
 #[cfg(test)]

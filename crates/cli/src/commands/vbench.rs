@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use anyhow::{Context, anyhow};
 use serde::Serialize;
-use vidit_media::{MediaError, ReadLimits};
+use vidit_media::{MediaError, ReadLimits, check_file};
 use vidit_vbench::run::Outcome as Measurements;
 use vidit_vbench::{
     Column, Comparison, Dimension, Group, I2V_MEMBERS, I2vTotals, Loaded, Manifest, Mode, PreflightOptions,
@@ -17,7 +17,6 @@ use vidit_vbench::{
 use vidit_video::Frames;
 use vidit_weights::write_atomically;
 
-use super::generate::check_file_target;
 use crate::args::vbench as args;
 use crate::output;
 use crate::progress::Bars;
@@ -223,7 +222,7 @@ pub fn preflight(args: args::Preflight) -> Outcome {
 }
 
 pub fn report(args: args::Report) -> Outcome {
-    check_file_target(&args.output, args.overwrite)?;
+    check_file(&args.output, args.overwrite).map_err(Failure::usage)?;
     let mut beside = Vec::new();
     for name in args.published.iter().filter(|name| !name.is_empty()) {
         beside.push(published_row(name).map_err(Failure::usage)?);
@@ -298,7 +297,7 @@ fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
 }
 
 pub fn submission(args: args::Submission) -> Outcome {
-    check_file_target(&args.output, args.overwrite)?;
+    check_file(&args.output, args.overwrite).map_err(Failure::usage)?;
     if !args.results.is_dir() {
         return Err(Failure::usage(anyhow!(
             "`{}` is no folder of results\nhint: name the folder that holds `…_eval_results.json`",

@@ -5,12 +5,12 @@ use std::fmt::Write;
 
 use anyhow::anyhow;
 use serde::Serialize;
+use vidit_media::check_file;
 use vidit_vbench::checkpoints::{
     CHECKPOINTS, Checkpoint, CheckpointError, Presence, Size, Verdict, fetch as fetch_file, sha256_of,
 };
 use vidit_weights::TorchCheckpoint;
 
-use super::generate::check_file_target;
 use crate::args::weights as args;
 use crate::interrupt::{self, Grace};
 use crate::output;
@@ -228,7 +228,7 @@ struct Made {
 }
 
 fn convert(args: &args::Convert) -> Outcome {
-    check_file_target(&args.output, args.overwrite)?;
+    check_file(&args.output, args.overwrite).map_err(Failure::usage)?;
     let stop = interrupt::install(Grace::Short)?;
     interrupt::clean_beside(&args.output);
     let sha256 = sha256_of(&args.checkpoint, stop, |_, _| {}).map_err(failure)?;

@@ -216,6 +216,14 @@ fn targets() {
         &["a cat", "--save-latents", "no/a.safetensors"],
         "error: cannot write `no/a.safetensors`: the folder `no` does not exist\nhint: create it first\n",
     );
+    let long = format!("{}.mp4", "n".repeat(300));
+    let too_long = format!(
+        "error: cannot write `{long}`: its name is too long for this file system, found `304` bytes\n\
+         hint: choose a shorter name; most take 255\n"
+    );
+    // Before any work: there is no such model.
+    check(&["a cat", "-o", &long, "--model", "none"], &too_long);
+    check(&["a cat", "--save-latents", &long, "--model", "none"], &too_long);
     let place = Place::new();
     std::fs::write(place.file("a.mp4"), "mine").unwrap();
     for args in [["-o", "a.mp4"], ["--save-latents", "a.mp4"]] {
@@ -310,6 +318,10 @@ fn a_loop_of_a_clip_that_is_not_there() {
 fn folders_that_are_files() {
     let place = Place::new();
     std::fs::write(place.file("note"), "x").unwrap();
-    let run = place.vidit(["generate", "a cat", "--save-latents", "note/x.safetensors"]);
-    run.refused(2, "error: cannot write `note/x.safetensors`: `note` is no folder\nhint: name a folder\n");
+    for target in [["--save-latents", "note/x.safetensors"], ["-o", "note/x.mp4"]] {
+        let run = place.vidit([&["generate", "a cat"], target.as_slice()].concat());
+        let expected =
+            format!("error: cannot write `{}`: `note` is no folder\nhint: name a folder\n", target[1]);
+        run.refused(2, &expected);
+    }
 }

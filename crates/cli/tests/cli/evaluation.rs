@@ -53,6 +53,20 @@ fn boxes_need_an_adapter() {
 }
 
 #[test]
+fn sampling_is_looked_at_before_a_model_is() {
+    let place = Place::new();
+    for (option, value, said) in [
+        ("--steps", "0", "steps must be 1 to 1000, found `0`\nhint: 30 is usual"),
+        ("--guidance", "nan", "guidance must be 0 to 50, found `NaN`\nhint: 4 is usual"),
+        ("--shift", "0", "shift must be above 0 and at most 100, found `0`\nhint: 3 is usual"),
+    ] {
+        place
+            .vidit(["eval", "mini", "--model", "none", option, value])
+            .refused(2, &format!("error: {said}\n"));
+    }
+}
+
+#[test]
 fn boxes_are_scored_by_one_adapter_and_by_two() {
     let place = Place::new();
     adapter(&place, "a.safetensors", 192);
