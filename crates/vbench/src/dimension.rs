@@ -306,6 +306,19 @@ impl Dimension {
         if self == Self::ImagingQuality { 100.0 } else { 1.0 }
     }
 
+    /// Whether a raw score can be below 0: cosines (of styles and of the prompt) and what a network fits without bounds. All others are
+    /// shares, or cosines that are taken for 0 where they are below.
+    pub fn may_be_negative(self) -> bool {
+        matches!(
+            self,
+            Self::AestheticQuality
+                | Self::ImagingQuality
+                | Self::AppearanceStyle
+                | Self::TemporalStyle
+                | Self::OverallConsistency
+        )
+    }
+
     /// The raw score on the scale of [`Self::min`] and [`Self::max`], not clipped.
     pub fn normalise(self, raw: f64) -> f64 {
         (raw - self.min()) / (self.max() - self.min())

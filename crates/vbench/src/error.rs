@@ -50,6 +50,14 @@ pub enum VbenchError {
         /// What the parser found.
         reason: String,
     },
+    /// A file that does not say how scores came about.
+    #[error("cannot read the manifest `{}`: {reason}\nhint: a run leaves one beside its results, `manifest.json`", path.display())]
+    Manifest {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        reason: String,
+    },
     /// A file that holds no results at all.
     #[error("`{}` holds no results: expected {expected}, found {found}\nhint: results are `{{\"<dimension>\": [score, [one object a video]]}}`, in a file, a folder or a zip", path.display())]
     NoResults {

@@ -1,10 +1,11 @@
 //! What a score depends on beside the videos: enough to measure it again.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Network;
+use crate::{Network, VbenchError};
 
 /// Where a network's weights are from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -37,7 +38,7 @@ pub struct WeightsUsed {
 
 /// How scores came about.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Manifest {
     /// The program and its version: `vidit 0.1.0`.
     pub program: String,
@@ -76,6 +77,20 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// A file that a run left, or one of one's own that says some of the same.
+    ///
+    /// # Errors
+    /// If it cannot be read, says nothing, or anything else.
+    pub fn read(path: &Path) -> Result<Self, VbenchError> {
+        let wrong = |reason: String| VbenchError::Manifest { path: path.to_owned(), reason };
+        let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+        let manifest: Self = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        match manifest == Self::default() {
+            true => Err(wrong("it says nothing of how scores came about".to_owned())),
+            false => Ok(manifest),
+        }
+    }
+
     /// Weights that are not those that VBench uses.
     pub fn unpublished_weights(&self) -> impl Iterator<Item = &WeightsUsed> {
         self.weights.iter().filter(|weights| weights.origin != WeightsOrigin::Published)
@@ -100,5 +115,27 @@ mod tests {
         assert_eq!(serde_json::from_str::<Manifest>(&text).unwrap(), manifest);
         assert_eq!(manifest.unpublished_weights().count(), 1);
         assert_eq!(serde_json::from_str::<Manifest>("{}").unwrap(), Manifest::default());
+    }
+
+    #[test]
+    fn other_files_are_refused_with_a_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        for (text, reason) in [
+            ("{}", "says nothing"),
+            ("[]", "says nothing"),
+            ("3", "expected struct Manifest"),
+            ("{", "EOF"),
+            (r#"{"scene": [0.5, []]}"#, "unknown field `scene`"),
+            (r#"{"weights": 3}"#, "expected a sequence"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let error = Manifest::read(&path).unwrap_err().to_string();
+            let begin = format!("cannot read the manifest `{}`: ", path.display());
+            assert!(error.starts_with(&begin) && error.contains(reason), "{text}: {error}");
+            assert!(error.contains("\nhint: "), "{error}");
+        }
+        std::fs::write(&path, r#"{"mode": "compat"}"#).unwrap();
+        assert_eq!(Manifest::read(&path).unwrap().mode, "compat");
     }
 }

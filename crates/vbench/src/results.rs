@@ -113,9 +113,6 @@ pub struct ResultsFile {
     pub warnings: Vec<Problem>,
 }
 
-/// Members of suites beside the sixteen.
-const I2V_NAMES: [&str; 3] = ["i2v_subject", "i2v_background", "camera_motion"];
-
 const PERCENT: &str = "scores are shares of 1 here, not percents: divide by 100";
 const UNMEASURED: &str = "a video that could not be read, or an empty list of videos, makes such scores; find it with `vidit eval preflight`";
 
@@ -197,31 +194,26 @@ pub fn parse_results(path: &Path, text: &str) -> Result<Option<ResultsFile>, Vbe
     let mut file = ResultsFile::default();
     let mut problems = Vec::new();
     for (key, value) in &root {
-        // What is not of the sixteen has a name among the others.
-        let dimension = Dimension::from_name(key).filter(|dimension| Dimension::ALL.contains(dimension));
-        let known_elsewhere = I2V_NAMES.contains(&key.replace(' ', "_").as_str());
+        let Some(dimension) = Dimension::from_name(key) else {
+            file.warnings.push(unknown(key));
+            continue;
+        };
         let overall = match overall(key, value) {
             Ok(overall) => overall,
-            Err(problem) if dimension.is_some() || known_elsewhere => {
+            Err(problem) => {
                 problems.push(problem);
                 continue;
             }
-            Err(_) => {
-                file.warnings.push(unknown(key));
-                continue;
-            }
-        };
-        let Some(dimension) = dimension else {
-            match known_elsewhere {
-                true => drop(file.others.insert(key.replace(' ', "_"), overall)),
-                false => file.warnings.push(unknown(key)),
-            }
-            continue;
         };
         match check_range(dimension, overall) {
             Some((problem, true)) => problems.push(problem),
             Some((problem, false)) => file.warnings.push(problem),
             None => {}
+        }
+        // What is not of the sixteen has a name among the others.
+        if Dimension::GIVEN.contains(&dimension) {
+            file.others.insert(dimension.name().to_owned(), overall);
+            continue;
         }
         let videos = match value.get(1) {
             None => {
@@ -319,14 +311,14 @@ fn unknown(key: &str) -> Problem {
     Problem { key: key.to_owned(), text, hint: None }
 }
 
-/// A score out of range, and whether it is out of all reason: cosines go down to −1.
+/// A score out of range, and whether it is out of all reason.
 fn check_range(dimension: Dimension, raw: f64) -> Option<(Problem, bool)> {
     // Means of shares may pass 1 by rounding.
     const ROUNDING: f64 = 1e-6;
     if (0.0..=1.0 + ROUNDING).contains(&raw) {
         return None;
     }
-    let fatal = raw.abs() > 1.0 + ROUNDING;
+    let fatal = raw.abs() > 1.0 + ROUNDING || !dimension.may_be_negative();
     let problem = Problem {
         key: dimension.to_string(),
         text: format!("`{dimension}` must be a share from 0 to 1, found `{raw}`"),
@@ -490,6 +482,14 @@ mod tests {
             r#"{"color": ["0.8", []], "scene": {}}"#,
             &["`color` must begin", "the text `0.8`", "`scene` must begin", "an object"],
         );
+        for name in
+            ["subject_consistency", "dynamic_degree", "color", "scene", "i2v subject", "camera_motion"]
+        {
+            let text = format!(r#"{{"{name}": [-0.001, []]}}"#);
+            let name = name.replace(' ', "_");
+            refused(&text, &[&format!("`{name}` must be a share from 0 to 1, found `-0.001`")]);
+        }
+        refused(r#"{"i2v_background": [97.5, {}, []]}"#, &["found `97.5`", "hint: scores are shares of 1"]);
         refused(r#"{"color": []}"#, &["found nothing"]);
         refused(r#"{"color": [true, []]}"#, &["found `true`"]);
         refused(r#"{"color": [0.5, {}]}"#, &["must go on with a list of videos, found an object"]);

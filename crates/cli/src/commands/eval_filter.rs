@@ -9,7 +9,7 @@ use vidit_vbench::run::{MeasureOptions, Plan, STILL_MAX, WeightsFolder, look_for
 use vidit_vbench::{Dimension, Network, Suite, video_stem};
 use vidit_weights::write_atomically;
 
-use super::measuring::{make_folder, tell_failed, walk};
+use super::measuring::{check_videos, make_folder, tell_failed, walk};
 use crate::args::vbench::Filter;
 use crate::interrupt::{self, Grace};
 use crate::report::{Failure, Outcome};
@@ -21,6 +21,7 @@ const LIST: &str = "filtered_static_video.json";
 pub fn run(args: Filter) -> Outcome {
     settings::apply(&args.compute)?;
     let stop = interrupt::install(Grace::Unlimited)?;
+    check_videos(&args.videos, false)?;
     let own = args.suite.as_deref().map(Suite::read).transpose().map_err(Failure::usage)?;
     let suite = own.as_ref().unwrap_or_else(|| Suite::standard());
     let prompts: Vec<&str> =

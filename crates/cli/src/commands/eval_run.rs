@@ -13,12 +13,12 @@ use vidit_vbench::run::{
     measure, still_by_prompt,
 };
 use vidit_vbench::{
-    Dimension, I2vTotals, Manifest, Mode, Network, PreflightOptions, Report, Suite, Totals, WeightsOrigin,
-    WeightsUsed, preflight, published_row, read_facts, sha256_of_file,
+    Dimension, I2vTotals, Manifest, Mode, NAME_BYTES_MAX, Network, PreflightOptions, Report, Suite, Totals,
+    WeightsOrigin, WeightsUsed, preflight, published_row, read_facts, sha256_of_file,
 };
 use vidit_weights::write_atomically;
 
-use super::measuring::{tell_failed, walk};
+use super::measuring::{check_videos, tell_failed, walk};
 use super::vbench::{clip_thumbnails, thumbnails};
 use crate::args::vbench::Run;
 use crate::interrupt::{self, Grace};
@@ -125,24 +125,26 @@ pub fn run(args: Run) -> Outcome {
     }
 }
 
+/// What the file of results is called.
+fn results_file(name: &str) -> String {
+    format!("{name}_eval_results.json")
+}
+
 /// Files are called after it, in the folder of the results.
 fn check_name(name: &str) -> Outcome {
     let is_name = Path::new(name).file_name().is_some_and(|file| file == name) && !name.starts_with('.');
-    match is_name {
-        true => Ok(()),
-        false => Err(Failure::usage(anyhow!(
+    if !is_name {
+        return Err(Failure::usage(anyhow!(
             "`--name` must be what a file can be called after, found `{name}`\nhint: `--output` says where the results go"
-        ))),
+        )));
     }
-}
-
-fn check_videos(videos: &Path, custom: bool) -> Outcome {
-    let problem = match (videos.exists(), videos.is_dir() || custom) {
-        (true, true) => return Ok(()),
-        (false, _) => "it does not exist\nhint: name the folder of the videos",
-        (true, false) => "it is no folder\nhint: `--custom` measures a video of no suite",
-    };
-    Err(Failure::usage(anyhow!("cannot read the videos `{}`: {problem}", videos.display())))
+    let limit = NAME_BYTES_MAX - results_file("").len();
+    match name.len() {
+        found if found > limit => Err(Failure::usage(anyhow!(
+            "`--name` must be at most {limit} bytes long, found `{found}`\nhint: `--title` can be longer"
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// What the picture of a prompt is called in a folder.
@@ -369,7 +371,7 @@ fn manifest(
 fn write(args: &Run, plan: &Plan, outcome: &Measured, report: &Report) -> Outcome {
     let to = |name: &str| args.output.join(name);
     let put = |path: &Path, text: &str| write_atomically(path, text.as_bytes());
-    put(&to(&format!("{}_eval_results.json", args.name)), &report.results.results_json()?)?;
+    put(&to(&results_file(&args.name)), &report.results.results_json()?)?;
     put(&to(&format!("{}_full_info.json", args.name)), &plan.full_info)?;
     put(&to("manifest.json"), &serde_json::to_string_pretty(&report.manifest)?)?;
     let failed = to("failed.json");

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use vidit_kernels::on_pool;
 use vidit_vbench::VbenchError;
 use vidit_vbench::run::{MeasureOptions, Outcome as Measured, Plan, Progress};
@@ -42,6 +42,18 @@ pub fn walk(
     outcome?.ok_or_else(|| {
         Failure::Interrupted("what was measured is kept; the same command goes on from there".to_owned())
     })
+}
+
+/// That a folder of videos is there, or, if that may be, a single one.
+pub fn check_videos(videos: &Path, or_one: bool) -> Outcome {
+    let problem = match (videos.exists(), videos.is_dir() || or_one) {
+        (true, true) => return Ok(()),
+        (false, _) => "it does not exist\nhint: name the folder of the videos",
+        (true, false) => {
+            "it is no folder\nhint: name the folder of the videos; `vidit eval run --custom` measures a single one"
+        }
+    };
+    Err(Failure::usage(anyhow!("cannot read the videos `{}`: {problem}", videos.display())))
 }
 
 /// Makes a folder for output.

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use std::path::Path;
 use std::sync::Mutex;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use serde::Serialize;
 use vidit_media::{MediaError, ReadLimits, check_file};
 use vidit_vbench::run::Outcome as Measurements;
@@ -17,6 +17,7 @@ use vidit_vbench::{
 use vidit_video::Frames;
 use vidit_weights::write_atomically;
 
+use super::measuring::check_videos;
 use crate::args::vbench as args;
 use crate::output;
 use crate::progress::Bars;
@@ -187,12 +188,7 @@ fn name_of(path: &Path) -> String {
 }
 
 pub fn preflight(args: args::Preflight) -> Outcome {
-    if !args.videos.is_dir() {
-        return Err(Failure::usage(anyhow!(
-            "`{}` is no folder of videos\nhint: their names are `{{prompt}}-{{0..4}}.mp4`",
-            args.videos.display()
-        )));
-    }
+    check_videos(&args.videos, false)?;
     let own = args.suite.as_deref().map(Suite::read).transpose().map_err(Failure::usage)?;
     let suite = own.as_ref().unwrap_or_else(|| Suite::standard());
     let dimensions = match args.dimensions.is_empty() {
@@ -227,7 +223,7 @@ pub fn report(args: args::Report) -> Outcome {
     for name in args.published.iter().filter(|name| !name.is_empty()) {
         beside.push(published_row(name).map_err(Failure::usage)?);
     }
-    let manifest = args.manifest.as_deref().map(read_manifest).transpose()?;
+    let manifest = args.manifest.as_deref().map(Manifest::read).transpose().map_err(Failure::usage)?;
     let loaded = load_results(&args.results)?;
     warn(&loaded.warnings);
     let thumbnails =
@@ -288,12 +284,6 @@ fn seen<V>(
         eprintln!("warning: {unread} of {count} videos could not be read for their thumbnails");
     }
     found
-}
-
-fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
-    let asked = || format!("cannot read the manifest `{}`", path.display());
-    let text = std::fs::read_to_string(path).with_context(asked).map_err(Failure::usage)?;
-    serde_json::from_str(&text).with_context(asked).map_err(Failure::usage)
 }
 
 pub fn submission(args: args::Submission) -> Outcome {

@@ -87,6 +87,12 @@ fn scores_that_cannot_be_are_refused_by_name() {
          hint: scores are shares of 1 here, not percents: divide by 100\n\
          hint: a video that could not be read, or an empty list of videos, makes such scores; find it with `vidit eval preflight`\n",
     );
+    fs::write(place.file("below.json"), r#"{"color": [-0.25, []], "temporal_style": [-0.01, []]}"#).unwrap();
+    place.vidit(["eval", "aggregate", "below.json"]).refused(
+        1,
+        "error: `below.json` holds scores that cannot be used\n\
+         \x20 `color` must be a share from 0 to 1, found `-0.25`\n",
+    );
     let missing = place.vidit(["eval", "aggregate", "none.json"]);
     assert!(
         missing.code == Some(1) && missing.stderr.contains("cannot read `none.json`"),
@@ -221,9 +227,24 @@ fn a_suite_is_looked_at_before_it_is_measured() {
         names.stdout
     );
 
-    place
-        .vidit(["eval", "preflight", "none"])
-        .refused(2, "error: `none` is no folder of videos\nhint: their names are `{prompt}-{0..4}.mp4`\n");
+    for verb in [
+        &["preflight", "none"][..],
+        &["run", "none", "-o", "out"],
+        &["run", "none", "-o", "out", "--custom"],
+        &["filter", "none", "-o", "out"],
+    ] {
+        place.vidit([&["eval"], verb].concat()).refused(
+            2,
+            "error: cannot read the videos `none`: it does not exist\nhint: name the folder of the videos\n",
+        );
+    }
+    for verb in [&["preflight", "suite.json"][..], &["run", "suite.json", "-o", "out"]] {
+        place.vidit([&["eval"], verb].concat()).refused(
+            2,
+            "error: cannot read the videos `suite.json`: it is no folder\n\
+             hint: name the folder of the videos; `vidit eval run --custom` measures a single one\n",
+        );
+    }
     let wrong = place.vidit(["eval", "preflight", "videos", "--dimensions", "colour"]);
     assert!(wrong.code == Some(2) && wrong.stderr.contains("did you mean `color`?"), "{}", wrong.stderr);
 }
@@ -295,21 +316,25 @@ fn a_page_is_made_of_results() {
     for text in ["<h1>mine</h1>", "<strong>Random weights</strong>", "Kling (published)", "<b>83.61</b>"] {
         assert!(page.contains(text), "{text}");
     }
-    fs::write(place.file("manifest.json"), r#"{"weights": 3}"#).unwrap();
-    let bad = place.vidit([
-        "eval",
-        "report",
-        "mine_eval_results.json",
-        "-o",
-        "b.html",
-        "--manifest",
-        "manifest.json",
-    ]);
-    assert!(
-        bad.code == Some(2) && bad.stderr.contains("cannot read the manifest `manifest.json`"),
-        "{}",
-        bad.stderr
-    );
+    for other in [r#"{"weights": 3}"#, r#"{"scene": [0.5, []]}"#, "{}", "[1]"] {
+        fs::write(place.file("manifest.json"), other).unwrap();
+        let bad = place.vidit([
+            "eval",
+            "report",
+            "mine_eval_results.json",
+            "-o",
+            "b.html",
+            "--manifest",
+            "manifest.json",
+        ]);
+        assert!(
+            bad.code == Some(2)
+                && bad.stderr.contains("cannot read the manifest `manifest.json`")
+                && bad.stderr.contains("\nhint: a run leaves one beside its results"),
+            "{other}: {}",
+            bad.stderr
+        );
+    }
     assert!(!place.file("b.html").exists());
 }
 
@@ -641,13 +666,18 @@ fn results_stay_in_their_folder_and_come_of_videos_that_are_there() {
             &format!("error: `--name` must be what a file can be called after, found `{name}`\nhint: `--output` says where the results go\n"),
         );
     }
+    // Its longest file has 18 bytes more, and names end at 255.
+    run(&["a.mp4", "--custom", "--name", &"n".repeat(238)]).refused(
+        2,
+        "error: `--name` must be at most 237 bytes long, found `238`\nhint: `--title` can be longer\n",
+    );
     run(&["none", "--custom"]).refused(
         2,
         "error: cannot read the videos `none`: it does not exist\nhint: name the folder of the videos\n",
     );
     run(&["a.mp4"]).refused(
         2,
-        "error: cannot read the videos `a.mp4`: it is no folder\nhint: `--custom` measures a video of no suite\n",
+        "error: cannot read the videos `a.mp4`: it is no folder\nhint: name the folder of the videos; `vidit eval run --custom` measures a single one\n",
     );
     assert_eq!(place.names(), ["a.mp4"]);
     // Prompts are told by a path as well as by a name.
