@@ -147,16 +147,23 @@ impl Results {
 
 impl Serialize for Results {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.dimensions.iter().map(|(dimension, result)| (dimension.name(), result)))
+        let all = self.dimensions.iter();
+        serializer.collect_map(all.map(|(dimension, result)| (dimension.name(), Written(*dimension, result))))
     }
 }
 
-impl Serialize for DimensionResult {
+/// A dimension in the reference's layout.
+struct Written<'a>(Dimension, &'a DimensionResult);
+
+impl Serialize for Written<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match (self.long.is_empty(), self.by_type.is_empty()) {
-            (false, _) => (self.overall, &self.videos, &self.long).serialize(serializer),
-            (true, true) => (self.overall, &self.videos).serialize(serializer),
-            (true, false) => (self.overall, ByType(&self.by_type), &self.videos).serialize(serializer),
+        let Self(dimension, DimensionResult { overall, videos, long, by_type }) = self;
+        // What the reference compares from clip to clip, it lists by clip alone, whether or not that counts.
+        let has_long = !long.is_empty() && dimension.networks_between().is_empty();
+        match (has_long, by_type.is_empty()) {
+            (true, _) => (overall, videos, long).serialize(serializer),
+            (false, true) => (overall, videos).serialize(serializer),
+            (false, false) => (overall, ByType(by_type), videos).serialize(serializer),
         }
     }
 }
@@ -442,6 +449,33 @@ mod tests {
         let expected = json!({"camera_motion": [1.0, {"pan_left": 1.0, "static": null}, [{"video_path": "a-0.mp4", "video_results": 1.0}]]});
         assert_eq!(told, expected);
         assert_eq!(parse(&text).unwrap().unwrap().others["camera_motion"], 1.0);
+    }
+
+    #[test]
+    fn long_videos_come_after_their_clips_but_where_clips_are_compared() {
+        let result = || DimensionResult {
+            overall: 0.5,
+            videos: vec![VideoResult::new("a_000.mp4", 0.25), VideoResult::new("a_001.mp4", 0.75)],
+            long: vec![VideoResult::new("a.mp4", 0.5)],
+            ..DimensionResult::default()
+        };
+        let compared = [Dimension::SubjectConsistency, Dimension::BackgroundConsistency];
+        let all = compared.into_iter().chain([Dimension::MotionSmoothness, Dimension::Scene]);
+        let results = Results { dimensions: all.map(|dimension| (dimension, result())).collect() };
+        let text = results.results_json().unwrap();
+        let told: Value = serde_json::from_str(&text).unwrap();
+        let clips = json!([
+            {"video_path": "a_000.mp4", "video_results": 0.25},
+            {"video_path": "a_001.mp4", "video_results": 0.75}
+        ]);
+        for (name, found) in told.as_object().unwrap() {
+            let expected = match name.ends_with("_consistency") {
+                true => json!([0.5, clips]),
+                false => json!([0.5, clips, [{"video_path": "a.mp4", "video_results": 0.5}]]),
+            };
+            assert_eq!(*found, expected, "{name}");
+        }
+        assert_eq!(parse(&text).unwrap().unwrap().warnings, []);
     }
 
     #[test]

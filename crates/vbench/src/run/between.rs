@@ -200,11 +200,14 @@ impl Outcome {
         mode: Mode,
     ) -> (String, Measured) {
         let of = self.between.get(&dimension);
-        let Some(&score) = of.and_then(|of| of.get(self.clips.get(clip)?)) else {
-            return (clip.clone(), measured.clone());
+        let score = of.and_then(|of| of.get(self.clips.get(clip)?));
+        let score = match (score, of, mode) {
+            (Some(score), ..) => *score,
+            // The reference's mark of a video of one clip, beside others that have more.
+            (None, Some(_), Mode::Compat) => 0.0,
+            _ => return (clip.clone(), measured.clone()),
         };
         let (within, mapped) = (measured.score.value(), mapped(dimension, score));
-        // The reference takes a 0 for the mark of a video of one clip.
         let alone = mode == Mode::Compat && mapped == 0.0;
         let fused = if alone { within } else { within * (1.0 - SHARE) + mapped * SHARE };
         let fused = Measured { extra: measured.extra.clone(), ..Measured::new(fused) }
@@ -300,7 +303,14 @@ mod tests {
         let expected = golden["fused_suite"]["overall"].as_f64().unwrap();
         assert!((found.overall - expected).abs() < 1e-15, "{} and {expected}", found.overall);
         // One clip.
-        assert!(!found.videos.last().unwrap().extra.contains_key("inclip_score"));
+        let alone = found.videos.last().unwrap();
+        for (key, expected) in
+            [("inclip_score", alone.score.value()), ("clip2clip_score", 0.0), ("mapped_clip2clip_score", 0.0)]
+        {
+            assert_eq!(alone.extra[key], expected, "{key}");
+        }
+        let fixed = &outcome.results(Mode::Fixed).dimensions[&dimension];
+        assert!(!fixed.videos.last().unwrap().extra.contains_key("inclip_score"));
         let by_video = outcome.results(Mode::Fixed).dimensions[&dimension].overall;
         let long: Vec<f64> = found.long.iter().map(|video| video.score.value()).collect();
         assert!((by_video - long.iter().sum::<f64>() / long.len() as f64).abs() < 1e-15);

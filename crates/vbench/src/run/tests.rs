@@ -382,8 +382,11 @@ fn first_frames_of_clips_are_compared_once_and_videos_of_one_clip_are_not() {
     assert_eq!(outcome.between[&dimension], [(cat, 0.25)].into());
     let results = outcome.results(Mode::Compat);
     let found = &results.dimensions[&dimension].videos;
-    let halves: Vec<bool> = found.iter().map(|clip| clip.extra.contains_key("inclip_score")).collect();
-    assert_eq!(halves, [true, true, true, false]);
+    let halves: Vec<f64> = found.iter().map(|clip| clip.extra["clip2clip_score"].as_f64().unwrap()).collect();
+    assert_eq!(halves, [0.25, 0.25, 0.25, 0.0]);
+    assert_eq!(found[3].score.value(), 0.75);
+    let written: serde_json::Value = serde_json::from_str(&results.results_json().unwrap()).unwrap();
+    assert_eq!(written[dimension.name()].as_array().unwrap().len(), 2);
     let count = seen.borrow().len();
     assert_eq!(go(0.5, false).unwrap(), outcome);
     assert_eq!(seen.borrow().len(), count);
