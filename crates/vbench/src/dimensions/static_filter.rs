@@ -11,6 +11,9 @@ use crate::pixels::RgbFrame;
 use crate::run::{ClipFacts, Measure, Measured, Refusal};
 use crate::{Dimension, Mode};
 
+/// Fewer frames leave no room for motion: of none of their pairs, and of no way at all. Quirk Q9.
+const FRAMES_MIN: usize = 5;
+
 /// Of the pixels, those that count: the fastest.
 const SHARE: f64 = 0.02;
 
@@ -79,7 +82,7 @@ impl Measure for StaticFilter {
         (self.mode, self.frames) = (clip.mode, clip.frames);
         self.limits = Limits::of(clip.frames, clip.height, clip.width);
         (self.first, self.former, self.moving, self.moves) = (None, None, 0, false);
-        super::at_least(clip.frames, 2)
+        super::at_least(clip.frames, if clip.mode == Mode::Fixed { FRAMES_MIN } else { 2 })
     }
 
     fn frame(&mut self, index: usize, frame: &RgbFrame) -> Result<(), Refusal> {
@@ -110,6 +113,10 @@ impl Measure for StaticFilter {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use vidit_weights::TensorStore;
+
     use super::*;
 
     #[test]
@@ -117,5 +124,36 @@ mod tests {
         assert_eq!(Limits::of(16, 256, 512), Limits { speed: 3.0, pairs: 2, way: 12.0 });
         // Python rounds halves to the even one: 2 · 20/16 = 2.5, 2 · 28/16 = 3.5.
         assert_eq!([20, 28, 49].map(|frames| Limits::of(frames, 512, 512).pairs), [2, 4, 6]);
+    }
+
+    #[test]
+    fn clips_of_which_nothing_could_stand_still_are_refused_in_fixed() {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../backbones/src/raft/golden/tiny.safetensors");
+        let weights = TensorStore::read(&path).unwrap().under("weights.");
+        let mut filter = StaticFilter::new(Raft::load(weights).unwrap());
+        let mut begin = |frames, mode| {
+            let clip = ClipFacts {
+                frames,
+                fps: 8.0,
+                height: 128,
+                width: 128,
+                prompt: "",
+                stem: "",
+                auxiliary: &|_| None,
+                picture: None,
+                mode,
+            };
+            filter.begin(&clip, &[Dimension::TemporalFlickering])
+        };
+        for frames in 2..FRAMES_MIN {
+            assert_eq!(Limits::of(frames, 128, 128).way, 0.0, "{frames}");
+            begin(frames, Mode::Compat).unwrap();
+            let refused = begin(frames, Mode::Fixed).unwrap_err();
+            assert_eq!(refused, format!("it needs at least 5 frames, found `{frames}`"));
+        }
+        assert!(Limits::of(FRAMES_MIN, 128, 128).way > 0.0);
+        begin(FRAMES_MIN, Mode::Fixed).unwrap();
+        assert!(begin(1, Mode::Compat).is_err());
     }
 }
