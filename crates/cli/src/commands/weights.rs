@@ -116,7 +116,7 @@ fn fetch(args: &args::Fetch) -> Outcome {
         match &fetched.sha256 {
             None => output::line(format!("{name}: `{path}` is there already"))?,
             Some(sha256) => {
-                let words = said(checkpoint, fetched.verdict);
+                let words = said(checkpoint, fetched.verdict, fetched.bytes);
                 output::line(format!("{name}: `{path}`, sha256 {sha256}: {words}"))?;
             }
         }
@@ -124,15 +124,20 @@ fn fetch(args: &args::Fetch) -> Outcome {
     Ok(())
 }
 
-/// What a verdict means, in words.
-fn said(checkpoint: &Checkpoint, verdict: Verdict) -> String {
+/// What a verdict on a file of so many bytes means, in words.
+fn said(checkpoint: &Checkpoint, verdict: Verdict, bytes: u64) -> String {
     match verdict {
         Verdict::Published => "the published file".to_owned(),
         Verdict::Ends => {
             format!("begins and ends as published ({}); no more of it is known", checkpoint.sha256.describe())
         }
         Verdict::Unknown => "nothing to compare it with was published".to_owned(),
-        Verdict::Other => format!("not the published file, which has {}", checkpoint.sha256.describe()),
+        Verdict::Other if !checkpoint.size.fits(bytes) => {
+            format!("not the published file: it has `{bytes}` bytes, expected {}", checkpoint.size)
+        }
+        Verdict::Other => {
+            format!("not the published file: its SHA-256 is another than {}", checkpoint.sha256.describe())
+        }
     }
 }
 
@@ -179,11 +184,12 @@ fn verify(args: &args::Verify) -> Outcome {
         bars.finish();
         let sha256 = sha256.map_err(failure)?;
         let mut verdict = checkpoint.sha256.judge(&sha256);
-        if matches!(checkpoint.size, Size::Exact(exact) if exact != bytes) {
+        if !checkpoint.size.fits(bytes) {
             verdict = Verdict::Other;
         }
+        let words = said(checkpoint, verdict, bytes);
         if verdict == Verdict::Other {
-            wrong.push(format!("`{name}` is not the published file"));
+            wrong.push(format!("`{name}` is {words}"));
         }
         if args.json {
             let verdict = match verdict {
@@ -195,11 +201,7 @@ fn verify(args: &args::Verify) -> Outcome {
             let line = Verified { name, path: path.display().to_string(), bytes, sha256, verdict };
             output::line(serde_json::to_string(&line)?)?;
         } else {
-            output::line(format!(
-                "{name}: `{}`, sha256 {sha256}: {}",
-                path.display(),
-                said(checkpoint, verdict)
-            ))?;
+            output::line(format!("{name}: `{}`, sha256 {sha256}: {words}", path.display()))?;
         }
     }
     let folder = args.folder.weights.display();

@@ -45,9 +45,24 @@ fn another_file_is_not_verified() {
     let place = Place::new();
     assert_eq!(place.vidit(["eval", "weights", "verify"]).code, Some(1));
     fs::create_dir(place.file("weights")).unwrap();
-    fs::write(place.file("weights/dino_vitbase16_pretrain.pth"), "dino").unwrap();
+    let head = "weights/sa_0_4_vit_l_14_linear.pth";
+    fs::write(place.file(head), [7; 3900]).unwrap();
     let text = place.vidit(["eval", "weights", "verify"]).done();
     assert!(text.contains("nothing to compare it with was published"), "{text}");
+    // Of its hash nothing is known, but these bytes are not it.
+    for bytes in [&b""[..], b"404", &[7; 16_001]] {
+        fs::write(place.file(head), bytes).unwrap();
+        for more in [&[][..], &["--json"]] {
+            let run = place.vidit([&["eval", "weights", "verify"], more].concat());
+            let expected = format!(
+                "error: `aesthetic` is not the published file: it has `{}` bytes, expected about `4000`\n\
+                 hint: remove it and fetch it again into `weights`\n",
+                bytes.len()
+            );
+            assert_eq!((run.code, run.stderr), (Some(1), expected));
+        }
+    }
+    fs::remove_file(place.file(head)).unwrap();
     fs::write(place.file("weights/ViT-B-32.pt"), "not it").unwrap();
     let run = place.vidit(["eval", "weights", "verify", "--json"]);
     assert_eq!(run.code, Some(1));

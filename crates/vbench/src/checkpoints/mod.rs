@@ -7,6 +7,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,7 +51,7 @@ pub struct Checkpoint {
 pub enum Size {
     /// Bytes.
     Exact(u64),
-    /// Bytes, to a few per cent.
+    /// Bytes, as far as it is said: a few per cent off, and more for files of some kilobytes.
     About(u64),
 }
 
@@ -59,6 +60,27 @@ impl Size {
     pub fn bytes(self) -> u64 {
         match self {
             Self::Exact(bytes) | Self::About(bytes) => bytes,
+        }
+    }
+
+    /// Whether a file of so many bytes can be it.
+    pub fn fits(self, bytes: u64) -> bool {
+        /// What is said of a size is nearer to it than this; what came in its place, such as the page of an error, is not.
+        const FACTOR: u64 = 4;
+        match self {
+            Self::Exact(exact) => bytes == exact,
+            Self::About(about) => {
+                bytes.saturating_mul(FACTOR) >= about && bytes <= about.saturating_mul(FACTOR)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(bytes) => write!(f, "`{bytes}`"),
+            Self::About(bytes) => write!(f, "about `{bytes}`"),
         }
     }
 }
