@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, ValueEnum, ValueHint};
+use vidit_vbench::transforms::MusiqRule;
 use vidit_vbench::{Dimension, Mode, SAMPLES};
 
 /// Whose rules hold where the reference does what nobody would ask for.
@@ -19,6 +20,32 @@ impl ModeName {
         match self {
             Self::Compat => Mode::Compat,
             Self::Fixed => Mode::Fixed,
+        }
+    }
+}
+
+/// How frames are made smaller for imaging quality; the reference's names.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ImagingRule {
+    /// The longer side to 512 pixels, if it is more
+    Longer,
+    /// The shorter side to 512 pixels, if it is more
+    Shorter,
+    /// The same, and then the middle 512 x 512
+    #[value(name = "shorter_centercrop", alias = "shorter-centercrop")]
+    ShorterCentreCrop,
+    /// Not at all
+    #[value(name = "None", alias = "none")]
+    None,
+}
+
+impl ImagingRule {
+    pub fn rule(self) -> MusiqRule {
+        match self {
+            Self::Longer => MusiqRule::Longer,
+            Self::Shorter => MusiqRule::Shorter,
+            Self::ShorterCentreCrop => MusiqRule::ShorterCentreCrop,
+            Self::None => MusiqRule::None,
         }
     }
 }
@@ -83,6 +110,11 @@ pub struct Run {
     /// Whose rules hold: the reference's, with which scores compare with published ones, or ours; see docs/vbench.md
     #[arg(long, value_enum, default_value = "compat")]
     pub mode: ModeName,
+
+    /// How frames are made smaller for imaging quality, the reference's `--imaging_quality_preprocessing_mode`; published scores are of the
+    /// default
+    #[arg(long, value_enum, value_name = "RULE", default_value = "longer")]
+    pub imaging_quality_preprocessing: ImagingRule,
 
     /// Videos of each prompt
     #[arg(long, value_name = "N", default_value_t = SAMPLES as u32, value_parser = clap::value_parser!(u32).range(1..=1000))]

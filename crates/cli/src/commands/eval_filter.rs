@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow};
 use serde_json::json;
 use vidit_media::ReadLimits;
 use vidit_vbench::run::{MeasureOptions, Plan, STILL_MAX, WeightsFolder, look_for_still, still_by_prompt};
+use vidit_vbench::transforms::MusiqRule;
 use vidit_vbench::{Dimension, Network, Suite, video_stem};
 use vidit_weights::write_atomically;
 
@@ -35,6 +36,7 @@ pub fn run(args: Filter) -> Outcome {
         weights: &weights,
         folder: &args.output,
         limits: ReadLimits::default(),
+        imaging: MusiqRule::default(),
     };
     let outcome = walk(look_for_still, &plan, &options, stop, args.speech.json || args.speech.quiet)?;
 

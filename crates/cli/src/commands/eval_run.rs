@@ -12,6 +12,7 @@ use vidit_vbench::run::{
     MeasureOptions, Outcome as Measured, Plan, STILL_MAX, Still, Task, WeightsFolder, look_for_still,
     measure, still_by_prompt,
 };
+use vidit_vbench::transforms::MusiqRule;
 use vidit_vbench::{
     Dimension, I2vTotals, Manifest, Mode, NAME_BYTES_MAX, Network, PreflightOptions, Report, Suite, Totals,
     WeightsOrigin, WeightsUsed, preflight, published_row, read_facts, sha256_of_file,
@@ -72,13 +73,14 @@ pub fn run(args: Run) -> Outcome {
         }
         warnings.extend(lacking(&args, &dimensions));
     }
+    let imaging = imaging_rule(&args, &plan)?;
     let mut beside = Vec::new();
     for name in args.published.iter().filter(|name| !name.is_empty()) {
         beside.push(published_row(name).map_err(Failure::usage)?);
     }
     let weights = WeightsFolder::of(args.weights.as_deref(), &plan.networks()).map_err(Failure::usage)?;
     let filter = args.static_filter.then(|| Filter::new(&args, &plan)).transpose()?;
-    let options = MeasureOptions { mode, weights: &weights, folder: &args.output, limits };
+    let options = MeasureOptions { mode, weights: &weights, folder: &args.output, limits, imaging };
     let quiet = args.speech.json || args.speech.quiet;
     let began = SystemTime::now();
     let still = match &filter {
@@ -195,6 +197,18 @@ fn few_still(still: &BTreeMap<String, Still>) -> Option<String> {
     ))
 }
 
+/// How frames are made smaller for imaging quality, if that is measured.
+fn imaging_rule(args: &Run, plan: &Plan) -> Result<MusiqRule, Failure> {
+    let rule = args.imaging_quality_preprocessing.rule();
+    if rule != MusiqRule::default() && !plan.dimensions().contains(&Dimension::ImagingQuality) {
+        return Err(Failure::usage(anyhow!(
+            "`--imaging-quality-preprocessing {}` has no say in what is measured\nhint: add imaging_quality to `--dimensions`, or leave the option out",
+            rule.name()
+        )));
+    }
+    Ok(rule)
+}
+
 /// What of VBench-Long was not asked for, if it bears on these dimensions.
 fn lacking(args: &Run, dimensions: &[Dimension]) -> Vec<String> {
     let mut lacking = Vec::new();
@@ -259,7 +273,11 @@ fn of_suite(args: &Run, suite: &Suite) -> Result<(Plan, bool, Vec<String>), Fail
     if plan.tasks.is_empty() {
         return Err(Failure::usage(anyhow!("no video of the suite is in `{}`", args.videos.display())));
     }
-    let whole = suite.is_standard() && !args.long && args.dimensions.is_empty() && args.samples >= 5;
+    let whole = suite.is_standard()
+        && !args.long
+        && args.dimensions.is_empty()
+        && args.samples >= 5
+        && args.imaging_quality_preprocessing.rule() == MusiqRule::default();
     Ok((plan, found.complete && whole, warnings))
 }
 
@@ -276,6 +294,14 @@ fn doubts(args: &Run, outcome: &Measured, complete: bool) -> Vec<String> {
             _ => "a part of the suite, or another one",
         };
         doubts.push(format!("these are scores of {what}, not a standard score of VBench"));
+    }
+    let rule = args.imaging_quality_preprocessing.rule();
+    if rule != MusiqRule::default() {
+        let default = MusiqRule::default().name();
+        doubts.push(format!(
+            "imaging_quality is of frames made smaller by the rule `{}`, published scores by `{default}`",
+            rule.name()
+        ));
     }
     match outcome.clips.keys().filter(|clip| clip.ends_with("_full.mp4")).count() {
         0 => {}
@@ -321,6 +347,10 @@ fn manifest(
     ]);
     if !outcome.failed.is_empty() {
         notes.insert("failed".to_owned(), outcome.failed.len().to_string());
+    }
+    if outcome.measured.contains_key(&Dimension::ImagingQuality) {
+        let rule = args.imaging_quality_preprocessing.rule().name();
+        notes.insert("imaging quality preprocessing".to_owned(), rule.to_owned());
     }
     if args.long {
         let cut = "VBench-Long's, as ranges of frames that are not encoded anew";

@@ -653,6 +653,28 @@ fn weights_of_another_network_are_named_with_their_file() {
 }
 
 #[test]
+fn frames_are_made_smaller_by_a_rule_that_has_a_say() {
+    let place = Place::new();
+    clip(place.path(), "a.mp4", 10, 5);
+    let run = |dimension: &str, rule: &str| {
+        let always = ["eval", "run", "a.mp4", "--custom", "-o", "scores", "--imaging-quality-preprocessing"];
+        place.vidit([&always[..], &[rule, "--dimensions", dimension]].concat())
+    };
+    run("temporal_flickering", "shorter_centercrop").refused(
+        2,
+        "error: `--imaging-quality-preprocessing shorter_centercrop` has no say in what is measured\n\
+         hint: add imaging_quality to `--dimensions`, or leave the option out\n",
+    );
+    for rule in ["longer", "shorter", "shorter_centercrop", "shorter-centercrop", "None", "none"] {
+        let run = run("imaging_quality", rule);
+        assert!(run.stderr.contains("lacks the weights of `musiq`"), "{rule}: {}", run.stderr);
+    }
+    let other = run("imaging_quality", "shortest");
+    assert!(other.code == Some(2) && other.stderr.contains("shorter_centercrop"), "{}", other.stderr);
+    run("temporal_flickering", "longer").done();
+}
+
+#[test]
 fn results_stay_in_their_folder_and_come_of_videos_that_are_there() {
     let place = Place::new();
     clip(place.path(), "a.mp4", 10, 5);

@@ -12,14 +12,15 @@ use crate::{Dimension, Mode};
 
 pub(crate) struct ImagingQuality {
     network: Musiq,
+    rule: MusiqRule,
     mode: Mode,
     sum: f64,
     frames: usize,
 }
 
 impl ImagingQuality {
-    pub fn new(network: Musiq) -> Self {
-        Self { network, mode: Mode::Compat, sum: 0.0, frames: 0 }
+    pub fn new(network: Musiq, rule: MusiqRule) -> Self {
+        Self { network, rule, mode: Mode::Compat, sum: 0.0, frames: 0 }
     }
 }
 
@@ -38,7 +39,7 @@ impl EveryFrame for ImagingQuality {
     }
 
     fn prepare(&self, frame: &RgbFrame) -> Grid {
-        grid(transforms::musiq(frame, MusiqRule::Longer, self.mode))
+        grid(transforms::musiq(frame, self.rule, self.mode))
     }
 
     fn look(&mut self, frames: Grid) {

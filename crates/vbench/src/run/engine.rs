@@ -17,6 +17,7 @@ use super::{ClipFacts, Failed, Measure, Measured, Outcome, Plan, Refusal, Task};
 use crate::hash::{sha256, sha256_of_file};
 use crate::pixels::{FrameStream, Reader, RgbFrame, StreamInfo};
 use crate::scenes::SceneDetector;
+use crate::transforms::MusiqRule;
 use crate::{Decoder, Dimension, Mode, VbenchError, stem_of};
 
 /// How to measure.
@@ -29,6 +30,8 @@ pub struct MeasureOptions<'a> {
     pub folder: &'a Path,
     /// Of videos.
     pub limits: ReadLimits,
+    /// How frames are made smaller for imaging quality.
+    pub imaging: MusiqRule,
 }
 
 /// How far a run is.
@@ -57,7 +60,7 @@ pub fn measure(
 ) -> Result<Option<Outcome>, VbenchError> {
     let weights = options.weights.hashes(&plan.dimensions())?;
     let pictures = Pictures::default();
-    let known = |task: &Task, dimension| circumstances(task, dimension, options.mode, &weights, &pictures);
+    let known = |task: &Task, dimension| circumstances(task, dimension, options, &weights, &pictures);
     let load = |dimensions: &[Dimension]| networks::measures(dimensions, options);
     let Some(mut outcome) = walk(plan, options, &known, &load, stop, on_progress)? else { return Ok(None) };
     if plan.between && !measure_between(plan, options, &mut outcome, stop, on_progress)? {
@@ -227,7 +230,7 @@ impl Outcome {
 fn circumstances(
     task: &Task,
     dimension: Dimension,
-    mode: Mode,
+    options: &MeasureOptions,
     weights: &networks::Hashes,
     pictures: &Pictures,
 ) -> String {
@@ -235,10 +238,13 @@ fn circumstances(
     let name = task.path.file_name().map(|name| name.to_string_lossy().into_owned());
     // Bumped whenever a dimension's arithmetic changes.
     const VERSION: u32 = 1;
-    let of = weights.of(dimension);
-    let mut all =
-        vec![json!(VERSION), json!(mode.name()), json!(task.prompt), json!(told), json!(name), json!(of)];
+    let (of, mode) = (weights.of(dimension), options.mode.name());
+    let mut all = vec![json!(VERSION), json!(mode), json!(task.prompt), json!(told), json!(name), json!(of)];
     all.extend(task.picture_of(dimension).map(|picture| json!(pictures.sha256(picture))));
+    // What was measured by the default stays, whenever it was.
+    if dimension == Dimension::ImagingQuality && options.imaging != MusiqRule::default() {
+        all.push(json!(options.imaging.name()));
+    }
     sha256(json!(all).to_string().as_bytes())
 }
 
@@ -483,6 +489,34 @@ impl Pass<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn imaging_quality_alone_depends_on_how_frames_are_made_smaller() {
+        let folder = tempfile::tempdir().unwrap();
+        let weights = WeightsFolder::of(None, &[]).unwrap();
+        let hashes = weights.hashes(&[]).unwrap();
+        let path = folder.path().join("a.mp4");
+        std::fs::write(&path, "a").unwrap();
+        let plan = Plan::custom(&path, &[Dimension::ImagingQuality], None, &BTreeMap::new()).unwrap();
+        let of = |dimension, imaging| {
+            let options = MeasureOptions {
+                mode: Mode::Compat,
+                weights: &weights,
+                folder: folder.path(),
+                limits: ReadLimits::default(),
+                imaging,
+            };
+            circumstances(&plan.tasks[0], dimension, &options, &hashes, &Pictures::default())
+        };
+        let own = MusiqRule::ALL.map(|rule| of(Dimension::ImagingQuality, rule));
+        for (index, found) in own.iter().enumerate() {
+            assert!(!own[..index].contains(found), "{:?}", MusiqRule::ALL[index]);
+            assert_eq!(
+                of(Dimension::AestheticQuality, MusiqRule::ALL[index]),
+                of(Dimension::AestheticQuality, MusiqRule::Longer)
+            );
+        }
+    }
 
     #[test]
     fn pictures_are_hashed_once_and_one_that_is_missing_is_looked_for_again() {

@@ -299,7 +299,7 @@ pub(super) fn measures(
     if has(Dimension::ImagingQuality) {
         let load = |store| musiq::Musiq::load(store, musiq::Config::PUBLISHED);
         let network = weights.load(Network::Musiq, load)?;
-        measures.push(Box::new(Batched::new(ImagingQuality::new(network))));
+        measures.push(Box::new(Batched::new(ImagingQuality::new(network, options.imaging))));
     }
     if has(Dimension::MotionSmoothness) {
         measures.push(Box::new(MotionSmoothness::new(weights.load(Network::AmtS, amt::Amt::load)?)));

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,6 +14,7 @@ use super::engine::walk;
 use super::*;
 use crate::dimensions::temporal_flickering::Flicker;
 use crate::pixels::{FrameStream, Reader};
+use crate::transforms::MusiqRule;
 use crate::{Suite, VbenchError};
 
 const DIMENSION: Dimension = Dimension::TemporalFlickering;
@@ -55,13 +56,17 @@ impl Room {
     ) -> Option<Outcome> {
         let weights = WeightsFolder::open(None, &plan.dimensions()).unwrap();
         let out = self.path("out");
-        let options = MeasureOptions { mode, weights: &weights, folder: &out, limits: ReadLimits::default() };
-        measure(plan, &options, stop, on_progress).unwrap()
+        measure(plan, &options(mode, &weights, &out), stop, on_progress).unwrap()
     }
 
     fn whole(&self) -> Outcome {
         self.run(&AtomicBool::new(false), &mut |_| {}).unwrap()
     }
+}
+
+fn options<'a>(mode: Mode, weights: &'a WeightsFolder, folder: &'a Path) -> MeasureOptions<'a> {
+    let (limits, imaging) = (ReadLimits::default(), MusiqRule::default());
+    MeasureOptions { mode, weights, folder, limits, imaging }
 }
 
 const CLIP: &[u8] = include_bytes!("../golden/earth_b.mp4");
@@ -213,8 +218,8 @@ fn scores_that_are_no_numbers_are_named_and_not_kept() {
     let room = Room::new(&[("a.png", &picture(4)), ("b.png", &picture(200))]);
     let plan = Plan::custom(&room.path("videos"), &[DIMENSION], None, &Default::default()).unwrap();
     let weights = WeightsFolder::open(None, &plan.dimensions()).unwrap();
-    let (out, limits) = (room.path("out"), ReadLimits::default());
-    let options = MeasureOptions { mode: Mode::Compat, weights: &weights, folder: &out, limits };
+    let out = room.path("out");
+    let options = options(Mode::Compat, &weights, &out);
     let loads = std::cell::Cell::new(0);
     let load = |_: &[Dimension]| -> Result<Vec<Box<dyn Measure>>, VbenchError> {
         loads.set(loads.get() + 1);
@@ -258,7 +263,7 @@ fn long(room: &Room, name: &str, frames: usize) {
 }
 
 /// The score of some frames of a video.
-fn flicker_of(path: &std::path::Path, frames: std::ops::Range<usize>) -> f64 {
+fn flicker_of(path: &Path, frames: std::ops::Range<usize>) -> f64 {
     let stream = FrameStream::open(path, &ReadLimits::default(), Reader::Decord, Mode::Compat).unwrap();
     let mut flicker = Flicker::default();
     let frames = stream.map(Result::unwrap).skip(frames.start).take(frames.len());
@@ -345,7 +350,7 @@ fn first_frames_of_clips_are_compared_once_and_videos_of_one_clip_are_not() {
     assert_eq!(plan.networks(), [crate::Network::Dino, crate::Network::DinoV2]);
     let weights = WeightsFolder::of(None, &[]).unwrap();
     let (out, limits) = (room.path("out"), ReadLimits::default());
-    let options = MeasureOptions { mode: Mode::Compat, weights: &weights, folder: &out, limits };
+    let options = options(Mode::Compat, &weights, &out);
     let within = |_: &[Dimension]| -> Result<Vec<Box<dyn Measure>>, VbenchError> {
         Ok(vec![Box::new(Noting { seen: Rc::default(), score: 0.75 })])
     };
@@ -404,8 +409,8 @@ fn scenes_are_videos_of_their_own_within_one() {
     plan.cut(None);
     (plan.between, plan.scenes) = (true, true);
     let weights = WeightsFolder::of(None, &[]).unwrap();
-    let (out, limits) = (room.path("out"), ReadLimits::default());
-    let options = MeasureOptions { mode: Mode::Compat, weights: &weights, folder: &out, limits };
+    let out = room.path("out");
+    let options = options(Mode::Compat, &weights, &out);
     let seen: Rc<RefCell<Vec<u8>>> = Rc::default();
     let noting = |score| Box::new(Noting { seen: Rc::clone(&seen), score }) as Box<dyn Measure>;
     let within = |_: &[Dimension]| -> Result<Vec<Box<dyn Measure>>, VbenchError> { Ok(vec![noting(0.75)]) };
@@ -479,7 +484,7 @@ fn clips_are_as_long_as_the_longest_that_a_prompt_asks_for() {
         {"prompt_en": "b", "dimension": ["imaging_quality"]},
         {"prompt_en": "c", "dimension": ["scene"], "auxiliary_info": {"scene": {"scene": "c"}}},
         {"prompt_en": "c", "dimension": ["human_action"]}]"#;
-    let suite = Suite::from_json(std::path::Path::new("suite.json"), suite).unwrap();
+    let suite = Suite::from_json(Path::new("suite.json"), suite).unwrap();
     let room = Room::new(&["a-0.mp4", "b-0.mp4", "c-0.mp4", "d-0.mp4"].map(|name| (name, CLIP)));
     let mut plan = room.plan();
     let cuts = |plan: &Plan| plan.tasks.iter().map(|task| task.cut).collect::<Vec<_>>();

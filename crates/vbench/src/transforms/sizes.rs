@@ -59,6 +59,21 @@ pub enum MusiqRule {
     None,
 }
 
+impl MusiqRule {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Longer, Self::Shorter, Self::ShorterCentreCrop, Self::None];
+
+    /// The reference's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Longer => "longer",
+            Self::Shorter => "shorter",
+            Self::ShorterCentreCrop => "shorter_centercrop",
+            Self::None => "None",
+        }
+    }
+}
+
 /// Longest side that MUSIQ is given.
 pub(super) const MUSIQ_SIDE: usize = 512;
 
