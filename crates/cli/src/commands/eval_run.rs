@@ -80,6 +80,11 @@ pub fn run(args: Run) -> Outcome {
     }
     let weights = WeightsFolder::of(args.weights.as_deref(), &plan.networks()).map_err(Failure::usage)?;
     let filter = args.static_filter.then(|| Filter::new(&args, &plan)).transpose()?;
+    // Where the reference takes no prompts, and names for them; not before clips that stand still were told apart by prompt.
+    let told = args.prompt.is_some() || args.prompt_file.is_some();
+    if args.long && args.custom && !told && mode == Mode::Compat {
+        plan.take_whole_names();
+    }
     let options = MeasureOptions { mode, weights: &weights, folder: &args.output, limits, imaging };
     let quiet = args.speech.json || args.speech.quiet;
     let began = SystemTime::now();

@@ -115,12 +115,18 @@ impl Plan {
             let (dimensions, auxiliary) = (dimensions.to_vec(), BTreeMap::new());
             tasks.push(Task { path, prompt, dimensions, auxiliary, picture: None, cut: None });
         }
-        let lines: Vec<_> = tasks
-            .iter()
-            .map(|task| json!({"prompt_en": task.prompt, "dimension": task.dimensions, "video_list": [task.path]}))
-            .collect();
-        let full_info = serde_json::to_string_pretty(&lines).expect("paths of videos are UTF-8");
+        let full_info = custom_info(&tasks);
         Ok(Self { tasks, full_info, ..Self::default() })
+    }
+
+    /// Takes for prompts what the reference takes for those of long videos of one's own: their names with the numbers of samples, `a cat-0`,
+    /// as far as a `-Scene`, after which it counts scenes.
+    pub fn take_whole_names(&mut self) {
+        for task in &mut self.tasks {
+            let name = task.path.file_name().unwrap_or_default().to_string_lossy();
+            task.prompt = stem_of(&name).split("-Scene").next().unwrap_or_default().to_owned();
+        }
+        self.full_info = custom_info(&self.tasks);
     }
 
     /// All videos of a folder that are called after these prompts, or all by their names if `prompts` is `None`: any number of each.
@@ -201,6 +207,17 @@ impl Plan {
             |dimension: &Dimension| self.tasks.iter().any(|task| task.dimensions.contains(dimension));
         Dimension::ALL.into_iter().chain(Dimension::GIVEN).filter(wanted).collect()
     }
+}
+
+/// The reference's `…_full_info.json` of videos of one's own.
+fn custom_info(tasks: &[Task]) -> String {
+    let lines: Vec<_> = tasks
+        .iter()
+        .map(
+            |task| json!({"prompt_en": task.prompt, "dimension": task.dimensions, "video_list": [task.path]}),
+        )
+        .collect();
+    serde_json::to_string_pretty(&lines).expect("paths of videos are UTF-8")
 }
 
 /// Endings that the reference reads.

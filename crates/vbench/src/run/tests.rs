@@ -168,6 +168,19 @@ fn weights_are_published_or_not_by_their_hash() {
 }
 
 #[test]
+fn long_videos_of_ones_own_are_asked_for_by_their_whole_names() {
+    let names = ["a cat-0.mp4", "a cat-12.mp4", "a-Scene-Change-1.mp4", "a dog.mp4"];
+    let room = Room::new(&names.map(|name| (name, CLIP)));
+    let mut plan = room.plan();
+    let prompts = |plan: &Plan| plan.tasks.iter().map(|task| task.prompt.clone()).collect::<Vec<_>>();
+    assert_eq!(prompts(&plan), ["a cat", "a cat", "a dog", "a-Scene-Change"]);
+    plan.take_whole_names();
+    assert_eq!(prompts(&plan), ["a cat-0", "a cat-12", "a dog", "a"]);
+    let told: Vec<serde_json::Value> = serde_json::from_str(&plan.full_info).unwrap();
+    assert_eq!(told[1]["prompt_en"], "a cat-12");
+}
+
+#[test]
 fn dimensions_that_must_be_told_are_refused_for_videos_of_no_suite() {
     let room = Room::new(&[("a.mp4", CLIP)]);
     let plan = |dimensions: &[Dimension]| {
