@@ -103,6 +103,8 @@ pub(super) fn walk(
 ) -> Result<Option<Outcome>, VbenchError> {
     let mut journal = Journal::open(options.folder)?;
     let mut outcome = Outcome::default();
+    // With the place of the task.
+    let mut all: BTreeMap<Dimension, Vec<(usize, String, Measured)>> = BTreeMap::new();
     let total = plan.tasks.len();
     let mut measures: Vec<Box<dyn Measure>> = Vec::new();
     for (done, task) in plan.tasks.iter().enumerate() {
@@ -126,11 +128,11 @@ pub(super) fn walk(
                 continue;
             }
         };
-        let (all, mut before) = (parts.iter().map(Part::size).sum::<usize>() as f64, 0.0);
+        let (size_of_all, mut before) = (parts.iter().map(Part::size).sum::<usize>() as f64, 0.0);
         let (mut results, mut reused, mut view) = (Vec::new(), true, None);
         for part in &parts {
             let size = part.size() as f64;
-            let mut tell = |share: f64| tell((before + size * share) / all);
+            let mut tell = |share: f64| tell((before + size * share) / size_of_all);
             let circumstances = |dimension| of_part(circumstances(task, dimension), part);
             let mut found: BTreeMap<Dimension, Measured> = BTreeMap::new();
             for &dimension in &task.dimensions {
@@ -186,8 +188,14 @@ pub(super) fn walk(
                     outcome.scenes.insert(part.of.clone(), name.clone());
                 }
             }
-            outcome.measured.entry(dimension).or_default().push((part.path.clone(), measured));
+            let place = plan.place(dimension, done);
+            all.entry(dimension).or_default().push((place, part.path.clone(), measured));
         }
+    }
+    for (dimension, mut results) in all {
+        results.sort_by_key(|(place, ..)| *place);
+        let results = results.into_iter().map(|(_, path, measured)| (path, measured)).collect();
+        outcome.measured.insert(dimension, results);
     }
     Ok(Some(outcome))
 }

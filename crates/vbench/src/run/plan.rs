@@ -1,6 +1,6 @@
 //! Which videos are measured for what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -41,6 +41,9 @@ impl Task {
 pub struct Plan {
     /// One entry a file.
     pub tasks: Vec<Task>,
+    /// By dimension, the place of each task among its results, where that is another than among the tasks: a prompt that stands twice in
+    /// a suite is measured once, and each of its dimensions lists it where the suite names it for that.
+    pub places: BTreeMap<Dimension, Vec<usize>>,
     /// The text of the reference's `…_full_info.json`.
     pub full_info: String,
     /// Whether clips of long videos are compared with each other, too.
@@ -78,7 +81,14 @@ impl Plan {
                 }
             }
         }
-        Self { tasks, full_info: full_info_json(suite, dimensions, located), ..Self::default() }
+        let places = dimensions.iter().map(|&dimension| (dimension, places(suite, dimension, &tasks)));
+        let places = places.collect();
+        Self { tasks, places, full_info: full_info_json(suite, dimensions, located), ..Self::default() }
+    }
+
+    /// The place of a task's results among those of a dimension; equal ones stay in the order of the tasks.
+    pub(super) fn place(&self, dimension: Dimension, task: usize) -> usize {
+        self.places.get(&dimension).and_then(|places| places.get(task)).copied().unwrap_or(task)
     }
 
     /// Videos of one's own: a file, or those in a folder by name. The prompt of each is `prompts[its file name]`, or the only one of
@@ -218,6 +228,15 @@ fn custom_info(tasks: &[Task]) -> String {
         )
         .collect();
     serde_json::to_string_pretty(&lines).expect("paths of videos are UTF-8")
+}
+
+/// Where in a suite a dimension asks for each task's prompt first.
+fn places(suite: &Suite, dimension: Dimension, tasks: &[Task]) -> Vec<usize> {
+    let mut first: HashMap<String, usize> = HashMap::new();
+    for (place, entry) in suite.entries_of(dimension).enumerate() {
+        first.entry(composed(&entry.prompt)).or_insert(place);
+    }
+    tasks.iter().map(|task| first.get(&composed(&task.prompt)).copied().unwrap_or(usize::MAX)).collect()
 }
 
 /// Endings that the reference reads.

@@ -252,6 +252,56 @@ fn scores_that_are_no_numbers_are_named_and_not_kept() {
     }
 }
 
+/// Gives every video the same score in two dimensions.
+struct Two;
+
+impl Measure for Two {
+    fn dimensions(&self) -> &'static [Dimension] {
+        &[DIMENSION, Dimension::ImagingQuality]
+    }
+
+    fn begin(&mut self, _: &ClipFacts, _: &[Dimension]) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn frame(&mut self, _: usize, _: &RgbFrame) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
+        self.dimensions().iter().map(|dimension| (*dimension, Ok(Measured::new(0.5)))).collect()
+    }
+}
+
+#[test]
+fn a_prompt_that_is_there_twice_is_listed_where_each_dimension_asks_for_it() {
+    let suite = r#"[{"prompt_en": "a", "dimension": ["temporal_flickering"]},
+        {"prompt_en": "b", "dimension": ["imaging_quality", "temporal_flickering"]},
+        {"prompt_en": "c", "dimension": ["imaging_quality"]},
+        {"prompt_en": "a", "dimension": ["imaging_quality", "temporal_flickering"]}]"#;
+    let suite = Suite::from_json(std::path::Path::new("suite.json"), suite).unwrap();
+    let names = ["a-0.mp4", "a-1.mp4", "b-0.mp4", "b-1.mp4", "c-0.mp4", "c-1.mp4"];
+    let room = Room::new(&names.map(|name| (name, CLIP)));
+    let wanted = [DIMENSION, Dimension::ImagingQuality];
+    let asked =
+        crate::PreflightOptions { suite: &suite, dimensions: wanted.to_vec(), samples: 2, read: false };
+    let found = crate::preflight(&room.path("videos"), &asked, &crate::read_facts, &|_, _| {}).unwrap();
+    let plan = Plan::of_suite(&suite, &wanted, &found.located);
+    assert_eq!(plan.tasks.len(), 6);
+    let weights = WeightsFolder::of(None, &[]).unwrap();
+    let out = room.path("out");
+    let options = options(Mode::Compat, &weights, &out);
+    let load = |_: &[Dimension]| -> Result<Vec<Box<dyn Measure>>, VbenchError> { Ok(vec![Box::new(Two)]) };
+    let same = |_: &Task, _: Dimension| "the same".to_owned();
+    let outcome = walk(&plan, &options, &same, &load, &AtomicBool::new(false), &mut |_| {}).unwrap().unwrap();
+    let listed = |dimension| -> Vec<String> {
+        let paths = outcome.measured[&dimension].iter().map(|(path, _)| PathBuf::from(path));
+        paths.map(|path| path.file_stem().unwrap().to_string_lossy().into_owned()).collect()
+    };
+    assert_eq!(listed(DIMENSION), ["a-0", "a-1", "b-0", "b-1"]);
+    assert_eq!(listed(Dimension::ImagingQuality), ["b-0", "b-1", "c-0", "c-1", "a-0", "a-1"]);
+}
+
 #[test]
 fn videos_begin_with_the_only_picture_or_that_of_their_name() {
     let room = Room::new(&[("a-0.mp4", CLIP)]);
