@@ -7,7 +7,7 @@ use vidit_data::Language;
 #[derive(Debug, thiserror::Error)]
 pub enum LanguageError {
     /// A file could not be read.
-    #[error("cannot read `{path}`")]
+    #[error("cannot read `{path}`\nhint: is it there, and may it be read?")]
     Read {
         /// The file or folder.
         path: PathBuf,
@@ -16,7 +16,7 @@ pub enum LanguageError {
     },
     /// Neither a GGUF file nor a folder with a configuration.
     #[error(
-        "`{path}` is no language model: expected a GGUF file, or a folder with config.json, tokenizer.json and *.safetensors, found {found}"
+        "`{path}` is no language model: expected a GGUF file, or a folder with config.json, tokenizer.json and *.safetensors, found {found}\nhint: name the file itself, or the folder that holds all three"
     )]
     NotAModel {
         /// The path.
@@ -33,7 +33,9 @@ pub enum LanguageError {
         reason: String,
     },
     /// A network that is not one of ours.
-    #[error("`{path}` holds a `{found}`, expected one of llama, qwen2 and qwen3")]
+    #[error(
+        "`{path}` holds a `{found}`, expected one of llama, qwen2 and qwen3\nhint: use a model of one of these"
+    )]
     Architecture {
         /// The file.
         path: PathBuf,
@@ -41,7 +43,9 @@ pub enum LanguageError {
         found: String,
     },
     /// A setting is missing, of the wrong kind, or asks for what we do not compute.
-    #[error("`{path}`: `{what}` must be {expected}, found `{found}`")]
+    #[error(
+        "`{path}`: `{what}` must be {expected}, found `{found}`\nhint: use another model, or its original files"
+    )]
     Setting {
         /// The file.
         path: PathBuf,
@@ -53,7 +57,9 @@ pub enum LanguageError {
         found: String,
     },
     /// A tensor is missing or of another shape.
-    #[error("`{path}`: the tensor `{name}` must have shape {expected:?}, found {found}")]
+    #[error(
+        "`{path}`: the tensor `{name}` must have shape {expected:?}, found {found}\nhint: are weights and settings of one model?"
+    )]
     Tensor {
         /// The file or folder.
         path: PathBuf,
