@@ -303,6 +303,25 @@ fn a_prompt_that_is_there_twice_is_listed_where_each_dimension_asks_for_it() {
 }
 
 #[test]
+fn each_dimension_of_the_standard_suite_is_listed_in_its_own_order() {
+    let suite = Suite::standard();
+    let located = suite.videos(&Dimension::ALL, 1).into_iter().map(|video| {
+        let path = PathBuf::from(format!("{}.mp4", video.stem()));
+        let paths = video.dimensions.iter().map(|dimension| (*dimension, path.clone())).collect();
+        crate::Located { video, paths }
+    });
+    let plan = Plan::of_suite(suite, &Dimension::ALL, &located.collect::<Vec<_>>());
+    for dimension in Dimension::ALL {
+        let tasks = plan.tasks.iter().enumerate();
+        let mut listed: Vec<_> = tasks.filter(|(_, task)| task.dimensions.contains(&dimension)).collect();
+        listed.sort_by_key(|(index, _)| plan.place(dimension, *index));
+        let prompts: Vec<&str> = listed.iter().map(|(_, task)| task.prompt.as_str()).collect();
+        let expected: Vec<&str> = suite.entries_of(dimension).map(|entry| entry.prompt.as_str()).collect();
+        assert_eq!(prompts, expected, "{dimension}");
+    }
+}
+
+#[test]
 fn videos_begin_with_the_only_picture_or_that_of_their_name() {
     let room = Room::new(&[("a-0.mp4", CLIP)]);
     let wanted = [DIMENSION, Dimension::I2vSubject];
