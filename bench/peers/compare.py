@@ -41,6 +41,7 @@ def arguments():
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=3, help="runs of a case in a round")
+    parser.add_argument("--cold", action="store_true", help="time the peers' first run, where a second takes minutes")
     parser.add_argument("--suite", choices=SUITES, action="append", help="may be given several times; all by default")
     parser.add_argument("--filter", default="", help="only cases whose name holds this text")
     parser.add_argument("--tokens", help="of wan-block, instead of its two lengths")
@@ -96,7 +97,7 @@ def main():
             for _ in range(args.rounds):
                 own.append(ours(args, suite, "--filter", name)[name])
                 for peer, work in contestants:
-                    theirs[peer].append(peers.median_of(work, args.runs))
+                    theirs[peer].append(peers.median_of(work, args.runs, 0 if args.cold else 1))
             line = sorted(own, key=lambda line: line["seconds"])[len(own) // 2]
             for peer, seconds in theirs.items():
                 seconds = statistics.median(seconds)
@@ -110,6 +111,7 @@ def main():
             "threads": args.threads,
             "rounds": args.rounds,
             "runs": args.runs,
+            "cold": args.cold,
             "limits": LIMITS.get(args.isa, {}),
             "versions": peers.versions(),
         }

@@ -22,10 +22,11 @@ def versions():
     return {name: version(name) for name in ("torch", "diffusers", "openvino")}
 
 
-def median_of(work, runs):
-    """Median seconds of `runs` runs after one to warm up, without gradients unless the work asks for them."""
+def median_of(work, runs, warm_ups):
+    """Median seconds of `runs` runs after some to warm up, without gradients unless the work asks for them."""
     with torch.no_grad():
-        work()
+        for _ in range(warm_ups):
+            work()
         seconds = []
         for _ in range(runs):
             start = time.perf_counter()
