@@ -6,7 +6,7 @@
 //! | extend forward | the clip's last frames | – | what follows them |
 //! | extend backward | – | the clip's first frames | what leads to them |
 //! | lead | the first clip's last frames | the second's first | what lies between |
-//! | connect | the same, and between them how each goes on by itself, one fading into the other, the middle down to a noise level | | what lies between |
+//! | connect | the same, and between them both clips at rest, one fading into the other, the middle down to a noise level | | what lies between |
 //! | loop | an image | the same image, at rest | all before it comes again |
 //! | remix | the clip, down to a noise level | | all |
 //! | blend | both clips, one fading into the other, the middle down to a noise level | | all |
@@ -132,23 +132,21 @@ impl Wish {
         Self::around(request, frames, given, head..head + count, Some(from), Some(to))
     }
 
-    /// What lies between two clips of one size: how the first goes on, `ahead`, goes over into what leads to the second, `back`, as
-    /// many frames, a multiple of four. The middle is made anew from noise level `strength`, both ends stay.
-    pub fn connect(
-        request: Request,
-        from: Frames,
-        to: Frames,
-        [ahead, back]: [&Frames; 2],
-        strength: f32,
-    ) -> Self {
+    /// `count` frames, a multiple of four, between two clips of one size: the first rests where it ends and goes over into the second,
+    /// which rests where it begins, as training tells of transitions. The middle is made anew from noise level `strength`, both ends
+    /// stay.
+    pub fn connect(request: Request, from: Frames, to: Frames, count: usize, strength: f32) -> Self {
         let (start, end) = (ending(&from), beginning(&to));
-        let (head, count) = (start.shape().frames, ahead.shape().frames);
+        let head = start.shape().frames;
         let share = |frame: f32| {
             let moment = (frame + 1.0) / (count + 1) as f32;
             // 6t⁵ − 15t⁴ + 10t³: rests at both ends, where one clip alone is to be seen
             moment.powi(3) * (moment * (6.0 * moment - 15.0) + 10.0)
         };
-        let faded = ahead.dissolve(back, |frame| share(frame as f32));
+        let rest = |clip: &Frames, frame: usize| {
+            one_after_another(std::iter::repeat_n(&clip.part(frame..frame + 1), count))
+        };
+        let faded = rest(&from, from.shape().frames - 1).dissolve(&rest(&to, 0), |frame| share(frame as f32));
         let tail = end.shape().frames.max(TIME);
         let remade = (0..count / TIME).map(|latent| {
             let share = share((latent * TIME) as f32 + (TIME - 1) as f32 / 2.0);
@@ -317,27 +315,6 @@ pub fn go_on<E>(
     Ok(whole)
 }
 
-/// Two clips of one size and a transition of `count` frames, a multiple of four, between them, see [`Wish::connect`]: first each clip goes
-/// on by itself, without the prompt, which tells of the transition; then one goes over into the other.
-///
-/// # Errors
-/// The first of `fulfil`.
-pub fn connect<E>(
-    request: Request,
-    [from, to]: [Frames; 2],
-    count: usize,
-    strength: f32,
-    guides: &[Guide],
-    fulfil: &mut impl FnMut(&Wish) -> Result<Frames, E>,
-) -> Result<Frames, E> {
-    let free = Request { prompt: String::new(), guidance: 1.0, ..request.clone() };
-    let before = from.shape().frames;
-    let ahead = go_on(&free, from.clone(), Direction::Forward, count, guides, 0, fulfil)?;
-    let back = go_on(&free, to.clone(), Direction::Backward, count, guides, before, fulfil)?;
-    let (ahead, back) = (ahead.part(before..before + count), back.part(0..count));
-    fulfil(&Wish::connect(request, from, to, [&ahead, &back], strength).steered(guides, before))
-}
-
 /// Clips of one size as one.
 fn one_after_another<'a>(clips: impl Iterator<Item = &'a Frames> + Clone) -> Frames {
     let frames = clips.clone().map(|clip| clip.shape().frames).sum();
@@ -413,8 +390,7 @@ mod tests {
             }
             for after in [1, 3, 7, 30] {
                 checked(&Wish::lead(request(), clip(length, 9), clip(after, 8), 12));
-                let between = [&clip(12, 9), &clip(12, 8)];
-                checked(&Wish::connect(request(), clip(length, 9), clip(after, 8), between, 0.8));
+                checked(&Wish::connect(request(), clip(length, 9), clip(after, 8), 12, 0.8));
             }
         }
         let wish = Wish::animate(request(), Some(clip(1, 1)), Some(clip(1, 2)), vec![]);
@@ -474,34 +450,32 @@ mod tests {
     }
 
     #[test]
-    fn two_clips_go_on_by_themselves_and_then_over_into_one_another() {
-        let mut wishes = Vec::new();
-        let mut fulfil = |wish: &Wish| {
-            wishes.push(wish.clone());
-            wish.join(&clip(wish.request.shape.frames, 150), false, &mut exact)
-        };
-        let clips = [clip(30, 100), clip(13, 200)];
+    fn a_transition_rests_at_both_ends_and_is_made_anew_between() {
+        let (mut from, mut to) = (clip(30, 90), clip(13, 210));
+        from.frame_mut(29).fill(100);
+        to.frame_mut(0).fill(200);
         let boxes = (0..67).map(|frame| {
             let place = UnitBox { x1: 0.0, y1: 0.0, x2: 1.0, y2: 0.01 * frame as f32 };
             Some(GuideBox { place, kind: BoxKind::Soft })
         });
         let whole = [Guide { id: "a".into(), phrase: String::new(), boxes: boxes.collect() }];
-        let joined = connect(request(), clips, 24, 0.8, &whole, &mut fulfil).unwrap();
-        assert_eq!(joined.shape().frames, 30 + 24 + 13);
-        assert_eq!((joined.frame(29)[0], joined.frame(54)[0]), (100, 200));
-        // Two generations each way, 16 and 8 frames; then one with the prompt.
-        let said: Vec<&str> = wishes.iter().map(|wish| wish.request.prompt.as_str()).collect();
-        assert_eq!(said, ["", "", "", "", "a cat"]);
-        let lowest = |wish: &Wish, frame: usize| {
-            wish.request.guides[0].boxes[frame].map(|found| (found.place.y2 * 100.0).round())
-        };
-        // The first new frame of each: frames 30 and 46 of the whole, backward 38 and 30.
-        let firsts: Vec<_> = wishes.iter().map(|wish| lowest(wish, wish.made.start)).collect();
-        assert_eq!(firsts, [30.0, 46.0, 38.0, 30.0, 30.0].map(Some));
-        let last = wishes.last().unwrap();
-        let levels = &last.request.given[0].levels;
+        let wish = Wish::connect(request(), from, to, 24, 0.8).steered(&whole, 0);
+        let given = &wish.request.given[0];
+        let levels = &given.levels;
         assert_eq!((levels.len(), levels[2], levels[9]), (3 + 6 + 2, 0.0, 0.0));
         assert!(levels[3] < 0.1 && levels[5] > 0.7 && levels[6] > 0.7, "{levels:?}");
+        // Nine frames of the first clip, the transition, eight of the second.
+        let values: Vec<u8> = [7, 8, 9, 32, 33, 34].map(|frame| given.frames.frame(frame)[0]).into();
+        assert_eq!(values, [90, 100, 100, 200, 200, 210]);
+        let middle = given.frames.frame(20)[0];
+        assert!((130..170).contains(&middle), "{middle}");
+        // The first new frame is frame 30 of the whole.
+        let lowest =
+            wish.request.guides[0].boxes[wish.made.start].map(|found| (found.place.y2 * 100.0).round());
+        assert_eq!(lowest, Some(30.0));
+        let joined = wish.join(&clip(wish.request.shape.frames, 150), false, &mut exact).unwrap();
+        assert_eq!(joined.shape().frames, 30 + 24 + 13);
+        assert_eq!((joined.frame(29)[0], joined.frame(54)[0]), (100, 200));
     }
 
     #[test]

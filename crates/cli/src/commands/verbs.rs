@@ -117,7 +117,6 @@ fn repeat_prompt(args: &Loop) -> Outcome {
 }
 
 pub fn connect(args: Connect) -> Outcome {
-    // Two generations come before the one that would notice.
     check_strength(args.strength).map_err(Failure::usage)?;
     let request = prompted(&args.joining.making, &args.prompt)?;
     let (from, to, fps) = source::pair(&args.from, &args.to, args.joining.source.size)?;
@@ -126,11 +125,8 @@ pub fn connect(args: Connect) -> Outcome {
     let written = if args.joining.only_new { count } else { shape.frames + count + to.shape().frames };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     let guides = boxes::asked(&args.joining.making, shape.frames + count + to.shape().frames)?;
-    work.run(fps, |maker| {
-        let mut fulfil = |wish: &Wish| maker.fulfil(wish, false);
-        let whole = vidit_pipeline::connect(request, [from, to], count, args.strength, &guides, &mut fulfil)?;
-        Ok(if args.joining.only_new { whole.part(shape.frames..shape.frames + count) } else { whole })
-    })
+    let wish = Wish::connect(request, from, to, count, args.strength).steered(&guides, 0);
+    work.run(fps, |maker| maker.fulfil(&wish, args.joining.only_new))
 }
 
 pub fn blend(args: Blend) -> Outcome {

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use vidit_data::{Actor, Colour, Language, Motion, Pack, Random, Scene, prompt, render};
 use vidit_models::mini::DEFAULT_SHAPE;
-use vidit_pipeline::{Direction, Request, Wish, connect};
+use vidit_pipeline::{Direction, Request, Wish};
 use vidit_video::{Frames, PixelShape};
 
 use crate::foreground::track;
@@ -61,9 +61,8 @@ pub fn evaluate_sora(
     let started = Instant::now();
     let cases = options.cases()?;
     let long = cases.div_ceil(6);
-    // Generations: pairs, images, extensions and those in a row, two loops of two each, connections of three, remixes,
-    // sizes.
-    let total = 3 * cases + long * IN_A_ROW + 2 * 2 * cases + 3 * cases + cases + SIZES.len() * cases + cases;
+    // Generations: pairs, images, extensions and those in a row, two loops of two each, connections, remixes, sizes.
+    let total = 3 * cases + long * IN_A_ROW + 2 * 2 * cases + cases + cases + SIZES.len() * cases + cases;
     let Makers { make, again } = makers;
     let suite = Suite { pack, judge, request, make, seed: options.seed, stop, on_progress, done: 0, total };
     let mut suite = Verbs { suite, again };
@@ -240,8 +239,7 @@ impl Verbs<'_> {
             let (to, prompt, _) = self.held_out(7, case);
             let [a, b] = [&from, &to].map(|scene| render(self.pack, scene, DEFAULT_SHAPE).frames);
             let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
-            let clips = [a.clone(), b.clone()];
-            let whole = connect(request, clips, NEW, MIDDLE, &[], &mut |wish| self.fulfil(wish, false))?;
+            let whole = self.fulfil(&Wish::connect(request, a.clone(), b.clone(), NEW, MIDDLE), false)?;
             let at = DEFAULT_SHAPE.frames;
             from_joints.push(join_error(&whole, at, AROUND));
             to_joints.push(join_error(&whole, at + NEW, AROUND));
