@@ -32,6 +32,9 @@ const BEFORE_KEPT: usize = 3;
 const SAME: f32 = 8.0;
 /// Frames of the kept clip that tell how its colours were changing anyway.
 const TREND: usize = 8;
+/// Levels a frame up to which colours change by chance; from twice as much on they do on purpose. Over the length of an extension such a
+/// chance would add up to as much as is to be taken back.
+const STRAY: f32 = 0.25;
 
 /// Frames through the VAE and back.
 pub type Again<'a, E> = &'a mut dyn FnMut(&Frames) -> Result<Frames, E>;
@@ -194,8 +197,11 @@ pub(crate) fn settle(new: &mut Frames, kept: &Frames, edge: Direction) {
         Direction::Forward => kept.frame(last(kept) - back),
         Direction::Backward => kept.frame(back),
     };
-    // Away from the edge colours go on as they came.
-    let trend = drift(right, earlier).map(|drift| drift / back.max(1) as f32);
+    // Away from the edge colours go on as they came, if they came on purpose.
+    let trend = drift(right, earlier).map(|drift| {
+        let trend = drift / back.max(1) as f32;
+        trend * (trend.abs() / STRAY - 1.0).clamp(0.0, 1.0)
+    });
     for distance in 0..count {
         let frame = from_seam(new, edge, distance);
         let found = drift(new.frame(frame), right);
@@ -368,6 +374,11 @@ mod tests {
         let mut new = grey(&[98, 98, 99, 99]);
         settle(&mut new, &grey(&rising), Direction::Backward);
         assert_eq!(levels(&new), [98, 99, 99, 100]);
+        // A level in eight frames is chance: it would be three in an extension.
+        let stray = [[100; 12].as_slice(), &[101; 4]].concat();
+        let mut new = grey(&[101, 102, 103, 104]);
+        settle(&mut new, &grey(&stray), Direction::Forward);
+        assert_eq!(levels(&new), [101; 4]);
     }
 
     #[test]
