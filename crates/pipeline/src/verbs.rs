@@ -459,7 +459,7 @@ mod tests {
             Some(GuideBox { place, kind: BoxKind::Soft })
         });
         let whole = [Guide { id: "a".into(), phrase: String::new(), boxes: boxes.collect() }];
-        let wish = Wish::connect(request(), from, to, 24, 0.8).steered(&whole, 0);
+        let wish = Wish::connect(request(), from, to, 24, 0.8).steered(&whole, 30);
         let given = &wish.request.given[0];
         let levels = &given.levels;
         assert_eq!((levels.len(), levels[2], levels[9]), (3 + 6 + 2, 0.0, 0.0));

@@ -125,7 +125,7 @@ pub fn connect(args: Connect) -> Outcome {
     let written = if args.joining.only_new { count } else { shape.frames + count + to.shape().frames };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     let guides = boxes::asked(&args.joining.making, shape.frames + count + to.shape().frames)?;
-    let wish = Wish::connect(request, from, to, count, args.strength).steered(&guides, 0);
+    let wish = Wish::connect(request, from, to, count, args.strength).steered(&guides, shape.frames);
     work.run(fps, |maker| maker.fulfil(&wish, args.joining.only_new))
 }
 
