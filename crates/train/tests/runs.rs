@@ -123,8 +123,6 @@ fn clips_whose_first_frame_is_given_are_told_apart() {
 
 #[test]
 fn a_whole_model_is_trained_on_with_its_own_vocabulary() {
-    // Latents of bf16 would have other means.
-    vidit_ops::set_precision(vidit_ops::Precision::F32);
     let folder = Folder::new("continued");
     let path = &folder.0;
     let from = model(path, 4);
@@ -141,8 +139,10 @@ fn a_whole_model_is_trained_on_with_its_own_vocabulary() {
     assert_eq!(found.metadata["vocabulary"], model.metadata["vocabulary"]);
     assert_eq!(found.tensors.len(), model.tensors.len());
     for (key, entry) in &model.tensors {
+        // Statistics are of latents that were made anew, by products in bf16 where these are fast: 2⁻⁸ each.
+        let tolerance = if key.starts_with("latent_") { 4e-3 } else { 1e-3 };
         for (new, old) in found.tensors[key].values.iter().zip(&entry.values) {
-            assert!((new - old).abs() <= 1e-3 * (1.0 + old.abs()), "{key}: {new} after {old}");
+            assert!((new - old).abs() <= tolerance * (1.0 + old.abs()), "{key}: {new} after {old}");
         }
     }
 }
