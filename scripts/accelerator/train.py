@@ -443,7 +443,8 @@ def train(arguments):
     base_path = arguments.base or task["base" if kind == "boxes" else "init_from"]
     base = {key: value.float().to(device) for key, value in load_file(base_path).items()}
     denoiser = {key: value for key, value in base.items() if not key.startswith(("vae.", "latent_"))}
-    sizes = json.loads(metadata_of(base_path)["denoiser"])
+    about_base = metadata_of(base_path)
+    sizes = json.loads(about_base["denoiser"])
     network = Network(sizes, denoiser)
     adapter = None
     if kind == "boxes":
@@ -472,7 +473,7 @@ def train(arguments):
         if kind == "boxes":
             tensors, metadata = half(averages), {"boxes": json.dumps(shape)}
         else:
-            tensors, metadata = half(base | averages), metadata_of(base_path) | {"step": str(optimizer.steps)}
+            tensors, metadata = half(base | averages), about_base | {"step": str(optimizer.steps)}
         aside = Path(f"{arguments.output}.incomplete")
         save_file(tensors, aside, metadata)
         aside.rename(arguments.output)
