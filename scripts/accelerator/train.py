@@ -362,8 +362,8 @@ def read_batches(stream, device, tokens_max, ahead=6):
             data = stream.read(length)
             if len(data) < length:
                 break
-            batch = load(data)
-            # Few different shapes: each becomes a recorded graph.
+            # `load` gives tensors in any order. Few different shapes in one order: each becomes a recorded graph.
+            batch = dict(sorted(load(data).items()))
             batch["prompts"] = padded(batch["prompts"], tokens_max)
             if "phrases" in batch:
                 batch["phrases"] = padded(batch["phrases"], -(-batch["phrases"].shape[-1] // 16) * 16)
