@@ -333,7 +333,7 @@ pub struct Connect {
     #[arg(long, value_name = "N", default_value = "16", value_parser = parse_fours)]
     pub frames: u32,
 
-    /// How much of the middle is made anew: 0 only fades from how one clip goes on to what leads to the other, 1 forgets them there
+    /// How much of the middle is made anew: 0 only fades from the end of one clip to the beginning of the other, 1 forgets them there
     #[arg(long, value_name = "S", default_value_t = 0.8)]
     pub strength: f32,
 
