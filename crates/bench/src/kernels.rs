@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn the_smallest_cases_run() {
-        for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+        for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::TwoParts, WeightFormat::Int8] {
             for case in kernels(format) {
                 if matches!(case.name.as_str(), "attention_3x448x64" | "gemm_4096x192x768") {
                     (case.prepare)()();

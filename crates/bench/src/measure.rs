@@ -88,6 +88,7 @@ pub fn measure(case: Case, runs: usize, peaks: &mut Peaks, allocator: &CachingAl
         dtype: match case.dtype {
             WeightFormat::F32 => "f32",
             WeightFormat::Bf16 => "bf16",
+            WeightFormat::TwoParts => "two-parts",
             WeightFormat::Int8 => "int8",
         },
         isa: isa.name(),

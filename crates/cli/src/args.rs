@@ -733,6 +733,8 @@ pub enum Suite {
 pub enum Dtype {
     F32,
     Bf16,
+    /// On AMX two parts of bf16 for each f32, three products; f32 elsewhere
+    TwoParts,
     /// Weights and activations of linear layers in bytes
     Int8,
 }

@@ -30,6 +30,10 @@ pub enum Precision {
     /// Operands rounded to bf16 (nearest even) when packed; native on [`Isa::Amx`] and [`Isa::Avx512Bf16`],
     /// emulated by rounding then multiplying in f32 elsewhere, so that every machine computes the same function.
     Bf16,
+    /// For results that are held to those of f32, where [`Isa::Amx`] multiplies bf16 sixteen times as fast: each operand in two
+    /// parts of bf16, sixteen bits of its 24, and three products (the fourth, of the second parts, is below 2⁻¹⁶ of the first).
+    /// Elsewhere the same as f32.
+    TwoParts,
 }
 
 impl Precision {
@@ -71,7 +75,12 @@ impl Isa {
     pub fn best() -> Self {
         static BEST: OnceLock<Isa> = OnceLock::new();
         *BEST.get_or_init(|| {
-            let fast = |isa: &Isa| isa.is_supported() && !(*isa == Isa::Avx512Bf16 && is_intel());
+            let slow = |isa| match isa {
+                Isa::Avx512Bf16 => is_intel(),
+                Isa::Amx => cfg!(not(feature = "emulate-amx")) && amx_emulated(),
+                _ => false,
+            };
+            let fast = |isa: &Isa| isa.is_supported() && !slow(*isa);
             Self::ALL.into_iter().rev().find(fast).unwrap_or(Isa::Scalar)
         })
     }
@@ -126,7 +135,7 @@ fn probe(isa: Isa) -> bool {
         Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
         Isa::Avx512 => avx512(),
         Isa::Avx512Bf16 => avx512() && is_x86_feature_detected!("avx512bf16"),
-        Isa::Amx => avx512() && is_x86_feature_detected!("avx512bf16") && amx_granted(),
+        Isa::Amx => avx512() && is_x86_feature_detected!("avx512bf16") && (amx_granted() || amx_emulated()),
     }
 }
 
@@ -155,7 +164,16 @@ fn is_intel() -> bool {
 /// Whether AMX tiles multiply bytes, too (CPUID leaf 7: AMX-INT8). Asked only where [`Isa::Amx`] is supported.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn has_amx_int8() -> bool {
-    std::arch::x86_64::__cpuid_count(7, 0).edx & (1 << 25) != 0
+    amx_emulated() || std::arch::x86_64::__cpuid_count(7, 0).edx & (1 << 25) != 0
+}
+
+/// Whether tests run the instructions of tiles in plain Rust, on a machine that has none: those of this crate, and with the
+/// feature `emulate-amx` those of any.
+fn amx_emulated() -> bool {
+    #[cfg(all(target_arch = "x86_64", target_os = "linux", any(test, feature = "emulate-amx")))]
+    return !amx_granted() && crate::emulated::install();
+    #[cfg(not(all(target_arch = "x86_64", target_os = "linux", any(test, feature = "emulate-amx"))))]
+    false
 }
 
 /// AMX needs the processor (CPUID leaf 7: AMX-TILE, AMX-BF16; leaf 0x1D: palette 1 of 8 tiles, 16 rows × 64 bytes) and

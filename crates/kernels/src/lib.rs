@@ -7,6 +7,8 @@
 pub mod alloc;
 pub mod attention;
 pub mod conv3d;
+#[cfg(all(target_arch = "x86_64", target_os = "linux", any(test, feature = "emulate-amx")))]
+mod emulated;
 pub mod flow;
 pub mod gemm;
 mod isa;

@@ -42,6 +42,9 @@ fn spin(isa: Isa, format: WeightFormat) -> f64 {
             crate::gemm::amx::spin_bf16(ROUNDS);
             (ROUNDS * 4 * 16 * 16 * 32 * 2) as f64
         }
+        // Three products of bf16 for one.
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Amx, WeightFormat::TwoParts) => spin(isa, WeightFormat::Bf16) / 3.0,
         #[cfg(target_arch = "x86_64")]
         (Isa::Amx, WeightFormat::Int8) if crate::isa::has_amx_int8() => {
             crate::gemm::amx::spin_int8(ROUNDS);
@@ -215,7 +218,8 @@ mod tests {
     #[test]
     fn every_loop_runs_and_counts() {
         force_each_isa(|isa| {
-            for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+            for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::TwoParts, WeightFormat::Int8]
+            {
                 let rate = flops_per_second(isa, format, Duration::from_millis(2));
                 assert!(rate.is_finite() && rate > 1e6, "{isa} {format:?}: {rate}");
             }

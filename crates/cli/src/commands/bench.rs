@@ -26,6 +26,7 @@ pub fn run(args: Bench) -> Outcome {
         None => Precision::native().into(),
         Some(Dtype::F32) => WeightFormat::F32,
         Some(Dtype::Bf16) => WeightFormat::Bf16,
+        Some(Dtype::TwoParts) => WeightFormat::TwoParts,
         Some(Dtype::Int8) => WeightFormat::Int8,
     };
     on_pool(|| measure_all(&args, dtype))

@@ -2,8 +2,9 @@
 //!
 //! The input is rounded to bf16 once, into `[B, F̂, Ĥ, Ŵ, C]` with its padding. Under the taps of one row of the kernel lie `Kw·C`
 //! neighbouring values, and those of the next position begin `C` further on: 16 positions and 32 of these depths are one
-//! tile, whatever the tap. Positions run over whole padded rows, so that what the last `Kw − 1` of a row give is left out.
+//! tile, whatever the tap. Where `Kw·C` is no multiple of 32, the last tile reads on, and meets weights of zero. Positions run over whole padded rows, so that what the last `Kw − 1` of a row give is left out.
 
+use std::borrow::Cow;
 use std::cell::RefCell;
 
 use rayon::prelude::*;
@@ -35,22 +36,28 @@ pub fn fits(shape: &Conv3dShape, precision: Precision) -> bool {
     Isa::current() == Isa::Amx
         && precision == Precision::Bf16
         && shape.stride == [1, 1, 1]
-        && (shape.kernel[2] * shape.channels_in) % LINE == 0
+        && 2 * row_depth(shape) <= 3 * shape.kernel[2] * shape.channels_in
         && shape.positions_out() * shape.depth() * shape.channels_out > 0
 }
 
-/// As [`super::forward`].
+/// Depth under a row of the kernel, in whole tiles: a third of them may meet zeros, then copies of patches cost more.
+fn row_depth(shape: &Conv3dShape) -> usize {
+    (shape.kernel[2] * shape.channels_in).next_multiple_of(LINE)
+}
+
+/// As [`super::forward`]. What is not finite reaches, where tiles read on, the position beside its own, too, as NaN.
 pub fn forward(x: &[f32], weights: &[f32], shape: Conv3dShape, epilogue: &impl Epilogue) -> Vec<f32> {
     assert!(fits(&shape, Precision::Bf16));
-    let (c, n, depth) = (shape.channels_in, shape.channels_out, shape.depth());
+    let (c, n, row_depth) = (shape.channels_in, shape.channels_out, row_depth(&shape));
     let [frames, height, width] = shape.output();
     let [kt, kh, kw] = shape.kernel;
     let [padded_frames, padded_height, padded_width] =
         [0, 1, 2].map(|axis| shape.input[axis] + shape.padding[axis] * if axis == 0 { 1 } else { 2 });
     let mut packed = WEIGHTS.with(RefCell::take);
 
-    // The last block of a plane reads up to 31 positions beyond it; the first value lies on a line of the cache.
-    let (rows, row_len, slack) = (shape.batch * padded_frames * padded_height, padded_width * c, SIDE * c);
+    // The last block of a plane reads up to 31 positions beyond it, and its last tile up to 31 values; the first value lies on a line of the cache.
+    let (rows, row_len, slack) =
+        (shape.batch * padded_frames * padded_height, padded_width * c, SIDE * c + LINE);
     let padded = Fresh::<u16>::new(rows * row_len + slack + LINE);
     // SAFETY: there is room for a line, which nobody else has yet.
     let offset = unsafe { padded.slice(0, LINE) }.as_ptr().align_offset(2 * LINE).min(LINE);
@@ -76,8 +83,10 @@ pub fn forward(x: &[f32], weights: &[f32], shape: Conv3dShape, epilogue: &impl E
     };
     let padded = &padded[offset..];
 
+    let depth = kt * kh * row_depth;
+    let weights = in_whole_tiles(weights, kw * c * n, row_depth * n); // [Kt·Kh, rows of tiles, N]
     let tiles = Tiles::select(Precision::Bf16);
-    tiles.pack_right_whole(&DepthMajor { data: weights, stride: n }, n, depth, &mut packed);
+    tiles.pack_right_whole(&DepthMajor { data: &weights, stride: n }, n, depth, &mut packed);
     let panel = depth * SIDE / 2;
     let panels = n.div_ceil(SIDE);
 
@@ -85,7 +94,7 @@ pub fn forward(x: &[f32], weights: &[f32], shape: Conv3dShape, epilogue: &impl E
     let offsets: Vec<usize> = (0..kt * kh)
         .map(|row| (row / kh * padded_height + row % kh) * padded_width * c * size_of::<u16>())
         .collect();
-    let rows_at_once = (PART_BYTES / (kw * c * SIDE * size_of::<u16>())).clamp(1, kt * kh);
+    let rows_at_once = (PART_BYTES / (row_depth * SIDE * size_of::<u16>())).clamp(1, kt * kh);
     let positions = (height - 1) * padded_width + width;
     let blocks = positions.div_ceil(SIDE);
     let planes = shape.batch * frames;
@@ -108,7 +117,7 @@ pub fn forward(x: &[f32], weights: &[f32], shape: Conv3dShape, epilogue: &impl E
         SUMS.with_borrow_mut(|sums| {
             sums.resize_with(panels * count, || Tile([0.0; SIDE * SIDE]));
             // Some rows of the kernel at a time: their weights, and the input under them, stay in the second-level cache.
-            let segment = kw * c / LINE;
+            let segment = row_depth / LINE;
             for (part, offsets) in offsets.chunks(rows_at_once).enumerate() {
                 let from = part * rows_at_once * segment * LINE * SIDE / 2;
                 let len = offsets.len() * segment * LINE * SIDE / 2;
@@ -123,7 +132,7 @@ pub fn forward(x: &[f32], weights: &[f32], shape: Conv3dShape, epilogue: &impl E
                     for block in 0..count {
                         let a = &padded[(origin + (first + block) * SIDE) * c..];
                         let last = offsets[offsets.len() - 1] / size_of::<u16>();
-                        assert!(a.len() >= last + (SIDE - 1 + kw) * c);
+                        assert!(a.len() >= last + (SIDE - 1) * c + row_depth);
                         let rows = Rows {
                             a: a.as_ptr(),
                             stride_bytes: c * size_of::<u16>(),
@@ -159,6 +168,18 @@ pub fn forward(x: &[f32], weights: &[f32], shape: Conv3dShape, epilogue: &impl E
     WEIGHTS.set(packed);
     // SAFETY: tasks cover every position.
     unsafe { out.finish(shape.positions_out() * n) }
+}
+
+/// Runs of `len` values, each followed by zeros up to `whole`.
+fn in_whole_tiles(values: &[f32], len: usize, whole: usize) -> Cow<'_, [f32]> {
+    if len == whole {
+        return Cow::Borrowed(values);
+    }
+    let mut out = vec![0.0; values.len() / len * whole];
+    for (out, values) in out.chunks_exact_mut(whole).zip(values.chunks_exact(len)) {
+        out[..len].copy_from_slice(values);
+    }
+    Cow::Owned(out)
 }
 
 /// One block of sums.

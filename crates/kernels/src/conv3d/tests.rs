@@ -178,6 +178,9 @@ fn bf16_agrees_with_the_definition_of_rounded_operands_at_every_isa() {
         Conv3dShape { channels_in: 64, kernel: [3, 1, 1], padding: [2, 0, 0], batch: 1, ..base },
         Conv3dShape { channels_in: 16, kernel: [1, 2, 2], padding: [0, 1, 0], input: [3, 9, 40], ..base },
         Conv3dShape { channels_in: 48, ..base },
+        Conv3dShape { channels_in: 24, kernel: [1, 3, 3], padding: [0, 1, 1], ..base },
+        // More weights than are multiplied at once.
+        Conv3dShape { channels_in: 512, batch: 1, input: [1, 3, 5], ..base },
         Conv3dShape { channels_in: 7, ..base },
         Conv3dShape { stride: [1, 2, 2], padding: [2, 0, 1], ..base },
     ];

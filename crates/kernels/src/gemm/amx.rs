@@ -28,17 +28,15 @@ thread_local! {
     static CONFIGURED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Sums of 32 rows and 32 columns over `$chunks` chunks of 64 bytes of depth.
+/// Sums of 32 rows and 32 columns over `$chunks` chunks of `$bytes` bytes of a panel, each added by `$steps`.
 ///
-/// A: 32 rows × 64 bytes a chunk, so rows 16.. begin 1,024 bytes on. B: 16 rows × 128 bytes a chunk, columns 16.. begin 64
-/// bytes on. C: 32 columns of four bytes are two tiles side by side; sums begin with what it held, or zero.
-/// With each chunk four lines of what comes next are asked for, and a row of C.
+/// C: 32 columns of four bytes are two tiles side by side; sums begin with what it held, or zero.
+/// With each chunk the steps ask for a row of C and for some of what comes next.
 ///
 /// # Safety
-/// The panels hold so many chunks of 2,048 bytes each, `c` 32 rows of 128 bytes, `ldc` values apart, and the tiles are
-/// configured.
+/// The panels hold so many chunks, `c` 32 rows of 128 bytes, `ldc` values apart, and the tiles are configured.
 macro_rules! multiply {
-    ($dot:literal, $call:expr, $chunks:expr, [$($begin:literal),*]) => {{
+    ([$($steps:expr),*], $bytes:literal, $call:expr, $chunks:expr, [$($begin:literal),*]) => {{
         let &Call { a, b, c, ldc, next, next_len, .. } = $call;
         let chunks: usize = $chunks;
         // Rows of C lie apart, and far: nothing else asks for them.
@@ -47,26 +45,13 @@ macro_rules! multiply {
         asm!(
             $($begin,)*
             "2:",
-            "tileloadd tmm4, [{a} + {sa}]",
-            "prefetcht1 [{next}]",
-            "prefetcht1 [{next} + 64]",
-            "tileloadd tmm6, [{b} + {sb}]",
-            concat!($dot, " tmm0, tmm4, tmm6"),
-            "prefetchw [{p}]",
-            "prefetchw [{p} + 64]",
-            "tileloadd tmm7, [{b} + {sb} + 64]",
-            concat!($dot, " tmm1, tmm4, tmm7"),
-            "prefetcht1 [{next} + 128]",
-            "prefetcht1 [{next} + 192]",
-            "tileloadd tmm5, [{a} + {sa} + 1024]",
-            concat!($dot, " tmm2, tmm5, tmm6"),
+            $($steps,)*
             "add {p}, {row}",
             "cmp {p}, {end}",
             "cmovae {p}, {c}",
-            concat!($dot, " tmm3, tmm5, tmm7"),
             "add {next}, {step}",
-            "add {a}, 2048",
-            "add {b}, 2048",
+            concat!("add {a}, ", $bytes),
+            concat!("add {b}, ", $bytes),
             "dec {chunks:e}",
             "jnz 2b",
             "lea {p}, [{sc} * 8]",
@@ -92,9 +77,9 @@ macro_rules! multiply {
             options(nostack),
         );
     }};
-    ($dot:literal, $call:expr, $chunks:expr) => {
+    ($steps:tt, $bytes:literal, $call:expr, $chunks:expr) => {
         if $call.add {
-            multiply!($dot, $call, $chunks, [
+            multiply!($steps, $bytes, $call, $chunks, [
                 "lea {p}, [{sc} * 8]",
                 "lea {p}, [{c} + {p} * 2]",
                 "tileloadd tmm0, [{c} + {sc}]",
@@ -104,8 +89,36 @@ macro_rules! multiply {
                 "mov {p}, {c}"
             ]);
         } else {
-            multiply!($dot, $call, $chunks, ["tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3"]);
+            multiply!($steps, $bytes, $call, $chunks, [
+                "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3"
+            ]);
         }
+    };
+}
+/// A chunk: 32 rows × 64 bytes of A, rows 16.. begin 1,024 bytes on; 16 rows × 128 bytes of B, columns 16.. begin 64 bytes on.
+macro_rules! multiply_chunk {
+    ($dot:literal, $call:expr, $chunks:expr) => {
+        multiply!(
+            [
+                "tileloadd tmm4, [{a} + {sa}]",
+                "prefetcht1 [{next}]",
+                "prefetcht1 [{next} + 64]",
+                "tileloadd tmm6, [{b} + {sb}]",
+                concat!($dot, " tmm0, tmm4, tmm6"),
+                "prefetchw [{p}]",
+                "prefetchw [{p} + 64]",
+                "tileloadd tmm7, [{b} + {sb} + 64]",
+                concat!($dot, " tmm1, tmm4, tmm7"),
+                "prefetcht1 [{next} + 128]",
+                "prefetcht1 [{next} + 192]",
+                "tileloadd tmm5, [{a} + {sa} + 1024]",
+                concat!($dot, " tmm2, tmm5, tmm6"),
+                concat!($dot, " tmm3, tmm5, tmm7")
+            ],
+            2048,
+            $call,
+            $chunks
+        )
     };
 }
 
@@ -117,7 +130,57 @@ pub(super) unsafe fn kernel_32x32(call: &Call) {
     // SAFETY: the caller's promise.
     unsafe {
         configure();
-        multiply!("tdpbf16ps", call, call.depth / 32);
+        multiply_chunk!("tdpbf16ps", call, call.depth / 32);
+    }
+}
+
+/// `C[32, 32]`, panels of bf16 whose chunks of 2,048 bytes come in twos, the values' first parts and their second: the sum of
+/// first · second, first · first and second · first, twelve products of tiles for eight loads of them. `depth` is a positive
+/// multiple of 32.
+///
+/// # Safety
+/// See [`kernel_32x32`].
+pub(super) unsafe fn kernel_two_parts_32x32(call: &Call) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        configure();
+        multiply!(
+            [
+                "tileloadd tmm4, [{a} + {sa}]",
+                "prefetcht1 [{next}]",
+                "prefetcht1 [{next} + 64]",
+                "tileloadd tmm6, [{b} + {sb} + 2048]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "prefetchw [{p}]",
+                "prefetchw [{p} + 64]",
+                "tileloadd tmm7, [{b} + {sb} + 2112]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "prefetcht1 [{next} + 128]",
+                "prefetcht1 [{next} + 192]",
+                "tileloadd tmm5, [{a} + {sa} + 1024]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "tileloadd tmm6, [{b} + {sb}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "prefetcht1 [{next} + 256]",
+                "prefetcht1 [{next} + 320]",
+                "tileloadd tmm7, [{b} + {sb} + 64]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "tileloadd tmm4, [{a} + {sa} + 2048]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "prefetcht1 [{next} + 384]",
+                "prefetcht1 [{next} + 448]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{a} + {sa} + 3072]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7"
+            ],
+            4096,
+            call,
+            call.depth / 32
+        );
     }
 }
 
@@ -129,7 +192,7 @@ pub(super) unsafe fn kernel_int8_32x32(call: &Call) {
     // SAFETY: the caller's promise.
     unsafe {
         configure();
-        multiply!("tdpbssd", call, call.depth / 64);
+        multiply_chunk!("tdpbssd", call, call.depth / 64);
     }
 }
 

@@ -6,7 +6,8 @@
 //! Where no bf16 unit exists, A is f32 whose values were rounded, and B may be kept in half the bytes: `[depth, nr/2]`
 //! words of two bf16, lane `j` low and lane `j + nr/2` high, widened by a shift and a mask. int8 keeps four neighbouring
 //! depths together, `[depth/64, mr, 64]` and `[depth/4, nr, 4]`, depth padded to a multiple of 64; its sums are i32 in the
-//! bits of `C`.
+//! bits of `C`. Two parts keep, of each 32 depths, the chunk of what bf16 holds of the values and behind it the chunk of what
+//! bf16 holds of the rest: sixteen bits of every value in the bytes of f32.
 
 use crate::isa::{Isa, Precision};
 
@@ -92,6 +93,8 @@ enum Format {
     /// The same with B in words of two bf16.
     Widened,
     Bf16,
+    /// As bf16, twice: the values, and what rounding them left.
+    TwoParts,
     /// Bytes; A has `offset` added, so that units which take one side unsigned serve too.
     Int8 {
         offset: u8,
@@ -109,11 +112,15 @@ impl Micro {
             #[cfg(target_arch = "x86_64")]
             (Isa::Amx, Precision::Bf16) => micro!(32, 32, Format::Bf16, super::amx::kernel_32x32),
             #[cfg(target_arch = "x86_64")]
+            (Isa::Amx, Precision::TwoParts) => {
+                micro!(32, 32, Format::TwoParts, super::amx::kernel_two_parts_32x32)
+            }
+            #[cfg(target_arch = "x86_64")]
             (Isa::Avx512Bf16, Precision::Bf16) => {
                 micro!(12, 32, Format::Bf16, super::avx512::kernel_bf16_12x32)
             }
             #[cfg(target_arch = "x86_64")]
-            (Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512, Precision::F32) => {
+            (Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512, Precision::F32 | Precision::TwoParts) => {
                 micro!(12, 32, Format::F32, super::avx512::kernel_12x32)
             }
             #[cfg(target_arch = "x86_64")]
@@ -121,14 +128,18 @@ impl Micro {
                 micro!(12, 32, Format::Widened, super::avx512::kernel_widen_12x32)
             }
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, Precision::F32) => micro!(6, 16, Format::F32, super::avx2::kernel_6x16),
+            (Isa::Avx2, Precision::F32 | Precision::TwoParts) => {
+                micro!(6, 16, Format::F32, super::avx2::kernel_6x16)
+            }
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, Precision::Bf16) => micro!(6, 16, Format::Widened, super::avx2::kernel_widen_6x16),
             #[cfg(target_arch = "aarch64")]
-            (Isa::Neon, Precision::F32) => micro!(8, 12, Format::F32, super::neon::kernel_8x12),
+            (Isa::Neon, Precision::F32 | Precision::TwoParts) => {
+                micro!(8, 12, Format::F32, super::neon::kernel_8x12)
+            }
             #[cfg(target_arch = "aarch64")]
             (Isa::Neon, Precision::Bf16) => micro!(8, 12, Format::F32Rounded, super::neon::kernel_8x12),
-            (_, Precision::F32) => micro!(4, 8, Format::F32, scalar::kernel_4x8),
+            (_, Precision::F32 | Precision::TwoParts) => micro!(4, 8, Format::F32, scalar::kernel_4x8),
             (_, Precision::Bf16) => micro!(4, 8, Format::F32Rounded, scalar::kernel_4x8),
         }
     }
@@ -192,6 +203,8 @@ impl Micro {
     /// times as fast as 256, 3,072 of bytes 1.1 to 1.3 times as fast as 512.
     pub fn depth_block(&self) -> usize {
         match self.format {
+            // As many bytes as of bf16.
+            Format::TwoParts => 24 * BF16_DEPTH,
             _ if self.is_tiles() => 48 * self.chunk_depth(),
             Format::Int8 { .. } => 4 * super::KC,
             _ if self.nr == 32 => 2 * super::KC,
@@ -225,7 +238,7 @@ impl Micro {
     fn chunk_depth(&self) -> usize {
         match self.format {
             Format::F32 | Format::F32Rounded | Format::Widened => 1,
-            Format::Bf16 => BF16_DEPTH,
+            Format::Bf16 | Format::TwoParts => BF16_DEPTH,
             Format::Int8 { .. } => INT8_DEPTH,
         }
     }
@@ -237,8 +250,16 @@ impl Micro {
 
     /// f32 values of storage that a panel of so many lanes takes, unless it is widened.
     fn panel_len(&self, lanes: usize, depth: usize) -> usize {
-        let words = if self.chunk_depth() == 1 { 1 } else { CHUNK_WORDS };
-        lanes * depth.div_ceil(self.chunk_depth()) * words
+        lanes * depth.div_ceil(self.chunk_depth()) * self.chunk_words()
+    }
+
+    /// f32 values of storage that so much depth of a lane takes.
+    fn chunk_words(&self) -> usize {
+        match self.format {
+            Format::F32 | Format::F32Rounded | Format::Widened => 1,
+            Format::Bf16 | Format::Int8 { .. } => CHUNK_WORDS,
+            Format::TwoParts => 2 * CHUNK_WORDS,
+        }
     }
 
     /// f32 values of storage that a panel of A of this depth takes.
@@ -289,12 +310,17 @@ impl Micro {
                 round_to_bf16(rows);
                 return rows;
             }
-            Format::Widened | Format::Bf16 | Format::Int8 { .. } => {}
+            Format::Widened | Format::Bf16 | Format::TwoParts | Format::Int8 { .. } => {}
         }
         out.resize(self.b_panel_len(depth), 0.0);
         match self.format {
             Format::Widened => halves(rows, nr, out),
             Format::Bf16 => pairs(rows, nr, out),
+            Format::TwoParts => {
+                let chunks =
+                    rows.chunks_exact_mut(nr * BF16_DEPTH).zip(out.chunks_exact_mut(nr * BF16_DEPTH));
+                chunks.for_each(|(rows, out)| two_parts(rows, out, |rows, out| pairs(rows, nr, out)));
+            }
             _ => fours(rows, nr, out),
         }
         out
@@ -312,7 +338,7 @@ impl Micro {
         side: Side,
     ) {
         match self.format {
-            Format::Bf16 | Format::Int8 { .. }
+            Format::Bf16 | Format::TwoParts | Format::Int8 { .. }
                 if side == Side::A && self.copy_runs(operand, lane0, lanes, k0, kc, out) => {}
             Format::Int8 { .. } if side == Side::A => unreachable!("bytes are made of rows alone"),
             Format::F32 => operand.pack(lane0, lanes, width, k0, kc, out),
@@ -334,18 +360,24 @@ impl Micro {
                     halves(square, width, out);
                 }
             }
-            Format::Bf16 | Format::Int8 { .. } => {
+            Format::Bf16 | Format::TwoParts | Format::Int8 { .. } => {
                 // A chunk at a time through a small f32 square.
                 let chunk_depth = self.chunk_depth();
                 let mut square = [0.0f32; 32 * INT8_DEPTH];
                 let square = &mut square[..width * chunk_depth];
-                for (chunk, out) in out.chunks_exact_mut(width * CHUNK_WORDS).enumerate() {
+                for (chunk, out) in out.chunks_exact_mut(width * self.chunk_words()).enumerate() {
                     let done = chunk * chunk_depth;
                     let depth = chunk_depth.min(kc - done);
                     operand.pack(lane0, lanes, width, k0 + done, depth, square);
                     square[depth * width..].fill(0.0);
                     match (self.format, side) {
                         (Format::Int8 { .. }, _) => fours(square, width, out),
+                        (Format::TwoParts, Side::A) => {
+                            two_parts(square, out, |square, out| rows_of_32(square, width, out));
+                        }
+                        (Format::TwoParts, Side::B) => {
+                            two_parts(square, out, |square, out| pairs(square, width, out));
+                        }
                         (_, Side::A) => rows_of_32(square, width, out),
                         (_, Side::B) => pairs(square, width, out),
                     }
@@ -364,7 +396,7 @@ impl Micro {
         kc: usize,
         out: &mut [f32],
     ) -> bool {
-        let (depth, chunk) = (self.chunk_depth(), self.mr * CHUNK_WORDS);
+        let (depth, chunk) = (self.chunk_depth(), self.mr * self.chunk_words());
         assert!(lanes <= self.mr && out.len() >= self.a_panel_len(kc));
         if lanes < self.mr {
             out.fill(0.0);
@@ -384,7 +416,12 @@ impl Micro {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: the format is chosen where AVX-512 BF16 is; the panel has room for this lane and these depths, asserted.
             unsafe {
-                super::narrow::write_run(run.values, run.factor, run.depth, chunk, out.as_mut_ptr());
+                let (values, to) = (run.values, out.as_mut_ptr());
+                if self.format == Format::TwoParts {
+                    super::narrow::write_two_parts(values, run.factor, run.depth, chunk, to);
+                } else {
+                    super::narrow::write_run(values, run.factor, run.depth, chunk, to);
+                }
             }
         })
     }
@@ -468,6 +505,24 @@ fn pairs(square: &[f32], width: usize, out: &mut [f32]) {
     }
     #[cfg(not(target_arch = "x86_64"))]
     unreachable!("no other unit takes pairs: {} values in {}, {width} wide", square.len(), out.len());
+}
+
+/// What bf16 holds of a chunk, then what it holds of the rest, each as `pack` lays it out.
+fn two_parts(square: &mut [f32], out: &mut [f32], pack: impl Fn(&[f32], &mut [f32])) {
+    let (first, second) = out.split_at_mut(out.len() / 2);
+    pack(square, first);
+    leave_rest(square);
+    pack(square, second);
+}
+
+crate::isa::multiversion! {
+    /// What rounding to bf16 leaves of each value; nothing of what is not finite, or would round to what is not.
+    fn leave_rest(values: &mut [f32]) {
+        for value in values {
+            let rest = *value - f32::from_bits(bf16_bits(*value) << 16);
+            *value = if rest.is_finite() { rest } else { 0.0 };
+        }
+    }
 }
 
 /// The low byte of the whole number nearest to `x`, ties to even, for |x| < 2²².

@@ -55,6 +55,43 @@ pub(super) unsafe fn write_run(values: &[f32], factor: f32, depth: usize, chunk:
     }
 }
 
+/// As [`write_run`], in two parts: each chunk is what bf16 holds of the values, for all lanes, then what it holds of the rest.
+///
+/// # Safety
+/// As [`write_run`].
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+pub(super) unsafe fn write_two_parts(values: &[f32], factor: f32, depth: usize, chunk: usize, out: *mut f32) {
+    let scale = _mm512_set1_ps(factor);
+    let (mut done, count) = (0, values.len());
+    while done < count {
+        let (from, at) = (values.as_ptr().wrapping_add(done), depth + done);
+        let now = (16 - at % 16).min(count - done);
+        let mask = ((1u32 << now) - 1) as u16;
+        // SAFETY: `now` values are left from `from` on, and as many halves of the line at `to`, the caller promised.
+        unsafe {
+            let to = out.add(at / 32 * chunk).cast::<i16>().add(at % 32);
+            let x = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, from), scale);
+            let [first, second] = parts(x);
+            _mm256_mask_storeu_epi16(to, mask, first);
+            _mm256_mask_storeu_epi16(to.add(chunk), mask, second);
+        }
+        done += now;
+    }
+}
+
+/// What bf16 holds of `x`, and what it holds of the rest: zero where that is not finite.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[inline]
+fn parts(x: __m512) -> [__m256i; 2] {
+    // SAFETY: both are 32 bytes without invalid values.
+    let round = |x| unsafe { std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(x)) };
+    let first = round(x);
+    let rest = _mm512_sub_ps(x, _mm512_castsi512_ps(_mm512_slli_epi32::<16>(_mm512_cvtepu16_epi32(first))));
+    let magnitude = _mm512_abs_ps(rest);
+    let finite = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(magnitude, _mm512_set1_ps(f32::INFINITY));
+    [first, round(_mm512_maskz_mov_ps(finite, rest))]
+}
+
 /// `values` → `out`.
 ///
 /// # Panics

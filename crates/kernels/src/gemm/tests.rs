@@ -4,6 +4,8 @@ use crate::testing::{Lcg, force_each_isa};
 
 /// f32 sums in another order: about √K roundings of 2⁻²⁴ each.
 const TOLERANCE_F32: f32 = 2e-6;
+/// Sixteen bits of each operand: 2⁻¹⁷ a rounding, and a product left out.
+const TOLERANCE_TWO_PARTS: f32 = 2.5e-5;
 
 fn naive(
     [m, n, k]: [usize; 3],
@@ -20,9 +22,13 @@ fn naive(
 }
 
 fn assert_close(found: &[f32], expected: &[f32], k: usize, what: &str) {
+    assert_within(TOLERANCE_F32, found, expected, k, what);
+}
+
+fn assert_within(tolerance: f32, found: &[f32], expected: &[f32], k: usize, what: &str) {
     let scale = (k as f32).sqrt().max(1.0);
     for (i, (f, e)) in found.iter().zip(expected).enumerate() {
-        assert!((f - e).abs() <= TOLERANCE_F32 * scale * scale.max(e.abs()), "{what}[{i}]: {f} ≠ {e}");
+        assert!((f - e).abs() <= tolerance * scale * scale.max(e.abs()), "{what}[{i}]: {f} ≠ {e}");
     }
 }
 
@@ -44,9 +50,9 @@ fn every_isa_layout_and_odd_size_agrees_with_the_naive_product() {
         for [m, n, k] in SHAPES {
             let mut random = Lcg::new((m * n * k) as u64);
             let (x, y) = (random.normal(m * k), random.normal(k * n));
-            for precision in [Precision::F32, Precision::Bf16] {
+            for precision in [Precision::F32, Precision::Bf16, Precision::TwoParts] {
                 let round = |v: f32| match precision {
-                    Precision::F32 => v,
+                    Precision::F32 | Precision::TwoParts => v,
                     Precision::Bf16 => half::bf16::from_f32(v).to_f32(),
                 };
                 let expected = naive([m, n, k], |i, d| round(x[i * k + d]), |d, j| round(y[d * n + j]));
@@ -62,7 +68,11 @@ fn every_isa_layout_and_odd_size_agrees_with_the_naive_product() {
                         assert_eq!(&row[n..], [7.5; 3], "{what}: a sentinel was overwritten");
                     }
                     let rows: Vec<f32> = c.chunks(ldc).flat_map(|row| row[..n].to_vec()).collect();
-                    assert_close(&rows, &expected, k, &what);
+                    let tolerance = match precision {
+                        Precision::TwoParts => TOLERANCE_TWO_PARTS / (k as f32).sqrt() + TOLERANCE_F32,
+                        _ => TOLERANCE_F32,
+                    };
+                    assert_within(tolerance, &rows, &expected, k, &what);
                 };
                 run(&LaneMajor { data: &x, stride: k }, &DepthMajor { data: &y, stride: n });
                 run(&DepthMajor { data: &xt, stride: m }, &LaneMajor { data: &yt, stride: k });
@@ -80,7 +90,7 @@ fn a_packed_right_hand_side_gives_the_same_bits() {
             let mut random = Lcg::new((m + n + k) as u64);
             let (x, y) = (random.normal(m * k), random.normal(k * n));
             let (a, b) = (LaneMajor { data: &x, stride: k }, DepthMajor { data: &y, stride: n });
-            for precision in [Precision::F32, Precision::Bf16] {
+            for precision in [Precision::F32, Precision::Bf16, Precision::TwoParts] {
                 let (mut plain, mut packed) = (vec![1.0; m * n], vec![2.0; m * n]);
                 gemm([m, n, k], &a, &b, &mut plain, n, Into::Overwrite, &Plain, precision);
                 let right = Packed::new(&b, n, k, precision);

@@ -10,6 +10,8 @@ pub enum WeightFormat {
     F32,
     /// bf16, activations rounded to it.
     Bf16,
+    /// Two parts of bf16 where AMX is, else f32; see [`Precision::TwoParts`].
+    TwoParts,
     /// Bytes with a scale a column, activations rounded to bytes with a scale a row.
     Int8,
 }
@@ -19,6 +21,7 @@ impl From<Precision> for WeightFormat {
         match precision {
             Precision::F32 => Self::F32,
             Precision::Bf16 => Self::Bf16,
+            Precision::TwoParts => Self::TwoParts,
         }
     }
 }
@@ -29,6 +32,7 @@ impl WeightFormat {
         match self {
             Self::F32 => Some(Precision::F32),
             Self::Bf16 => Some(Precision::Bf16),
+            Self::TwoParts => Some(Precision::TwoParts),
             Self::Int8 => None,
         }
     }
@@ -54,6 +58,7 @@ impl Weights {
         match format {
             WeightFormat::F32 => float(Precision::F32),
             WeightFormat::Bf16 => float(Precision::Bf16),
+            WeightFormat::TwoParts => float(Precision::TwoParts),
             WeightFormat::Int8 => Self::Int8(PackedInt8::new(weights, n, k)),
         }
     }

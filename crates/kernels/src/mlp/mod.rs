@@ -205,7 +205,8 @@ mod tests {
         let (down, down_bias) = (random.normal(hidden * width), random.normal(width));
         let weights = MlpWeights { up: &up, up_bias: &up_bias, down: &down, down_bias: &down_bias };
         force_each_isa(|isa| {
-            for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::Int8] {
+            for format in [WeightFormat::F32, WeightFormat::Bf16, WeightFormat::TwoParts, WeightFormat::Int8]
+            {
                 let linear = |x: &[f32], w: &[f32], b: &[f32], k: usize, n: usize| {
                     Weights::new(w, n, k, format).product(rows, LaneMajor { data: x, stride: k }, &Bias(b))
                 };
