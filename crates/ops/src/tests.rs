@@ -9,9 +9,14 @@ use crate::{Activation, ConvGeometry, Tail, composed};
 /// f32 sums in another order, through a forward and a backward pass.
 const TOLERANCE: f32 = 2e-4;
 
-fn device() -> Device {
+/// `device`, its products in f32: every test asks through this, as all in one process share the precision.
+pub(crate) fn exact(device: Device) -> Device {
     crate::set_precision(crate::Precision::F32);
-    Device::flex().autodiff()
+    device
+}
+
+fn device() -> Device {
+    exact(Device::flex().autodiff())
 }
 
 fn random<const D: usize>(dims: [usize; D]) -> Tensor<D> {

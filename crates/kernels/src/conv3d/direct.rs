@@ -1,8 +1,9 @@
 //! Convolution of stride one on AMX: tiles are loaded from the input itself.
 //!
-//! The input is rounded to bf16 once, into `[B, F̂, Ĥ, Ŵ, C]` with its padding. Under the taps of one row of the kernel lie `Kw·C`
-//! neighbouring values, and those of the next position begin `C` further on: 16 positions and 32 of these depths are one
-//! tile, whatever the tap. Where `Kw·C` is no multiple of 32, the last tile reads on, and meets weights of zero. Positions run over whole padded rows, so that what the last `Kw − 1` of a row give is left out.
+//! The input is rounded to bf16 once, into `[B, F̂, Ĥ, Ŵ, C]` with its padding. Under the taps of one row of the kernel lie
+//! `Kw·C` neighbouring values, and those of the next position begin `C` further on: 16 positions and 32 of these depths are
+//! one tile, whatever the tap. Where `Kw·C` is no multiple of 32, the last tile reads on, and meets weights of zero.
+//! Positions run over whole padded rows, and what the last `Kw − 1` of a row give is left out.
 
 use std::borrow::Cow;
 use std::cell::RefCell;
@@ -55,7 +56,8 @@ pub fn forward(x: &[f32], weights: &[f32], shape: Conv3dShape, epilogue: &impl E
         [0, 1, 2].map(|axis| shape.input[axis] + shape.padding[axis] * if axis == 0 { 1 } else { 2 });
     let mut packed = WEIGHTS.with(RefCell::take);
 
-    // The last block of a plane reads up to 31 positions beyond it, and its last tile up to 31 values; the first value lies on a line of the cache.
+    // The last block of a plane reads up to 31 positions beyond it, and its last tile up to 31 values; the first value lies
+    // on a line of the cache.
     let (rows, row_len, slack) =
         (shape.batch * padded_frames * padded_height, padded_width * c, SIDE * c + LINE);
     let padded = Fresh::<u16>::new(rows * row_len + slack + LINE);

@@ -115,12 +115,13 @@ impl Micro {
             (Isa::Amx, Precision::TwoParts) => {
                 micro!(32, 32, Format::TwoParts, super::amx::kernel_two_parts_32x32)
             }
+            (_, Precision::TwoParts) => Self::for_isa(isa, Precision::F32),
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx512Bf16, Precision::Bf16) => {
                 micro!(12, 32, Format::Bf16, super::avx512::kernel_bf16_12x32)
             }
             #[cfg(target_arch = "x86_64")]
-            (Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512, Precision::F32 | Precision::TwoParts) => {
+            (Isa::Amx | Isa::Avx512Bf16 | Isa::Avx512, Precision::F32) => {
                 micro!(12, 32, Format::F32, super::avx512::kernel_12x32)
             }
             #[cfg(target_arch = "x86_64")]
@@ -128,18 +129,18 @@ impl Micro {
                 micro!(12, 32, Format::Widened, super::avx512::kernel_widen_12x32)
             }
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, Precision::F32 | Precision::TwoParts) => {
+            (Isa::Avx2, Precision::F32) => {
                 micro!(6, 16, Format::F32, super::avx2::kernel_6x16)
             }
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, Precision::Bf16) => micro!(6, 16, Format::Widened, super::avx2::kernel_widen_6x16),
             #[cfg(target_arch = "aarch64")]
-            (Isa::Neon, Precision::F32 | Precision::TwoParts) => {
+            (Isa::Neon, Precision::F32) => {
                 micro!(8, 12, Format::F32, super::neon::kernel_8x12)
             }
             #[cfg(target_arch = "aarch64")]
             (Isa::Neon, Precision::Bf16) => micro!(8, 12, Format::F32Rounded, super::neon::kernel_8x12),
-            (_, Precision::F32 | Precision::TwoParts) => micro!(4, 8, Format::F32, scalar::kernel_4x8),
+            (_, Precision::F32) => micro!(4, 8, Format::F32, scalar::kernel_4x8),
             (_, Precision::Bf16) => micro!(4, 8, Format::F32Rounded, scalar::kernel_4x8),
         }
     }

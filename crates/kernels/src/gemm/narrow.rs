@@ -22,6 +22,28 @@ pub(crate) fn pair(low: __m512, high: __m512) -> __m512i {
     alternate(unsafe { std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)) })
 }
 
+/// Walks `values`, depths `depth..` of one lane of a panel whose lanes hold 32 depths a chunk of `chunk` f32 values, by up to
+/// `STEP` at a time that end where `STEP` depths do: `store` is told where they begin, which of the `STEP` are meant, and
+/// where their first half word goes; `out` is where the lane's first chunk begins.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
+#[inline]
+fn walk<const STEP: usize>(
+    values: &[f32],
+    depth: usize,
+    chunk: usize,
+    out: *mut f32,
+    store: impl Fn(*const f32, u32, *mut i16),
+) {
+    let (mut done, count) = (0, values.len());
+    while done < count {
+        let at = depth + done;
+        let now = (STEP - at % STEP).min(count - done);
+        let to = out.wrapping_add(at / 32 * chunk).cast::<i16>().wrapping_add(at % 32);
+        store(values.as_ptr().wrapping_add(done), u32::MAX >> (32 - now), to);
+        done += now;
+    }
+}
+
 /// Writes `values`, each times `factor`, as depths `depth..` of one lane of a panel whose lanes hold 32 depths a chunk of
 /// `chunk` f32 values; `out` is where the lane's first chunk begins.
 ///
@@ -30,20 +52,16 @@ pub(crate) fn pair(low: __m512, high: __m512) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 pub(super) unsafe fn write_run(values: &[f32], factor: f32, depth: usize, chunk: usize, out: *mut f32) {
     let scale = _mm512_set1_ps(factor);
-    let (mut done, count) = (0, values.len());
-    while done < count {
-        let (from, at) = (values.as_ptr().wrapping_add(done), depth + done);
-        let now = (32 - at % 32).min(count - done);
-        // SAFETY: `now` values are left from `from` on, and as many halves of the line at `to`, the caller promised.
+    walk::<32>(values, depth, chunk, out, |from, mask, to| {
+        // SAFETY: as many values as `mask` has bits are left from `from` on, and as many halves of the line at `to`, the
+        // caller promised.
         unsafe {
-            let to = out.add(at / 32 * chunk).cast::<i16>().add(at % 32);
-            if now == 32 {
+            if mask == u32::MAX {
                 let low = _mm512_mul_ps(_mm512_loadu_ps(from), scale);
                 let high = _mm512_mul_ps(_mm512_loadu_ps(from.add(16)), scale);
                 let both = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low));
                 _mm512_storeu_si512(to.cast(), both);
             } else {
-                let mask = (1u32 << now) - 1;
                 let low = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask as u16, from), scale);
                 let high =
                     _mm512_mul_ps(_mm512_maskz_loadu_ps((mask >> 16) as u16, from.wrapping_add(16)), scale);
@@ -51,8 +69,7 @@ pub(super) unsafe fn write_run(values: &[f32], factor: f32, depth: usize, chunk:
                 _mm512_mask_storeu_epi16(to, mask, both);
             }
         }
-        done += now;
-    }
+    });
 }
 
 /// As [`write_run`], in two parts: each chunk is what bf16 holds of the values, for all lanes, then what it holds of the rest.
@@ -62,21 +79,16 @@ pub(super) unsafe fn write_run(values: &[f32], factor: f32, depth: usize, chunk:
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512bf16")]
 pub(super) unsafe fn write_two_parts(values: &[f32], factor: f32, depth: usize, chunk: usize, out: *mut f32) {
     let scale = _mm512_set1_ps(factor);
-    let (mut done, count) = (0, values.len());
-    while done < count {
-        let (from, at) = (values.as_ptr().wrapping_add(done), depth + done);
-        let now = (16 - at % 16).min(count - done);
-        let mask = ((1u32 << now) - 1) as u16;
-        // SAFETY: `now` values are left from `from` on, and as many halves of the line at `to`, the caller promised.
+    walk::<16>(values, depth, chunk, out, |from, mask, to| {
+        let mask = mask as u16;
+        // SAFETY: as in [`write_run`].
         unsafe {
-            let to = out.add(at / 32 * chunk).cast::<i16>().add(at % 32);
             let x = _mm512_mul_ps(_mm512_maskz_loadu_ps(mask, from), scale);
             let [first, second] = parts(x);
             _mm256_mask_storeu_epi16(to, mask, first);
             _mm256_mask_storeu_epi16(to.add(chunk), mask, second);
         }
-        done += now;
-    }
+    });
 }
 
 /// What bf16 holds of `x`, and what it holds of the rest: zero where that is not finite.
