@@ -48,3 +48,4 @@ pub use source::{Loaded, load_results};
 pub use submission::{Submission, submission};
 pub use suite::{Auxiliary, Entry, Relation, SAMPLES, STANDARD_JSON, Suite, SuiteVideo};
 pub use total::{Mode, Totals};
+pub use vidit_backbones::layers::{multiply_in_two_parts, products};

@@ -19,7 +19,7 @@ pub use conv_transposed::ConvTransposed2d;
 pub use correlation::{CORRELATION_LEVELS, Pyramid, conv_of_windows, pixels};
 pub use encoder::Encoder;
 pub use interpolate::{Filter, interpolate};
-pub use linear::Linear;
+pub use linear::{Linear, multiply_in_two_parts, products};
 pub use norm::{GroupNorm, LayerNorm, batch_norm_folded, instance_norm};
 pub use pad::Padding;
 pub use patches::Patches;

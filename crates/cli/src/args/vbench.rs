@@ -111,6 +111,11 @@ pub struct Run {
     #[arg(long, value_enum, default_value = "compat")]
     pub mode: ModeName,
 
+    /// Multiply in f32 throughout. On CPUs with AMX products are otherwise made of three in bf16, several times as fast; scores
+    /// then differ in the sixth digit
+    #[arg(long, help_heading = "Machine")]
+    pub exact: bool,
+
     /// How frames are made smaller for imaging quality, the reference's `--imaging_quality_preprocessing_mode`; published scores are of the
     /// default
     #[arg(long, value_enum, value_name = "RULE", default_value = "longer")]

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, anyhow};
 use serde_json::json;
-use vidit_kernels::{Isa, thread_count};
+use vidit_kernels::{Isa, Precision, thread_count};
 use vidit_media::ReadLimits;
 use vidit_vbench::run::{
     MeasureOptions, Outcome as Measured, Plan, STILL_MAX, Still, Task, WeightsFolder, look_for_still,
@@ -15,7 +15,8 @@ use vidit_vbench::run::{
 use vidit_vbench::transforms::MusiqRule;
 use vidit_vbench::{
     Dimension, I2vTotals, Manifest, Mode, NAME_BYTES_MAX, Network, PreflightOptions, Report, Suite, Totals,
-    WeightsOrigin, WeightsUsed, preflight, published_row, read_facts, sha256_of_file,
+    WeightsOrigin, WeightsUsed, multiply_in_two_parts, preflight, products, published_row, read_facts,
+    sha256_of_file,
 };
 use vidit_weights::write_atomically;
 
@@ -32,6 +33,7 @@ const LONG_FRAMES_MAX: usize = 1 << 20;
 
 pub fn run(args: Run) -> Outcome {
     settings::apply(&args.compute)?;
+    multiply_in_two_parts(!args.exact);
     let stop = interrupt::install(Grace::Unlimited)?;
     let mode = args.mode.mode();
     check_name(&args.name)?;
@@ -380,6 +382,10 @@ fn manifest(
     let suite_sha256 = args.suite.as_deref().map(sha256_of_file).transpose()?;
     let decoders: Vec<String> =
         outcome.decoders.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+    let format = match products() {
+        Precision::TwoParts => "f32, products in two parts of bf16",
+        Precision::F32 | Precision::Bf16 => "f32",
+    };
     Ok(Manifest {
         program: format!("vidit {}", env!("CARGO_PKG_VERSION")),
         mode: mode.name().to_owned(),
@@ -395,7 +401,7 @@ fn manifest(
         weights: used,
         decoder: decoders.join(", "),
         colour_rule: colour.to_owned(),
-        device: format!("cpu, {}, {} threads, f32", Isa::current(), thread_count()),
+        device: format!("cpu, {}, {} threads, {format}", Isa::current(), thread_count()),
         videos: outcome.videos.clone(),
         pictures: outcome.pictures.clone(),
         notes,

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
+use vidit_backbones::layers::products;
+use vidit_kernels::Precision;
 use vidit_media::{MediaError, ReadLimits};
 
 use super::between::measure_between;
@@ -252,6 +254,9 @@ fn circumstances(
     // What was measured by the default stays, whenever it was.
     if dimension == Dimension::ImagingQuality && options.imaging != MusiqRule::default() {
         all.push(json!(options.imaging.name()));
+    }
+    if products() == Precision::TwoParts {
+        all.push(json!("products in two parts"));
     }
     sha256(json!(all).to_string().as_bytes())
 }
