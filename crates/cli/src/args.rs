@@ -597,9 +597,9 @@ pub struct Sampling {
     #[arg(long, value_name = "N", default_value_t = Request::STEPS)]
     pub steps: usize,
 
-    /// How strongly the prompt is followed; 1 is neutral
-    #[arg(long, value_name = "G", default_value_t = Request::GUIDANCE, allow_negative_numbers = true)]
-    pub guidance: f32,
+    /// How strongly the prompt is followed; 1 is neutral. 4 unless it is given, with boxes 1.5
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
+    pub guidance: Option<f32>,
 
     /// How much of the steps goes to high noise, where layout and motion are decided; 1 for even steps
     #[arg(long, value_name = "S", default_value_t = Request::SHIFT, allow_negative_numbers = true)]

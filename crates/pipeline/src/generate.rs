@@ -131,7 +131,7 @@ pub fn reconstruct(model: &Model, frames: &Frames, cancel: &AtomicBool) -> Resul
 
 /// Whether guidance needs a prediction without the prompt: at scale 1 it would cancel out.
 fn is_guided(request: &ValidRequest) -> bool {
-    request.request.guidance != 1.0
+    request.request.guidance() != 1.0
 }
 
 /// The prompt and, for guidance, the negative one behind it.
@@ -216,7 +216,7 @@ fn denoise(
         given::known(model, &asked.given, request.latent)
     };
     let transformer = &model.mini.denoiser.transformer;
-    let scale = is_guided(request).then_some(asked.guidance);
+    let scale = is_guided(request).then_some(asked.guidance());
     // Outside of a mask everything flows back to what it was: straight along ε − x0.
     let outside = asked.mask.as_ref().map(|mask| {
         (mask.cells(model, request.latent), noise.clone() - known.clean.clone()) // [1, 1, H, W, 1], [1, F, H, W, C]
@@ -325,7 +325,7 @@ mod tests {
         for (what, change) in [
             ("prompt", (|r| r.prompt = "a dog".into()) as fn(&mut Request)),
             ("negative", |r| r.negative = "a dog".into()),
-            ("guidance", |r| r.guidance = 2.0),
+            ("guidance", |r| r.guidance = Some(2.0)),
             ("sampler", |r| r.sampler = Sampler::Heun),
             ("steps", |r| r.steps = 4),
             ("shift", |r| r.shift = 1.0),
@@ -333,10 +333,10 @@ mod tests {
             assert_ne!(latents(change), base, "{what} changes nothing");
         }
         // Without guidance the negative prompt has no say.
-        let unguided = latents(|r| r.guidance = 1.0);
-        assert_eq!(latents(|r| (r.guidance, r.negative) = (1.0, "a dog".into())), unguided);
+        let unguided = latents(|r| r.guidance = Some(1.0));
+        assert_eq!(latents(|r| (r.guidance, r.negative) = (Some(1.0), "a dog".into())), unguided);
         // u + 1·(c − u) = c, up to the rounding of the sum.
-        let nearly = latents(|r| r.guidance = 1.000_001);
+        let nearly = latents(|r| r.guidance = Some(1.000_001));
         assert!(nearly.iter().zip(&unguided).all(|(a, b)| (a - b).abs() < 1e-2));
     }
 
@@ -377,11 +377,12 @@ mod tests {
             let guides = script.guides(13).unwrap();
             make(&model, Request { guides, guidance, ..request("a cat walks", 5) }).latents
         };
-        let left = steered(script(0.1, ""), 4.0);
+        let left = steered(script(0.1, ""), None);
         assert_ne!(left, plain);
-        assert_ne!(left, steered(script(0.5, ""), 4.0));
-        assert_ne!(left, steered(script(0.1, "cat"), 4.0));
-        assert_ne!(left, steered(script(0.1, ""), 1.0));
+        assert_ne!(left, steered(script(0.5, ""), None));
+        assert_ne!(left, steered(script(0.1, "cat"), None));
+        assert_ne!(left, steered(script(0.1, ""), Some(1.0)));
+        assert_eq!(left, steered(script(0.1, ""), Some(Request::GUIDANCE_IN_BOXES)));
         let ask = |frames, model: &Model| {
             let guides = script(0.1, "").guides(frames).unwrap();
             Request { guides, ..request("a cat", 1) }.validate(model, &Limits::default()).unwrap_err()

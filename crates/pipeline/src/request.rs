@@ -22,8 +22,8 @@ pub struct Request {
     pub seed: Option<u64>,
     /// Sampling steps.
     pub steps: usize,
-    /// Guidance scale: 1 follows the prompt as training did, more exaggerates it.
-    pub guidance: f32,
+    /// Guidance scale: 1 follows the prompt as training did, more exaggerates it. What [`Self::guidance`] says if it is not given.
+    pub guidance: Option<f32>,
     /// How noise levels are walked.
     pub sampler: Sampler,
     /// Moves the levels towards noise for values above 1; see [`vidit_diffusion::schedule::shifted`].
@@ -41,8 +41,10 @@ pub struct Request {
 impl Request {
     /// Steps when none are asked for.
     pub const STEPS: usize = 30;
-    /// Guidance when none is asked for.
+    /// Guidance when none is asked for, and no boxes are.
     pub const GUIDANCE: f32 = 4.0;
+    /// Guidance when none is asked for, but boxes are: what exaggerates the prompt drives objects out of them.
+    pub const GUIDANCE_IN_BOXES: f32 = 1.5;
     /// The sampler when none is asked for.
     pub const SAMPLER: Sampler = Sampler::Euler;
     /// The shift when none is asked for.
@@ -57,7 +59,7 @@ impl Request {
             fps: DEFAULT_FPS,
             seed: None,
             steps: Self::STEPS,
-            guidance: Self::GUIDANCE,
+            guidance: None,
             sampler: Self::SAMPLER,
             shift: Self::SHIFT,
             noise: None,
@@ -65,6 +67,12 @@ impl Request {
             mask: None,
             guides: Vec::new(),
         }
+    }
+
+    /// The guidance scale: what was asked for, else what suits a clip with boxes or without.
+    pub fn guidance(&self) -> f32 {
+        let usual = if self.guides.is_empty() { Self::GUIDANCE } else { Self::GUIDANCE_IN_BOXES };
+        self.guidance.unwrap_or(usual)
     }
 
     /// Everything that can be checked before a model is loaded.
@@ -93,11 +101,11 @@ impl Request {
             return out_of_range("steps", format!("1 to {}", limits.steps_max), self.steps.to_string(), "30");
         }
         // Written so that NaN is refused.
-        if !(0.0..=limits.guidance_max as f32).contains(&self.guidance) {
+        if !(0.0..=limits.guidance_max as f32).contains(&self.guidance()) {
             return out_of_range(
                 "guidance",
                 format!("0 to {}", limits.guidance_max),
-                self.guidance.to_string(),
+                self.guidance().to_string(),
                 "4",
             );
         }
@@ -298,9 +306,9 @@ mod tests {
         };
         names(|r| r.steps = 0, "steps must be 1 to 1000, found `0`");
         names(|r| r.steps = 1001, "steps must be 1 to 1000, found `1001`");
-        names(|r| r.guidance = f32::NAN, "guidance must be 0 to 50, found `NaN`");
-        names(|r| r.guidance = f32::INFINITY, "guidance must be 0 to 50, found `inf`");
-        names(|r| r.guidance = -0.1, "guidance must be 0 to 50, found `-0.1`");
+        names(|r| r.guidance = Some(f32::NAN), "guidance must be 0 to 50, found `NaN`");
+        names(|r| r.guidance = Some(f32::INFINITY), "guidance must be 0 to 50, found `inf`");
+        names(|r| r.guidance = Some(-0.1), "guidance must be 0 to 50, found `-0.1`");
         names(|r| r.shift = 0.0, "shift must be above 0");
         names(|r| r.fps = 0, "frames per second must be 1 to 120, found `0`");
         names(|r| r.fps = 121, "frames per second must be 1 to 120, found `121`");

@@ -292,7 +292,7 @@ impl Task for BoxTask {
 
     /// Clips of the source drawn anew in their own boxes, which are painted over them.
     fn preview(&self, model: &BoxAdapter, device: &Device, path: &Path) -> Result<(), TrainError> {
-        const GUIDANCE: f32 = 4.0;
+        const GUIDANCE: f32 = 1.5;
         let shape = PixelShape::new(25, 128, 128);
         let mut rows = Vec::new();
         for (index, story) in [(0, Story::Plain), (1, Story::Plain), (2, Story::Plain), (0, Story::Crossing)]

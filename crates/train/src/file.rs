@@ -38,8 +38,13 @@ pub fn read_config(path: &Path) -> Result<String, TrainError> {
 fn parse<T: DeserializeOwned>(path: &Path, table: toml::Table) -> Result<T, TrainError> {
     table.try_into().map_err(|error: toml::de::Error| TrainError::Config {
         path: path.to_owned(),
-        reason: error.to_string(),
+        reason: refused_by_parser(&error),
     })
+}
+
+/// What the parser found, and where to look.
+fn refused_by_parser(error: &toml::de::Error) -> String {
+    format!("{}\nhint: the files of the folder `configs` are examples", error.to_string().trim_end())
 }
 
 /// The kind that a configuration file is of, and the rest of it.
@@ -47,7 +52,7 @@ fn read_table(path: &Path) -> Result<(String, toml::Table), TrainError> {
     let text = read_config(path)?;
     let config_error = |reason: String| TrainError::Config { path: path.to_owned(), reason };
     let mut table: toml::Table =
-        text.parse().map_err(|error: toml::de::Error| config_error(error.to_string()))?;
+        text.parse().map_err(|error: toml::de::Error| config_error(refused_by_parser(&error)))?;
     match table.remove("kind") {
         Some(toml::Value::String(kind)) => Ok((kind, table)),
         _ => Err(config_error(

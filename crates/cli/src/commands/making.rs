@@ -211,7 +211,7 @@ impl Maker {
             ("negative", asked.negative.clone()),
             ("seed", self.seed.to_string()),
             ("steps", asked.steps.to_string()),
-            ("guidance", asked.guidance.to_string()),
+            ("guidance", asked.guidance().to_string()),
             ("sampler", asked.sampler.name().to_owned()),
         ];
         let asked = self.asked.iter().map(|prompt| ("asked", prompt.clone()));
