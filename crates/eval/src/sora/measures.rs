@@ -32,6 +32,19 @@ pub fn loop_error(frames: &Frames) -> f64 {
     difference(frames.frame(count - 1), frames.frame(0)) / median(&mut inside).max(STEP_MIN)
 }
 
+/// The largest step between frames over the median one.
+///
+/// # Panics
+/// If there is one frame alone.
+pub fn largest_step(frames: &Frames) -> f64 {
+    let mut steps: Vec<f64> = (1..frames.shape().frames)
+        .map(|frame| difference(frames.frame(frame - 1), frames.frame(frame)))
+        .collect();
+    assert!(!steps.is_empty(), "a step lies between frames");
+    let middle = median(&mut steps); // sorted by it
+    steps[steps.len() - 1] / middle.max(STEP_MIN)
+}
+
 const STEP_MIN: f64 = 0.01;
 
 /// Frames of a latent frame, but the first.
@@ -111,6 +124,7 @@ mod tests {
         assert_eq!(join_error(&clip, 2, 1), 1.0);
         assert_eq!(loop_error(&clip), 8.0);
         assert_eq!(loop_error(&grey(&[0, 2, 4, 2])), 1.0);
+        assert_eq!(largest_step(&clip), 3.0);
         assert_eq!(drift(&grey(&[10, 90, 16])), 6.0);
         // The step into the first of four is the large one.
         assert_eq!(steps_by_place(&grey(&[0, 4, 5, 6, 8, 14, 15, 16, 18])), [5.0, 1.0, 1.0, 2.0]);

@@ -1,4 +1,5 @@
-//! The suite for what is done with clips: pairs of objects, first images, extensions, loops, connections, remixes, sizes.
+//! The suite for what is done with clips: pairs of objects, first images, extensions, loops, connections, blends, remixes,
+//! sizes.
 //!
 //! Clips that a verb begins with are real ones, composed for held-out combinations; what is judged is what the model adds. Beside
 //! every score stands the same of real clips that show what was asked: the most that the judge can give.
@@ -19,9 +20,10 @@ use crate::foreground::track;
 use crate::suite::{Remake, Suite, held_out, mean, random};
 use crate::{EvalError, EvalOptions, EvalProgress, Judge, Make, Share, Sighting, psnr};
 use measures::{
-    PLACES, difference, drift, join_error, loop_error, median, steps_by_place, track_correlation,
+    PLACES, difference, drift, join_error, largest_step, loop_error, median, steps_by_place,
+    track_correlation,
 };
-pub use report::{Animated, Connected, Extended, Looped, Paced, Pairs, Remixed, Sized, SoraReport};
+pub use report::{Animated, Blended, Connected, Extended, Looped, Paced, Pairs, Remixed, Sized, SoraReport};
 
 /// Frames beside a joint that it is compared with.
 const AROUND: usize = 12;
@@ -33,6 +35,8 @@ const IN_A_ROW: usize = 5;
 const STRENGTH: f32 = 0.8;
 /// Noise level in the middle of a connection.
 const MIDDLE: f32 = 0.8;
+/// Noise level in the middle of a blend.
+const BLENDED: f32 = 0.7;
 /// Sizes beside the default: frames, height, width.
 const SIZES: [[usize; 3]; 6] =
     [[25, 96, 160], [25, 160, 96], [25, 64, 64], [1, 128, 128], [9, 128, 128], [49, 128, 128]];
@@ -61,8 +65,8 @@ pub fn evaluate_sora(
     let started = Instant::now();
     let cases = options.cases()?;
     let long = cases.div_ceil(6);
-    // Generations: pairs, images, extensions and those in a row, two loops of two each, connections, remixes, sizes.
-    let total = 3 * cases + long * IN_A_ROW + 2 * 2 * cases + cases + cases + SIZES.len() * cases + cases;
+    // Generations: pairs, images, extensions and those in a row, two loops of two each, connections, blends, remixes, sizes.
+    let total = 3 * cases + long * IN_A_ROW + 2 * 2 * cases + 3 * cases + SIZES.len() * cases + cases;
     let Makers { make, again } = makers;
     let suite = Suite { pack, judge, request, make, seed: options.seed, stop, on_progress, done: 0, total };
     let mut suite = Verbs { suite, again };
@@ -75,6 +79,7 @@ pub fn evaluate_sora(
         extended: suite.extended(cases, long)?,
         loops: vec![suite.looped(cases, 24)?, suite.looped(cases, 48)?],
         connected: suite.connected(cases)?,
+        blended: suite.blended(cases)?,
         remixed: suite.remixed(cases)?,
         sizes,
         paced,
@@ -252,6 +257,31 @@ impl Verbs<'_> {
         Ok(Connected {
             join_errors: [median(&mut from_joints), median(&mut to_joints)],
             both: Share::of(&both),
+            real: Share::of(&real),
+        })
+    }
+
+    /// Two real clips, one of which becomes the other.
+    fn blended(&mut self, cases: usize) -> Result<Blended, EvalError> {
+        let (mut steps, mut both, mut real) = (Vec::new(), Vec::new(), Vec::new());
+        for case in 0..cases {
+            let (from, _, mut random) = self.held_out(10, case);
+            let (to, prompt, _) = self.held_out(11, case);
+            let clips = [&from, &to].map(|scene| render(self.pack, scene, DEFAULT_SHAPE).frames);
+            let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
+            let slowly = |moment: f32| moment * moment * (3.0 - 2.0 * moment);
+            let made = self.fulfil(&Wish::blend(request, &clips[0], &clips[1], BLENDED, slowly), false)?;
+            steps.push(largest_step(&made));
+            let wanted = [&from, &to].map(|scene| Some(scene.actors[0].object));
+            let last = DEFAULT_SHAPE.frames;
+            let ends = [0..last / 4, last - last / 4..last];
+            both.push(ends.clone().map(|range| self.object(&made.part(range))) == wanted);
+            real.push([0, 1].map(|end| self.object(&clips[end].part(ends[end].clone()))) == wanted);
+        }
+        Ok(Blended {
+            strength: BLENDED,
+            both: Share::of(&both),
+            largest_step: median(&mut steps),
             real: Share::of(&real),
         })
     }

@@ -64,6 +64,19 @@ pub struct Connected {
     pub real: Share,
 }
 
+/// Two real clips, one of which becomes the other along their whole length.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Blended {
+    /// Noise level from which the middle is made anew.
+    pub strength: f32,
+    /// The first quarter shows the first clip's object, the last quarter the second's.
+    pub both: Share,
+    /// Median of the largest step between frames over the median one: a cut has many times as much.
+    pub largest_step: f64,
+    /// Both, of as many frames of the clips themselves.
+    pub real: Share,
+}
+
 /// Real clips whose background or object is changed by words.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Remixed {
@@ -120,6 +133,8 @@ pub struct SoraReport {
     pub loops: Vec<Looped>,
     /// Connections.
     pub connected: Connected,
+    /// Blends.
+    pub blended: Blended,
     /// Remixes.
     pub remixed: Remixed,
     /// The default size, then others.
@@ -138,7 +153,7 @@ impl fmt::Display for SoraReport {
             writeln!(f, "{what:<44}{found:>12}{:>14}", real.map_or(String::new(), |share| share.to_string()))
         };
         row("", "generated".into(), None)?;
-        let Self { pairs, animated, extended, connected, remixed, .. } = self;
+        let Self { pairs, animated, extended, connected, blended, remixed, .. } = self;
         row("two objects: both right", pairs.both.to_string(), Some(pairs.real))?;
         row("  at least one", pairs.one.to_string(), None)?;
         row("first image: PSNR of frame 0", format!("{:.1} dB", animated.first_frame_db), None)?;
@@ -158,6 +173,12 @@ impl fmt::Display for SoraReport {
         let [from, to] = connected.join_errors;
         row("connect: join errors", format!("{from:.2}, {to:.2}"), None)?;
         row("  both objects at their ends", connected.both.to_string(), Some(connected.real))?;
+        row(
+            &format!("blend at {}: both objects at their ends", blended.strength),
+            blended.both.to_string(),
+            Some(blended.real),
+        )?;
+        row("  largest step", format!("{:.2}", blended.largest_step), None)?;
         row(
             &format!("remix at {}: as asked", remixed.strength),
             remixed.changed.to_string(),

@@ -61,6 +61,8 @@ fn what_is_given_back_unchanged_has_no_seams_and_no_changes() {
     assert!(report.extended.drift_levels < 1.0, "{report}");
     assert!(report.connected.join_errors.iter().all(|error| *error < 3.0), "{report}");
     assert!(report.connected.both.share >= 0.5, "{report}");
+    // A fade shows both clips at its ends, and goes on evenly.
+    assert!(report.blended.both.share >= 0.5 && report.blended.largest_step < 5.0, "{report}");
     // Nothing was remixed, and the track is what it was.
     assert_eq!(report.remixed.changed.share, 0.0);
     assert!(report.remixed.track_correlation > 0.99, "{report}");
