@@ -15,6 +15,7 @@ use vidit_models::mini::{Denoiser, DenoiserConfig, Mini, MiniWeights, metadata};
 use vidit_models::nn::Init;
 use vidit_models::pixels::frames_from_tensor;
 use vidit_motion::{BoxKind, COLOURS, GuideBox, OBJECTS_MAX, Track, UnitBox, paint_outline};
+use vidit_pipeline::Request;
 use vidit_video::{Frames, PixelShape};
 use vidit_weights::{TensorStore, WeightsError, load_into};
 
@@ -292,7 +293,6 @@ impl Task for BoxTask {
 
     /// Clips of the source drawn anew in their own boxes, which are painted over them.
     fn preview(&self, model: &BoxAdapter, device: &Device, path: &Path) -> Result<(), TrainError> {
-        const GUIDANCE: f32 = 1.5;
         let shape = PixelShape::new(25, 128, 128);
         let mut rows = Vec::new();
         for (index, story) in [(0, Story::Plain), (1, Story::Plain), (2, Story::Plain), (0, Story::Crossing)]
@@ -317,7 +317,13 @@ impl Task for BoxTask {
             let prompts = [self.tokens_of(&description.text), self.tokens_of("")];
             let conditioning =
                 Conditioning { text: self.mini.denoiser.text.forward(&prompts), boxes: Some(both) };
-            let x = draw_preview(&self.mini.denoiser.transformer, &conditioning, latent, GUIDANCE, device);
+            let x = draw_preview(
+                &self.mini.denoiser.transformer,
+                &conditioning,
+                latent,
+                Request::GUIDANCE_IN_BOXES,
+                device,
+            );
             let mut made: Frames =
                 frames_from_tensor(self.mini.vae.decode(self.mini.denormalise(x))).remove(0);
             paint(index, &mut made, &clip.tracks, 1);

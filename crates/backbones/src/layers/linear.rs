@@ -9,7 +9,7 @@ use crate::{BackboneError, Weights};
 static IN_TWO_PARTS: AtomicBool = AtomicBool::new(false);
 
 /// Whether [`Linear`] layers that are loaded from now on multiply in [`Precision::TwoParts`], which keeps five digits of f32's
-/// seven and is several times as fast on AMX; elsewhere it changes nothing. At first they do not.
+/// seven and runs on AMX's tiles; elsewhere it changes nothing. At first they do not.
 pub fn multiply_in_two_parts(yes: bool) {
     IN_TWO_PARTS.store(yes, Ordering::Relaxed);
 }

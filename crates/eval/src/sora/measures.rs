@@ -26,10 +26,8 @@ pub fn join_error(frames: &Frames, at: usize, around: usize) -> f64 {
 
 /// The same for the step from the last frame of a loop to its first.
 pub fn loop_error(frames: &Frames) -> f64 {
-    let count = frames.shape().frames;
-    let mut inside: Vec<f64> =
-        (1..count).map(|frame| difference(frames.frame(frame - 1), frames.frame(frame))).collect();
-    difference(frames.frame(count - 1), frames.frame(0)) / median(&mut inside).max(STEP_MIN)
+    let last = frames.shape().frames - 1;
+    difference(frames.frame(last), frames.frame(0)) / median(&mut steps(frames)).max(STEP_MIN)
 }
 
 /// The largest step between frames over the median one.
@@ -37,12 +35,15 @@ pub fn loop_error(frames: &Frames) -> f64 {
 /// # Panics
 /// If there is one frame alone.
 pub fn largest_step(frames: &Frames) -> f64 {
-    let mut steps: Vec<f64> = (1..frames.shape().frames)
-        .map(|frame| difference(frames.frame(frame - 1), frames.frame(frame)))
-        .collect();
+    let mut steps = steps(frames);
     assert!(!steps.is_empty(), "a step lies between frames");
     let middle = median(&mut steps); // sorted by it
     steps[steps.len() - 1] / middle.max(STEP_MIN)
+}
+
+/// Differences of neighbouring frames, in levels.
+fn steps(frames: &Frames) -> Vec<f64> {
+    (1..frames.shape().frames).map(|frame| difference(frames.frame(frame - 1), frames.frame(frame))).collect()
 }
 
 const STEP_MIN: f64 = 0.01;

@@ -129,15 +129,11 @@ impl Micro {
                 micro!(12, 32, Format::Widened, super::avx512::kernel_widen_12x32)
             }
             #[cfg(target_arch = "x86_64")]
-            (Isa::Avx2, Precision::F32) => {
-                micro!(6, 16, Format::F32, super::avx2::kernel_6x16)
-            }
+            (Isa::Avx2, Precision::F32) => micro!(6, 16, Format::F32, super::avx2::kernel_6x16),
             #[cfg(target_arch = "x86_64")]
             (Isa::Avx2, Precision::Bf16) => micro!(6, 16, Format::Widened, super::avx2::kernel_widen_6x16),
             #[cfg(target_arch = "aarch64")]
-            (Isa::Neon, Precision::F32) => {
-                micro!(8, 12, Format::F32, super::neon::kernel_8x12)
-            }
+            (Isa::Neon, Precision::F32) => micro!(8, 12, Format::F32, super::neon::kernel_8x12),
             #[cfg(target_arch = "aarch64")]
             (Isa::Neon, Precision::Bf16) => micro!(8, 12, Format::F32Rounded, super::neon::kernel_8x12),
             (_, Precision::F32) => micro!(4, 8, Format::F32, scalar::kernel_4x8),
