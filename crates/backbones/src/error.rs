@@ -42,7 +42,7 @@ pub enum BackboneError {
         first: String,
     },
     /// A size cannot be told from the weights, or is none that the network can have.
-    #[error("weights of {network}: {reason}")]
+    #[error("weights of {network}: {reason}\nhint: is this its checkpoint, and none of another size?")]
     Config {
         /// The network's name.
         network: &'static str,

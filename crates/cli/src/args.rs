@@ -11,7 +11,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use vidit_eval::EvalOptions;
 use vidit_language::Options as LanguageOptions;
-use vidit_pipeline::{MINI, Request, Sampler};
+use vidit_pipeline::{MINI, Request, Sampler, Wish};
 
 /// Makes videos from text with a diffusion transformer, on the processor.
 #[derive(Debug, Parser)]
@@ -334,7 +334,7 @@ pub struct Connect {
     pub frames: u32,
 
     /// How much of the middle is made anew: 0 only fades from the end of one clip to the beginning of the other, 1 forgets them there
-    #[arg(long, value_name = "S", default_value_t = 0.8)]
+    #[arg(long, value_name = "S", default_value_t = Wish::CONNECTED)]
     pub strength: f32,
 
     #[command(flatten)]
@@ -359,7 +359,7 @@ pub struct Blend {
     pub curve: Curve,
 
     /// How much of the middle is made anew: 0 only fades, 1 forgets the clips there
-    #[arg(long, value_name = "S", default_value_t = 0.7)]
+    #[arg(long, value_name = "S", default_value_t = Wish::BLENDED)]
     pub strength: f32,
 
     #[command(flatten)]
@@ -384,7 +384,7 @@ impl Curve {
     pub fn share(self, moment: f32) -> f32 {
         match self {
             Curve::Linear => moment,
-            Curve::Smooth => moment * moment * (3.0 - 2.0 * moment),
+            Curve::Smooth => Wish::smooth(moment),
             Curve::Cut => ((moment - 0.4) / 0.2).clamp(0.0, 1.0),
         }
     }
@@ -400,7 +400,7 @@ pub struct Remix {
     pub prompt: OsString,
 
     /// How much is made anew: 0 keeps the clip, 1 forgets it
-    #[arg(long, value_name = "S", default_value_t = 0.8)]
+    #[arg(long, value_name = "S", default_value_t = Wish::REMIXED)]
     pub strength: f32,
 
     /// A picture of the clip's size, white where it is changed, black where it stays

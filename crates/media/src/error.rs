@@ -81,7 +81,7 @@ pub enum MediaError {
         path: PathBuf,
     },
     /// Any other failure of the operating system.
-    #[error("cannot {action} `{}`: {source}", path.display())]
+    #[error("cannot {action} `{}`: {source}\nhint: the system refuses it; try another place, or look at the disk", path.display())]
     Io {
         /// What was tried: `write`, `read`.
         action: &'static str,
@@ -111,7 +111,9 @@ pub enum MediaError {
         max: u32,
     },
     /// An encoder gave up.
-    #[error("the {codec} encoder failed: {detail}")]
+    #[error(
+        "the {codec} encoder failed: {detail}\nhint: another format may take these frames: .mp4, .gif, .webp, .png, or a folder"
+    )]
     Encode {
         /// Name of the codec.
         codec: &'static str,

@@ -53,6 +53,13 @@ pub struct Wish {
 }
 
 impl Wish {
+    /// Noise level in the middle of a connection, where nothing else is asked for.
+    pub const CONNECTED: f32 = 0.8;
+    /// The same of a remix.
+    pub const REMIXED: f32 = 0.8;
+    /// The same in the middle of a blend.
+    pub const BLENDED: f32 = 0.7;
+
     /// A clip that begins as an image, ends as one, or both; further images and clips stand where they are said to. Its length
     /// is the request's.
     pub fn animate(
@@ -176,6 +183,12 @@ impl Wish {
         let shape = clip.shape();
         let given = vec![Given { frames: clip, at: 0, levels: vec![strength] }];
         Self::alone(Request { shape, given, mask, ..request }, wanted)
+    }
+
+    /// How much of the second clip is seen at a moment from 0 to 1 where nothing else is asked for: slowly, then fast, then
+    /// slowly.
+    pub fn smooth(moment: f32) -> f32 {
+        moment * moment * (3.0 - 2.0 * moment)
     }
 
     /// One clip that goes over into another of the same size and length along the whole of it. `share` says how much of the

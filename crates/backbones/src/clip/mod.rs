@@ -97,9 +97,7 @@ pub(crate) fn depth(weights: &crate::Weights) -> Result<usize, BackboneError> {
     match weights.count("resblocks") {
         0 => Err(BackboneError::Config {
             network: weights.network(),
-            reason:
-                "there is no `resblocks.0`, expected a transformer's blocks\nhint: are they another tower's?"
-                    .to_owned(),
+            reason: "there is no `resblocks.0`, expected a transformer's blocks".to_owned(),
         }),
         depth => Ok(depth),
     }

@@ -68,7 +68,7 @@ impl Dino {
             return Err(BackboneError::Config {
                 network,
                 reason: format!(
-                    "patches of `{}` pixels become tokens of width `{}`, expected {patch} and {width}\nhint: is this the checkpoint of another size?",
+                    "patches of `{}` pixels become tokens of width `{}`, expected {patch} and {width}",
                     patches.size(),
                     patches.width()
                 ),

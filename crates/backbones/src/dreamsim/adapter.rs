@@ -24,9 +24,7 @@ impl AdapterConfig {
     pub fn parse(bytes: &[u8]) -> Result<Self, BackboneError> {
         let wrong = |reason: String| BackboneError::Config {
             network: NETWORK,
-            reason: format!(
-                "`adapter_config.json` {reason}\nhint: it is the one beside `adapter_model.safetensors`"
-            ),
+            reason: format!("`adapter_config.json`, which lies beside `adapter_model.safetensors`, {reason}"),
         };
         let config: Value =
             serde_json::from_slice(bytes).map_err(|error| wrong(format!("is no JSON: {error}")))?;

@@ -22,10 +22,7 @@ impl Tower {
         let root = checkpoint.root();
         let refused = |reason: String| BackboneError::Config {
             network: NETWORK,
-            reason: format!(
-                "`{}`: {reason}\nhint: is this the checkpoint of another of its networks?",
-                part.name()
-            ),
+            reason: format!("`{}`: {reason}", part.name()),
         };
         let (epsilon, activation) = match part {
             Part::Dino => (1e-6, Activation::Gelu),

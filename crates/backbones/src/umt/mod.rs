@@ -53,10 +53,7 @@ impl Umt {
         let patches = Patches::load(&root.at("patch_embed.proj"))?;
         let (width, size) = (patches.width(), patches.size());
         if config.frames == 0 || config.side == 0 || config.side % size != 0 {
-            return refuse(format!(
-                "frames of side `{}` are not made of patches of {size}\nhint: is this the checkpoint of another size?",
-                config.side
-            ));
+            return refuse(format!("frames of side `{}` are not made of patches of {size}", config.side));
         }
         if config.heads == 0 || width % config.heads != 0 {
             return refuse(format!("width `{width}` is not made of {} heads", config.heads));

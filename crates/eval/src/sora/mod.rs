@@ -31,12 +31,6 @@ const AROUND: usize = 12;
 const NEW: usize = 16;
 /// Extensions in a row.
 const IN_A_ROW: usize = 5;
-/// Noise level of a remix.
-const STRENGTH: f32 = 0.8;
-/// Noise level in the middle of a connection.
-const MIDDLE: f32 = 0.8;
-/// Noise level in the middle of a blend.
-const BLENDED: f32 = 0.7;
 /// Sizes beside the default: frames, height, width.
 const SIZES: [[usize; 3]; 6] =
     [[25, 96, 160], [25, 160, 96], [25, 64, 64], [1, 128, 128], [9, 128, 128], [49, 128, 128]];
@@ -244,7 +238,8 @@ impl Verbs<'_> {
             let (to, prompt, _) = self.held_out(7, case);
             let [a, b] = [&from, &to].map(|scene| render(self.pack, scene, DEFAULT_SHAPE).frames);
             let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
-            let whole = self.fulfil(&Wish::connect(request, a.clone(), b.clone(), NEW, MIDDLE), false)?;
+            let whole =
+                self.fulfil(&Wish::connect(request, a.clone(), b.clone(), NEW, Wish::CONNECTED), false)?;
             let at = DEFAULT_SHAPE.frames;
             from_joints.push(join_error(&whole, at, AROUND));
             to_joints.push(join_error(&whole, at + NEW, AROUND));
@@ -269,8 +264,8 @@ impl Verbs<'_> {
             let (to, prompt, _) = self.held_out(11, case);
             let clips = [&from, &to].map(|scene| render(self.pack, scene, DEFAULT_SHAPE).frames);
             let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
-            let slowly = |moment: f32| moment * moment * (3.0 - 2.0 * moment);
-            let made = self.fulfil(&Wish::blend(request, &clips[0], &clips[1], BLENDED, slowly), false)?;
+            let made =
+                self.fulfil(&Wish::blend(request, &clips[0], &clips[1], Wish::BLENDED, Wish::smooth), false)?;
             steps.push(largest_step(&made));
             let wanted = [&from, &to].map(|scene| Some(scene.actors[0].object));
             let last = DEFAULT_SHAPE.frames;
@@ -279,7 +274,7 @@ impl Verbs<'_> {
             real.push([0, 1].map(|end| self.object(&clips[end].part(ends[end].clone()))) == wanted);
         }
         Ok(Blended {
-            strength: BLENDED,
+            strength: Wish::BLENDED,
             both: Share::of(&both),
             largest_step: median(&mut steps),
             real: Share::of(&real),
@@ -303,7 +298,7 @@ impl Verbs<'_> {
             }
             let prompt = prompt(self.pack, &other, other.language, random.bits());
             let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
-            let made = self.fulfil(&Wish::remix(request, clip.clone(), STRENGTH, None), false)?;
+            let made = self.fulfil(&Wish::remix(request, clip.clone(), Wish::REMIXED, None), false)?;
             let as_asked = |frames: &Frames| {
                 let seen = Sighting::of(self.judge, frames);
                 match case % 2 {
@@ -316,7 +311,7 @@ impl Verbs<'_> {
             kept.push(track_correlation(&track(&clip), &track(&made)));
         }
         Ok(Remixed {
-            strength: STRENGTH,
+            strength: Wish::REMIXED,
             changed: Share::of(&changed),
             track_correlation: mean(&kept),
             real: Share::of(&real),
