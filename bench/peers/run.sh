@@ -1,7 +1,10 @@
 #!/bin/sh
 # Runs our benches and their peers in turn and writes medians and ratios:
 #
-#     bench/peers/run.sh [--isa avx2|avx512|amx] [--dtype f32|bf16] [--threads N] [--rounds N] [--filter TEXT] [-o FILE]
+#     bench/peers/run.sh [--isa avx2|avx512|avx512bf16|amx] [--dtype f32|bf16] [--peer-dtype f32|bf16] [--threads N] [--rounds N]
+#         [--runs N] [--cold] [--suite NAME]... [--filter TEXT] [--tokens N] [--frames N] [--size WxH] [-o FILE]
+#
+# `--help` says more. bf16, where the machine multiplies it, has to be asked for: `--dtype bf16`.
 #
 # Sets up a virtual environment with the peers of requirements.txt beside this script on first use, and builds vidit.
 # Needs Python 3.11 or later and about 6 GB of disk.

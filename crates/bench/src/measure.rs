@@ -28,7 +28,7 @@ pub struct Case {
 pub struct Measured {
     /// The case.
     pub name: String,
-    /// `f32`, `bf16` or `int8`.
+    /// `f32`, `bf16`, `two-parts` or `int8`.
     pub dtype: &'static str,
     /// Instruction set in use.
     pub isa: &'static str,

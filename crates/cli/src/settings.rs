@@ -1,17 +1,16 @@
-//! Every environment variable, read once, here alone.
+//! Every environment variable, read once, here alone, but for `VIDIT_ISA`, which also hides instruction sets from the kernels.
 
 use std::env::{self, VarError};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use anyhow::anyhow;
-use vidit_kernels::{Isa, init_threads};
+use vidit_kernels::{ISA_VARIABLE, Isa, init_threads};
 
 use crate::args::Compute;
 use crate::report::{Failure, Outcome};
 
 const THREADS: &str = "VIDIT_THREADS";
-const ISA: &str = "VIDIT_ISA";
 /// The folder of language models.
 pub const MODELS: &str = "VIDIT_MODELS";
 /// More than any machine gains from.
@@ -23,8 +22,8 @@ pub fn apply(compute: &Compute) -> Outcome {
     if APPLIED.set(()).is_err() {
         return Ok(());
     }
-    if let Some(name) = variable(ISA)? {
-        force(ISA, &name)?;
+    if let Some(name) = variable(ISA_VARIABLE)? {
+        force(ISA_VARIABLE, &name)?;
     }
     let threads = match (compute.threads, variable(THREADS)?) {
         (Some(threads), _) => Some(checked("--threads", threads)?),

@@ -143,7 +143,7 @@ unsafe impl GlobalAlloc for CachingAllocator {
                 self.taken.fetch_add(1, Ordering::Relaxed);
                 // SAFETY: a valid, non-zero layout.
                 let block = unsafe { System.alloc(block_layout(bytes)) };
-                advise_huge_pages(block, layout.size());
+                advise_huge_pages(block, bytes);
                 block
             }
             // SAFETY: as above.

@@ -23,5 +23,5 @@ mod threads;
 #[cfg(test)]
 mod testing;
 
-pub use isa::{Isa, Precision};
+pub use isa::{Isa, Precision, VARIABLE as ISA_VARIABLE};
 pub use threads::{init_threads, on_pool, thread_count};

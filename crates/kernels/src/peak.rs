@@ -150,10 +150,9 @@ mod x86 {
 
     #[target_feature(enable = "avx512f,avx512bf16")]
     pub unsafe fn avx512bf16(x: [f32; 48]) -> [__m512; 24] {
-        // SAFETY: sixteen of the 48 values from each place on, their bits read as pairs of bf16.
-        let load = |at: usize| unsafe {
-            std::mem::transmute::<__m512, __m512bh>(_mm512_loadu_ps(x.as_ptr().add(at)))
-        };
+        // SAFETY: sixteen of the 48 values from each place on.
+        let values = |at: usize| unsafe { _mm512_loadu_ps(x.as_ptr().add(at)) };
+        let load = |at: usize| _mm512_cvtne2ps_pbh(values(at), values(at));
         let (a, b) = ([load(0), load(1), load(2)], load(16));
         let mut sums = [_mm512_setzero_ps(); 24];
         for _ in 0..ROUNDS {

@@ -46,6 +46,7 @@ pub fn check_gradient(what: &str, x: &[f32], gradient: &[f32], loss: impl Fn(&[f
     assert_eq!(x.len(), gradient.len());
     let step = 1e-2f32;
     let stride = (x.len() / 23).max(1);
+    let rms = (gradient.iter().map(|g| g * g).sum::<f32>() / gradient.len() as f32).sqrt();
     for i in (0..x.len()).step_by(stride) {
         let mut moved = x.to_vec();
         moved[i] = x[i] + step;
@@ -54,7 +55,7 @@ pub fn check_gradient(what: &str, x: &[f32], gradient: &[f32], loss: impl Fn(&[f
         let below = loss(&moved);
         let numeric = ((above - below) / (2.0 * step as f64)) as f32;
         // Curvature (step²) and f32 rounding of the loss (2⁻²⁴ / step) both stay below this.
-        let tolerance = 2e-2 * (1.0 + numeric.abs());
+        let tolerance = 2e-2 * (rms.clamp(1e-3, 1.0) + numeric.abs());
         assert!(
             (numeric - gradient[i]).abs() < tolerance,
             "{what}[{i}]: gradient {} ≠ {numeric}",

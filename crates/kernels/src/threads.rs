@@ -107,6 +107,18 @@ impl<T: Copy + Default> Fresh<T> {
     }
 }
 
+/// Values of a piece: what is written twice, as by [`Fresh::slice`], is then in the first-level cache the second time.
+const PIECE: usize = 4096;
+
+/// Like [`for_ranges`], but no range is longer than a piece.
+pub(crate) fn for_pieces(count: usize, grain: usize, task: impl Fn(Range<usize>) + Sync) {
+    for_ranges(count, grain, |range| {
+        for start in range.clone().step_by(PIECE) {
+            task(start..range.end.min(start + PIECE));
+        }
+    });
+}
+
 /// Runs `task` on consecutive ranges of `0..count`, each at least `grain` long (but the last), in parallel.
 ///
 /// The ranges depend on the number of threads: a task must not carry sums across items, or results would too.

@@ -26,7 +26,12 @@ static PRECISION: AtomicU8 = AtomicU8::new(0);
 
 /// Chooses the operand format of every product on the CPU from now on. The default is [`Precision::native`].
 pub fn set_precision(precision: Precision) {
-    PRECISION.store(1 + (precision == Precision::Bf16) as u8, Ordering::Relaxed);
+    let number = match precision {
+        Precision::F32 => 1,
+        Precision::Bf16 => 2,
+        Precision::TwoParts => 3,
+    };
+    PRECISION.store(number, Ordering::Relaxed);
 }
 
 /// The operand format of products on the CPU.
@@ -34,7 +39,8 @@ pub fn precision() -> Precision {
     match PRECISION.load(Ordering::Relaxed) {
         0 => Precision::native(),
         1 => Precision::F32,
-        _ => Precision::Bf16,
+        2 => Precision::Bf16,
+        _ => Precision::TwoParts,
     }
 }
 

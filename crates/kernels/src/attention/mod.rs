@@ -55,6 +55,7 @@ impl AttentionShape {
 
     fn check(&self, q: &[f32], k: &[f32], v: &[f32]) {
         let keys = self.batch * self.keys * self.width();
+        assert!(keys > 0 && self.queries > 0, "there is nothing to attend to, or nobody who does: {self:?}");
         assert_eq!(q.len(), self.batch * self.queries * self.width(), "q is not [B, Lq, N·Dh] of {self:?}");
         assert_eq!(k.len(), keys, "k is not [B, Lk, N·Dh] of {self:?}");
         assert_eq!(v.len(), keys, "v is not [B, Lk, N·Dh] of {self:?}");
@@ -79,7 +80,7 @@ pub struct Keys<'a> {
 }
 
 /// Additive bias of keys, the same for each of `G` groups of consecutive queries: `-∞` hides a key, `ln 2` doubles its
-/// weight. Boxes steer with it: the queries inside a box see the words of their object more.
+/// weight.
 #[derive(Clone, Copy)]
 pub struct KeyBias<'a> {
     /// `[B, G, Lk]`.

@@ -114,6 +114,49 @@ fn gradients_agree_with_finite_differences() {
     });
 }
 
+/// Probabilities and what comes back to scores are rounded, too: tolerances are shares of the largest value.
+#[test]
+fn gradients_in_every_precision_agree_with_those_in_f32_at_every_isa() {
+    force_each_isa(|isa| {
+        for shape in SHAPES {
+            let [q, k, v, weights] = case(shape);
+            let lengths: Vec<usize> = (0..shape.batch).map(|b| (shape.keys - b).max(1)).collect();
+            let which = Keys { lengths: Some(lengths.as_slice()), bias: None };
+            let gradients = |precision| {
+                let Attended { out, log_sum_exp } = forward(&q, &k, &v, shape, which, precision);
+                let d = backward(&q, &k, &v, &out, &log_sum_exp, &weights, shape, which, precision);
+                [d.q, d.k, d.v]
+            };
+            let exact = gradients(Precision::F32);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+            for (precision, tolerance) in
+                [(Precision::F32, 1e-5), (Precision::TwoParts, 2e-4), (Precision::Bf16, 3e-2)]
+            {
+                let found = gradients(precision);
+                assert!(
+                    found == pool.install(|| gradients(precision)),
+                    "{isa} {precision:?} {shape:?}: threads"
+                );
+                for (name, (found, exact)) in ["q", "k", "v"].iter().zip(found.iter().zip(&exact)) {
+                    let largest = exact.iter().fold(1.0f32, |most, value| most.max(value.abs()));
+                    let apart = found.iter().zip(exact).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max);
+                    assert!(
+                        apart < tolerance * largest,
+                        "{isa} {precision:?} {shape:?} {name}: {apart} of {largest}"
+                    );
+                }
+            }
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "there is nothing to attend to")]
+fn no_keys_are_refused() {
+    let shape = AttentionShape { keys: 0, ..SHAPES[1] };
+    forward(&[1.0; 16], &[], &[], shape, Keys::default(), Precision::F32);
+}
+
 #[test]
 fn extreme_scores_stay_finite_and_nan_is_not_hidden() {
     let shape = AttentionShape { batch: 1, heads: 1, head_dim: 4, queries: 1, keys: 200 };

@@ -10,6 +10,8 @@ mod direct;
 mod patches;
 mod winograd;
 
+use rayon::prelude::*;
+
 use crate::gemm::{DepthMajor, Epilogue, Packed, Plain, gemm_new, gemm_packed_new};
 use crate::isa::Precision;
 use patches::{InputPatches, OutputPatches, PatchesTransposed, WeightsTransposed};
@@ -35,8 +37,18 @@ pub struct Conv3dShape {
 
 impl Conv3dShape {
     /// Output frames, height, width.
+    ///
+    /// # Panics
+    /// If the kernel is larger than the padded input, or a stride is 0.
     pub fn output(&self) -> [usize; 3] {
-        let one = |axis: usize, padded: usize| (padded - self.kernel[axis]) / self.stride[axis] + 1;
+        let one = |axis: usize, padded: usize| {
+            let (kernel, stride) = (self.kernel[axis], self.stride[axis]);
+            assert!(
+                stride > 0 && padded >= kernel,
+                "the kernel does not fit into the padded input of {self:?}"
+            );
+            (padded - kernel) / stride + 1
+        };
         [
             one(0, self.input[0] + self.padding[0]),
             one(1, self.input[1] + 2 * self.padding[1]),
@@ -197,11 +209,14 @@ pub fn backward_weights(x: &[f32], d_out: &[f32], shape: Conv3dShape, precision:
     let product = [n, depth, shape.positions_out()];
     let transposed = gemm_new(product, &a, &b, &Plain, precision);
     let mut dw = vec![0.0; depth * n];
-    for (row, dw) in dw.chunks_exact_mut(n).enumerate() {
-        for (column, dw) in dw.iter_mut().enumerate() {
-            *dw = transposed[column * depth + row];
+    // Sixteen values of a row, which lie side by side, become as many of a column.
+    dw.par_chunks_mut(16 * n).enumerate().for_each(|(block, dw)| {
+        for (column, row) in transposed.chunks_exact(depth).enumerate() {
+            for (dw, value) in dw.chunks_exact_mut(n).zip(&row[block * 16..]) {
+                dw[column] = *value;
+            }
         }
-    }
+    });
     dw
 }
 

@@ -266,21 +266,37 @@ impl<'a> PatchesTransposed<'a> {
     }
 }
 
+impl PatchesTransposed<'_> {
+    /// `LANES` channels of one tap from `place` on, none of which belongs to the next tap.
+    fn pack_whole<const LANES: usize>(
+        &self,
+        mut place: Place,
+        [tap, channel]: [usize; 2],
+        depth: usize,
+        out: &mut [f32],
+    ) {
+        for row in out.as_chunks_mut::<LANES>().0.iter_mut().take(depth) {
+            *row = match self.0.run(place, tap) {
+                Some(values) => *values[channel..].first_chunk().expect("so many channels are left"),
+                None => [0.0; LANES],
+            };
+            place.advance(self.0.output);
+        }
+    }
+}
+
 impl Operand for PatchesTransposed<'_> {
     fn pack(&self, lane0: usize, lanes: usize, width: usize, depth0: usize, depth: usize, out: &mut [f32]) {
         let c = self.0.shape.channels_in;
         let mut place = Place::new(depth0, self.0.output);
         let (tap, channel) = (lane0 / c, lane0 % c);
-        if width == 16 && lanes == 16 && channel + 16 <= c {
-            // The usual case of the vector kernels: one run of a known length a position.
-            for row in out.as_chunks_mut::<16>().0.iter_mut().take(depth) {
-                *row = match self.0.run(place, tap) {
-                    Some(values) => *values[channel..].first_chunk().expect("16 channels are left"),
-                    None => [0.0; 16],
-                };
-                place.advance(self.0.output);
+        // The usual case of the vector kernels: one run of a known length a position.
+        if lanes == width && channel + width <= c {
+            match width {
+                16 => return self.pack_whole::<16>(place, [tap, channel], depth, out),
+                32 => return self.pack_whole::<32>(place, [tap, channel], depth, out),
+                _ => {}
             }
-            return;
         }
         for row in out.chunks_exact_mut(width).take(depth) {
             row[lanes..].fill(0.0);

@@ -227,3 +227,55 @@ fn gradients_agree_with_finite_differences() {
         }
     });
 }
+
+/// What instruction sets make of rounded operands in bf16 differs from what they make of them in f32 by the order of sums alone; two
+/// parts keep sixteen bits.
+#[test]
+fn gradients_in_every_precision_agree_with_those_in_f32_at_every_isa() {
+    let round = |values: Vec<f32>| -> Vec<f32> {
+        values.into_iter().map(|x| half::bf16::from_f32(x).to_f32()).collect()
+    };
+    let wide = Conv3dShape { channels_in: 32, channels_out: 48, ..shapes()[0] };
+    force_each_isa(|isa| {
+        for shape in shapes().into_iter().chain([wide]) {
+            let mut random = Lcg::new(8);
+            let x = round(random.normal(shape.positions_in() * shape.channels_in));
+            let weights = round(random.normal(shape.depth() * shape.channels_out));
+            let d_out = round(random.normal(shape.positions_out() * shape.channels_out));
+            let gradients = |precision| {
+                let dx = backward_input(&weights, &d_out, shape, precision);
+                [dx, backward_weights(&x, &d_out, shape, precision)]
+            };
+            let exact = gradients(Precision::F32);
+            // Products that a sum of each has.
+            let summed = [shape.taps() * shape.channels_out, shape.positions_out()];
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+            for precision in [Precision::F32, Precision::Bf16, Precision::TwoParts] {
+                let found = gradients(precision);
+                assert!(
+                    found == pool.install(|| gradients(precision)),
+                    "{isa} {precision:?} {shape:?}: threads"
+                );
+                for ((found, exact), count) in found.iter().zip(&exact).zip(summed) {
+                    let tolerance = 1e-5 * (count as f32).sqrt();
+                    let apart = found.iter().zip(exact).map(|(f, e)| (f - e).abs()).fold(0.0, f32::max);
+                    assert!(apart < tolerance, "{isa} {precision:?} {shape:?}: {apart} of {tolerance}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+#[should_panic(expected = "the kernel does not fit into the padded input")]
+fn a_kernel_larger_than_its_input_is_refused() {
+    let shape = Conv3dShape {
+        input: [1, 1, 1100],
+        padding: [0, 0, 0],
+        channels_in: 24,
+        channels_out: 24,
+        ..shapes()[0]
+    };
+    let x = vec![0.0; shape.positions_in() * shape.channels_in];
+    forward(&x, &vec![0.0; shape.depth() * shape.channels_out], shape, &Plain, Precision::F32);
+}

@@ -40,7 +40,7 @@ impl WeightFormat {
 
 /// Weights `[K, N]` of a layer, packed for the instruction set that was current.
 pub enum Weights {
-    /// f32 or bf16.
+    /// f32, bf16 or two parts of bf16.
     Float(Packed),
     /// Bytes.
     Int8(PackedInt8),

@@ -109,6 +109,9 @@ impl Mlp {
     pub fn forward(&self, x: &[f32], residual: &[f32], gate: &[f32]) -> Vec<f32> {
         let width = self.down_bias.len();
         assert_eq!(x.len(), residual.len(), "x and residual are both [R, {width}]");
+        if x.is_empty() {
+            return Vec::new();
+        }
         let rows_per_gate = rows_per_group(x.len(), gate.len(), width);
         let rows = x.len() / width;
         let fresh = Fresh::new(x.len());

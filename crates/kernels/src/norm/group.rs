@@ -36,7 +36,7 @@ pub fn group_norm_in_place(
     if positions == 0 {
         return;
     }
-    x.par_chunks_exact_mut(positions * channels).for_each(|x| {
+    x.chunks_exact_mut(positions * channels).for_each(|x| {
         let (scale, shift) = scale_and_shift(x, channels, groups, affine, epsilon);
         x.par_chunks_mut(BLOCK * channels).for_each(|x| match activation {
             Some(activation) => {

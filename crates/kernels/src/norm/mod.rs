@@ -17,7 +17,7 @@ fn grain(width: usize) -> usize {
     8 * 1024 / width + 1
 }
 
-/// Sum of products in eight lanes, so that the compiler can vectorise it without reordering on its own.
+/// Sum of products in sixteen lanes, so that the compiler can vectorise it without reordering on its own.
 #[inline(always)]
 fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
@@ -31,7 +31,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     lanes.iter().sum::<f32>() + rest
 }
 
-/// Sum in eight lanes.
+/// Sum in sixteen lanes.
 #[inline(always)]
 fn sum(a: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{GRAIN, exp, sigmoid};
 use crate::isa::multiversion;
-use crate::threads::{Fresh, for_ranges};
+use crate::threads::{Fresh, for_pieces};
 
 /// An activation function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,8 @@ pub enum Activation {
 
 const GELU_SCALE: f32 = 0.797_884_6; // √(2/π)
 const GELU_CUBE: f32 = 0.044_715;
+/// `1 − Φ(13)` is less than any normal number.
+const FAR: f32 = 14.0;
 const QUICK: f32 = 1.702;
 
 #[inline(always)]
@@ -56,7 +58,10 @@ fn normal_tail(x: f32) -> f32 {
 
 #[inline(always)]
 fn gelu(x: f32) -> f32 {
-    let tail = x * normal_tail(x);
+    // Beyond, nothing is left of the tail, and ∞ · 0 would be NaN. A NaN passes.
+    let near = if x > FAR { FAR } else { x };
+    let near = if near < -FAR { -FAR } else { near };
+    let tail = near * normal_tail(near);
     if x > 0.0 { x - tail } else { tail }
 }
 
@@ -168,7 +173,7 @@ multiversion! {
 /// `out = activation(x)`.
 pub fn activate(x: &[f32], activation: Activation) -> Vec<f32> {
     let fresh = Fresh::new(x.len());
-    for_ranges(x.len(), GRAIN, |range| {
+    for_pieces(x.len(), GRAIN, |range| {
         // SAFETY: ranges are disjoint.
         let out = unsafe { fresh.slice(range.start, range.len()) };
         map(&x[range], out, activation);
@@ -186,7 +191,7 @@ pub fn activate_in_place(x: &mut [f32], activation: Activation) {
 pub fn activate_backward(x: &[f32], d_out: &[f32], activation: Activation) -> Vec<f32> {
     assert_eq!(x.len(), d_out.len());
     let fresh = Fresh::new(x.len());
-    for_ranges(x.len(), GRAIN, |range| {
+    for_pieces(x.len(), GRAIN, |range| {
         // SAFETY: ranges are disjoint.
         let out = unsafe { fresh.slice(range.start, range.len()) };
         map_backward(&x[range.clone()], &d_out[range], out, activation);

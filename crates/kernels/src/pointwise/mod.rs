@@ -8,7 +8,7 @@ mod activation;
 use rayon::prelude::*;
 
 use crate::isa::multiversion;
-use crate::threads::{Fresh, SharedMut, for_ranges};
+use crate::threads::{Fresh, SharedMut, for_pieces, for_ranges};
 pub use activation::{Activation, activate, activate_backward, activate_in_place};
 pub(crate) use activation::{add_and_map, silu_derivative, tanh};
 
@@ -99,12 +99,10 @@ multiversion! {
 pub fn add(a: &[f32], b: &[f32]) -> Vec<f32> {
     assert_eq!(a.len(), b.len());
     let fresh = Fresh::new(a.len());
-    for_ranges(a.len(), GRAIN, |range| {
+    for_pieces(a.len(), GRAIN, |range| {
         // SAFETY: ranges are disjoint.
         let out = unsafe { fresh.slice(range.start, range.len()) };
-        for ((out, a), b) in out.iter_mut().zip(&a[range.clone()]).zip(&b[range]) {
-            *out = a + b;
-        }
+        sum_of_two(&a[range.clone()], &b[range], out);
     });
     // SAFETY: ranges cover the whole.
     unsafe { fresh.finish(a.len()) }
@@ -120,6 +118,33 @@ pub fn add_in_place(a: &mut [f32], b: &[f32]) {
 pub fn add_and_activate_in_place(a: &mut [f32], b: &[f32], activation: Activation) {
     assert_eq!(a.len(), b.len());
     a.par_chunks_mut(GRAIN).zip(b.par_chunks(GRAIN)).for_each(|(a, b)| add_and_map(a, b, activation));
+}
+
+multiversion! {
+    fn sum_of_two(a: &[f32], b: &[f32], out: &mut [f32]) {
+        for ((out, a), b) in out.iter_mut().zip(a).zip(b) {
+            *out = a + b;
+        }
+    }
+}
+
+multiversion! {
+    /// `out = x + gate ∘ y`.
+    fn gated_row(x: &[f32], y: &[f32], gate: &[f32], out: &mut [f32]) {
+        for (((out, x), y), gate) in out.iter_mut().zip(x).zip(y).zip(gate) {
+            *out = x + gate * y;
+        }
+    }
+}
+
+multiversion! {
+    /// `dy = d ∘ gate`, `dgate += d ∘ y`.
+    fn gated_row_backward(y: &[f32], gate: &[f32], d: &[f32], dy: &mut [f32], dgate: &mut [f32]) {
+        for ((((y, gate), d), dy), dgate) in y.iter().zip(gate).zip(d).zip(dy).zip(dgate) {
+            *dy = d * gate;
+            *dgate += d * y;
+        }
+    }
 }
 
 multiversion! {
@@ -141,9 +166,7 @@ pub fn gated_residual(x: &[f32], y: &[f32], gate: &[f32], width: usize) -> Vec<f
             let gate = &gate[row / rows_per_group * width..][..width];
             // SAFETY: rows are disjoint.
             let out = unsafe { fresh.slice(at.start, width) };
-            for (((out, x), y), gate) in out.iter_mut().zip(&x[at.clone()]).zip(&y[at]).zip(gate) {
-                *out = x + gate * y;
-            }
+            gated_row(&x[at.clone()], &y[at], gate, out);
         }
     });
     // SAFETY: ranges cover the whole.
@@ -166,11 +189,7 @@ pub fn gated_residual_backward(y: &[f32], gate: &[f32], d_out: &[f32], width: us
                 let at = row * width..(row + 1) * width;
                 // SAFETY: rows of a group are this task's.
                 let dy = unsafe { dy_fresh.slice(at.start, width) };
-                for i in 0..width {
-                    let d = d_out[at.start + i];
-                    dy[i] = d * gate[i];
-                    dgate[i] += d * y[at.start + i];
-                }
+                gated_row_backward(&y[at.clone()], gate, &d_out[at], dy, dgate);
             }
         }
     });
@@ -202,18 +221,12 @@ pub fn column_sums(x: &[f32], width: usize) -> Vec<f32> {
             // SAFETY: blocks are disjoint.
             let sums = unsafe { shared.slice(block * width, width) };
             for row in x[block * BLOCK * width..rows.min((block + 1) * BLOCK) * width].chunks_exact(width) {
-                for (sum, value) in sums.iter_mut().zip(row) {
-                    *sum += value;
-                }
+                add_slice(sums, row);
             }
         }
     });
     let mut sums = vec![0.0; width];
-    for row in partial.chunks_exact(width) {
-        for (sum, value) in sums.iter_mut().zip(row) {
-            *sum += value;
-        }
-    }
+    partial.chunks_exact(width).for_each(|row| add_slice(&mut sums, row));
     sums
 }
 
