@@ -6,7 +6,7 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::naming::printable;
-use crate::{Dimension, Mode, Published, Totals};
+use crate::{Dimension, I2vTotals, Mode, Published, Totals};
 
 /// One model's scores.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -20,6 +20,9 @@ pub struct Column {
     /// Total, quality, semantics in points, where they are given.
     #[serde(skip)]
     points: [Option<f64>; 3],
+    /// The same of VBench-I2V: total, of the given picture, quality.
+    #[serde(skip)]
+    i2v: [Option<f64>; 3],
     #[serde(skip)]
     raw: BTreeMap<Dimension, f64>,
 }
@@ -29,7 +32,8 @@ impl Column {
     pub fn measured(name: impl Into<String>, raw: BTreeMap<Dimension, f64>, mode: Mode) -> Self {
         let totals = Totals::new(&raw, mode);
         let points = [totals.total, totals.quality, totals.semantic];
-        Self { name: name.into(), published: false, missing: totals.missing, points, raw }
+        let i2v = I2vTotals::of(&raw, mode).map_or([None; 3], |of| [of.total, of.i2v, of.quality]);
+        Self { name: name.into(), published: false, missing: totals.missing, points, i2v, raw }
     }
 
     /// What others published, totals as printed.
@@ -40,6 +44,7 @@ impl Column {
             published: true,
             missing: missing.collect(),
             points: [row.total, row.quality, row.semantic],
+            i2v: [None; 3],
             raw: row.raw(),
         }
     }
@@ -48,7 +53,7 @@ impl Column {
 /// One score of all models.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
-    /// `total`, `quality`, `semantic`, or the name of a dimension.
+    /// `total`, `quality`, `semantic`, `i2v_total`, `i2v_given`, `i2v_quality`, or the name of a dimension.
     pub name: String,
     /// In points of 100; dimensions as raw scores in percent.
     pub values: Vec<Option<f64>>,
@@ -63,7 +68,7 @@ pub struct Row {
 pub struct Comparison {
     /// The models.
     pub columns: Vec<Column>,
-    /// The three totals, then the sixteen dimensions.
+    /// The three totals, then the sixteen dimensions, then of VBench-I2V those sums and dimensions that some model has.
     pub rows: Vec<Row>,
 }
 
@@ -92,6 +97,11 @@ impl Comparison {
             Dimension::ALL
                 .map(|dimension| row(dimension.name(), &|column| Some(100.0 * *column.raw.get(&dimension)?))),
         );
+        let sums = ["i2v_total", "i2v_given", "i2v_quality"].into_iter().enumerate();
+        let sums = sums.map(|(index, name)| row(name, &|column| column.i2v[index]));
+        let given = Dimension::GIVEN
+            .map(|dimension| row(dimension.name(), &|column| Some(100.0 * *column.raw.get(&dimension)?)));
+        rows.extend(sums.chain(given).filter(|row| row.values.iter().any(Option::is_some)));
         Self { columns, rows }
     }
 }
@@ -119,7 +129,7 @@ impl fmt::Display for Comparison {
         }
         writeln!(f)?;
         for (at, row) in self.rows.iter().enumerate() {
-            if at == 3 {
+            if at == 3 || at == 3 + Dimension::ALL.len() {
                 writeln!(f)?;
             }
             write!(f, "{:22}", row.name.replace('_', " "))?;
@@ -141,6 +151,24 @@ impl fmt::Display for Comparison {
 mod tests {
     use super::*;
     use crate::published_row;
+
+    #[test]
+    fn what_is_of_vbench_i2v_comes_last_where_a_model_has_it() {
+        let raw = [(Dimension::ImagingQuality, 0.5), (Dimension::I2vSubject, 0.75)].into();
+        let columns = vec![
+            Column::published(published_row("sora").unwrap()),
+            Column::measured("mine", raw, Mode::Fixed),
+        ];
+        let table = Comparison::new(columns.clone());
+        let names: Vec<&str> = table.rows[19..].iter().map(|row| row.name.as_str()).collect();
+        assert_eq!(names, ["i2v_subject"]);
+        assert_eq!(table.rows[19].values, [None, Some(75.0)]);
+        let raw = crate::I2V_MEMBERS.map(|member| (member.name.parse().unwrap(), member.max)).into();
+        let whole = Comparison::new(vec![columns[0].clone(), Column::measured("whole", raw, Mode::Fixed)]);
+        let total = whole.rows.iter().find(|row| row.name == "i2v_total").unwrap();
+        assert!((total.values[1].unwrap() - 100.0).abs() < 1e-9, "{total:?}");
+        assert!(whole.to_string().contains("i2v total"), "{whole}");
+    }
 
     #[test]
     fn the_best_and_the_differences_are_marked() {

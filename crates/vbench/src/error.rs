@@ -3,6 +3,8 @@ use std::path::{Path, PathBuf};
 
 use vidit_weights::hint_of;
 
+use crate::listing::ENDINGS;
+use crate::naming::shown;
 use crate::{Dimension, Network, Problem};
 
 /// Why a suite, results or a submission could not be read or made.
@@ -17,6 +19,21 @@ pub enum VbenchError {
         path: PathBuf,
         /// The system's reason.
         source: io::Error,
+    },
+    /// A video that results, which are JSON, cannot name.
+    #[error(
+        "the path of a video must be UTF-8, found `{}`\nhint: rename the file, or its folder",
+        shown(path)
+    )]
+    NotText {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// Another process that measures into the same folder.
+    #[error("another process measures into `{}`\nhint: wait for its end, or name another folder with `--output`", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
     },
     /// A name that is none of the sixteen.
     #[error("`{found}` is no dimension of VBench\nhint: did you mean `{nearest}`?")]
@@ -86,6 +103,14 @@ pub enum VbenchError {
         /// The value.
         found: f64,
     },
+    /// JSON that is no prompt suite.
+    #[error("`{}` is no suite: expected a list of prompts, found {found}\nhint: `assets/vbench/VBench_full_info.json` is one, and docs/vbench.md tells of the layout", path.display())]
+    NoSuite {
+        /// Which file.
+        path: PathBuf,
+        /// What it holds.
+        found: &'static str,
+    },
     /// A prompt suite that breaks a rule.
     #[error("prompt {index} of the suite {problem}\nhint: {hint}")]
     Suite {
@@ -129,10 +154,20 @@ pub enum VbenchError {
         dimension: Dimension,
     },
     /// A folder without videos.
-    #[error("`{}` holds no videos\nhint: expected are files that end in `.mp4`, `.gif` or `.png`", path.display())]
+    #[error("`{}` holds no videos\nhint: expected are files that end in {}", path.display(), listed_endings())]
     NoVideos {
         /// The folder.
         path: PathBuf,
+    },
+    /// Pictures that videos should begin with, and that are not there or cannot be read.
+    #[error(
+        "{count} given pictures cannot be used, the first: {first}\nhint: each video needs one PNG, JPEG or WebP picture that it should begin with"
+    )]
+    Pictures {
+        /// How many.
+        count: usize,
+        /// Why, in one line.
+        first: String,
     },
     /// A video whose prompt nobody told.
     #[error("the file of prompts has none for `{}`\nhint: it is `{{\"file name\": \"prompt\", …}}` for every video", path.display())]
@@ -202,6 +237,10 @@ impl VbenchError {
     pub(crate) fn reading(path: &Path, source: io::Error) -> Self {
         Self::Io { action: "read", path: path.to_owned(), source }
     }
+}
+
+fn listed_endings() -> String {
+    ENDINGS.map(|ending| format!("`.{ending}`")).join(", ")
 }
 
 fn listed_files(files: &[PathBuf]) -> String {

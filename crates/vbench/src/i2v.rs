@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::Mode;
+use crate::{Dimension, Mode};
 
 /// A score of VBench-I2V.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +50,20 @@ pub struct I2vTotals {
 }
 
 impl I2vTotals {
+    /// [`Self::new`] of dimensions; `None` if none of them compares with what was given.
+    pub fn of(raw: &BTreeMap<Dimension, f64>, mode: Mode) -> Option<Self> {
+        let given = raw.keys().any(|dimension| Dimension::GIVEN.contains(dimension));
+        let by_name = || raw.iter().map(|(dimension, raw)| (dimension.name().to_owned(), *raw)).collect();
+        given.then(|| Self::new(&by_name(), mode))
+    }
+
+    /// What was not measured of a group (of the given picture or not), or of both, as a text; empty if nothing is missing.
+    pub fn missing_of(&self, given: Option<bool>) -> String {
+        let members = I2V_MEMBERS.iter().filter(|member| given.is_none_or(|given| member.given == given));
+        let names = members.map(|member| member.name).filter(|name| self.missing.contains(name));
+        names.collect::<Vec<_>>().join(", ")
+    }
+
     /// Totals of raw scores by name; what is missing is treated as [`crate::Totals::new`] does.
     pub fn new(raw: &BTreeMap<String, f64>, mode: Mode) -> Self {
         let group = |given| {
@@ -86,7 +100,6 @@ impl I2vMember {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Dimension;
 
     #[test]
     fn shared_members_have_the_bounds_of_the_core() {
@@ -111,7 +124,14 @@ mod tests {
         assert!((totals.total.unwrap() - (100.0 + 100.0 * 2.0 / 2.1) / 2.0).abs() < 1e-9);
         raw.remove("i2v_subject");
         let totals = I2vTotals::new(&raw, Mode::Fixed);
-        assert_eq!((totals.total, totals.i2v, totals.missing), (None, None, vec!["i2v_subject"]));
+        assert_eq!((totals.total, totals.i2v, &totals.missing[..]), (None, None, &["i2v_subject"][..]));
+        assert_eq!(
+            [Some(true), Some(false), None].map(|given| totals.missing_of(given)),
+            ["i2v_subject", "", "i2v_subject"]
+        );
+        assert_eq!(I2vTotals::of(&[(Dimension::Scene, 0.5)].into(), Mode::Fixed), None);
+        let some = [(Dimension::I2vSubject, 0.5)].into();
+        assert_eq!(I2vTotals::of(&some, Mode::Fixed).unwrap().missing.len(), I2V_MEMBERS.len() - 1);
         let totals = I2vTotals::new(&raw, Mode::Compat);
         let zero = (0.0 - 0.1462) / (1.0 - 0.1462);
         assert!((totals.i2v.unwrap() - 100.0 * (1.0 + zero) / 2.1).abs() < 1e-9);

@@ -6,6 +6,7 @@ mod dimension;
 pub mod dimensions;
 mod error;
 mod full_info;
+mod gif_facts;
 #[cfg(test)]
 mod golden;
 mod hash;
@@ -34,7 +35,7 @@ pub use error::VbenchError;
 pub use full_info::full_info_json;
 pub use hash::sha256_of_file;
 pub use i2v::{I2V_MEMBERS, I2vMember, I2vTotals};
-pub use listing::Listing;
+pub use listing::{Listing, is_video};
 pub use manifest::{Manifest, WeightsOrigin, WeightsUsed};
 pub use naming::{NAME_BYTES_MAX, split_stem, stem_of, video_stem};
 pub use preflight::{

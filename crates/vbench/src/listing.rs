@@ -4,11 +4,22 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::naming::{composed, portable};
+use crate::naming::{check_text, composed, portable};
 use crate::{Dimension, VbenchError};
 
 /// Endings of what is taken for a video, the preferred one first.
-const ENDINGS: [&str; 9] = ["mp4", "mov", "m4v", "webm", "mkv", "avi", "gif", "webp", "png"];
+pub(crate) const ENDINGS: [&str; 9] = ["mp4", "mov", "m4v", "webm", "mkv", "avi", "gif", "webp", "png"];
+
+/// Which ending of a video a file has, in small letters or in large ones.
+pub(crate) fn ending(path: &Path) -> Option<&'static str> {
+    let ending = path.extension()?.to_string_lossy().to_ascii_lowercase();
+    ENDINGS.into_iter().find(|known| *known == ending)
+}
+
+/// Whether a file is called as a video: by its ending.
+pub fn is_video(path: &Path) -> bool {
+    ending(path).is_some()
+}
 
 /// A folder of videos: all in one place, or in one folder a set of prompts, called as [`Dimension::folder`] says.
 #[derive(Clone, Debug, Default)]
@@ -33,14 +44,20 @@ impl Listed {
     pub fn is_folder(&self) -> bool {
         self.rank == ENDINGS.len()
     }
+
+    /// Whether its path is UTF-8.
+    pub fn is_text(&self) -> bool {
+        self.path.to_str().is_some()
+    }
 }
 
 impl Listing {
     /// Lists a folder.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If it cannot be read, or its path is no UTF-8.
     pub fn read(root: &Path) -> Result<Self, VbenchError> {
+        check_text(root)?;
         let sets: BTreeSet<&str> = Dimension::ALL
             .iter()
             .chain(&Dimension::GIVEN)
@@ -77,7 +94,9 @@ impl Listing {
         }
         videos.sort_by(|a, b| a.path.cmp(&b.path));
         let mut places: HashMap<_, Vec<usize>> = HashMap::new();
-        for (index, video) in videos.iter().enumerate().filter(|(_, video)| !video.is_folder()) {
+        // What results cannot name is no suite's video.
+        let named = |(_, video): &(usize, &Listed)| !video.is_folder() && video.is_text();
+        for (index, video) in videos.iter().enumerate().filter(named) {
             places.entry((video.folder.clone(), composed(&video.stem))).or_default().push(index);
         }
         Ok(Self { videos, places })

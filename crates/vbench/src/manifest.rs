@@ -52,7 +52,8 @@ pub struct Manifest {
     pub suite: String,
     /// SHA-256 of the suite's file.
     pub suite_sha256: Option<String>,
-    /// Whether all of the suite was there.
+    /// Whether it is a standard score: of all of VBench's own suite, by the reference's rules, without a measurement that failed or
+    /// weights drawn at random.
     pub complete: bool,
     /// The networks' weights.
     pub weights: Vec<WeightsUsed>,

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::VbenchError;
+
 /// File systems take names of at most so many bytes.
 pub const NAME_BYTES_MAX: usize = 255;
 
@@ -48,9 +50,34 @@ pub(crate) fn portable(stem: &str) -> String {
         .collect()
 }
 
-/// A path or name for the eye: control characters as escapes.
+/// A path or name for the eye: control characters, and bytes that are no UTF-8, as escapes.
 pub(crate) fn shown(path: &Path) -> String {
-    printable(&path.display().to_string())
+    match path.to_str() {
+        Some(text) => printable(text),
+        None => {
+            let quoted = format!("{path:?}");
+            quoted.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(&quoted).to_owned()
+        }
+    }
+}
+
+/// That a path can be named in results, which are JSON.
+///
+/// # Errors
+/// If it is no UTF-8.
+pub(crate) fn check_text(path: &Path) -> Result<(), VbenchError> {
+    match path.to_str() {
+        Some(_) => Ok(()),
+        None => Err(VbenchError::NotText { path: path.to_owned() }),
+    }
+}
+
+/// Writes a path as [`shown`] shows it where it is no UTF-8, and otherwise as it is.
+pub(crate) fn serialize_path<S: serde::Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    match path.to_str() {
+        Some(text) => serializer.serialize_str(text),
+        None => serializer.serialize_str(&shown(path)),
+    }
 }
 
 pub(crate) fn printable(text: &str) -> String {
@@ -92,5 +119,16 @@ mod tests {
         assert_eq!(portable("what is \"this\"?-0"), "what is _this__-0");
         assert_eq!(composed("fac\u{327}ades"), "fa\u{e7}ades");
         assert_eq!(shown(Path::new("a\u{1b}[2J\n")), "a\\u{1b}[2J\\n");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn names_that_are_no_text_are_refused_by_their_escapes() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"v/\xc3\xa7\xff-0.mp4"));
+        assert_eq!(shown(path), "v/\u{e7}\\xFF-0.mp4");
+        let error = check_text(path).unwrap_err().to_string();
+        assert!(error.contains("`v/\u{e7}\\xFF-0.mp4`") && error.contains("\nhint: "), "{error}");
+        check_text(Path::new("\u{e7}")).unwrap();
     }
 }

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use vidit_media::{ColourTags, ForeignVideo, MediaError, Picture, Pictures, ReadLimits, Rules, Stills, Turn};
 
 use crate::Mode;
+use crate::gif_facts::{GifFacts, gif_facts};
 
 /// Through which of the reference's readers a dimension looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ pub struct StreamInfo {
     pub width: usize,
     /// Number of frames, where the container tells.
     pub frames: Option<usize>,
-    /// Mean frames per second as the container tells; pictures have none.
+    /// Mean frames per second as the container tells; single pictures have none.
     pub fps: Option<f64>,
     /// Who decoded: `openh264`, `ffmpeg` or `image`.
     pub decoder: &'static str,
@@ -55,6 +56,8 @@ pub struct StreamInfo {
     pub tags: Option<ColourTags>,
     /// The code of the matrix that was used, where we convert.
     pub matrix_coefficients: Option<u8>,
+    /// The frames are the pictures of a GIF or a PNG.
+    pub stills: bool,
     /// Both readers return the same frames.
     pub readers_agree: bool,
     /// Every byte is what the reference's readers return; see [`PicturesInfo::exact`](vidit_media::PicturesInfo::exact).
@@ -94,7 +97,7 @@ impl FrameStream {
     pub fn open(path: &Path, limits: &ReadLimits, reader: Reader, mode: Mode) -> Result<Self, MediaError> {
         let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
         if matches!(extension.as_deref(), Some("gif" | "png")) {
-            return Ok(Self::stills(Stills::open(path, limits)?, reader));
+            return Ok(Self::stills(Stills::open(path, limits)?, reader, gif_facts(path, limits)));
         }
         match Pictures::open(path, limits) {
             Ok(pictures) => Ok(Self::pictures(pictures, reader, mode)),
@@ -129,6 +132,7 @@ impl FrameStream {
             decoder: "ffmpeg",
             tags: None,
             matrix_coefficients: None,
+            stills: false,
             readers_agree: false,
             exact: !video.is_deep(),
         };
@@ -157,6 +161,7 @@ impl FrameStream {
             decoder: "openh264",
             tags: Some(of.colour),
             matrix_coefficients: Some(tags.matrix_coefficients),
+            stills: false,
             readers_agree: of.turn == Turn::None
                 && of.coded == of.shown
                 && coefficients(of.colour.matrix_coefficients) == coefficients(ColourTags::UNSAID),
@@ -174,19 +179,21 @@ impl FrameStream {
         Self { source, info }
     }
 
-    fn stills(stills: Stills, reader: Reader) -> Self {
+    /// What is known of a GIF is `gif`; of a PNG there is nothing to know.
+    fn stills(stills: Stills, reader: Reader, gif: Option<GifFacts>) -> Self {
         let (width, height) = stills.size();
         let info = StreamInfo {
             reader,
             height,
             width,
             frames: None,
-            fps: None,
+            fps: gif.and_then(|gif| gif.fps),
             decoder: "image",
             tags: None,
             matrix_coefficients: None,
+            stills: true,
             readers_agree: true,
-            exact: true,
+            exact: gif.is_none_or(|gif| gif.opaque),
         };
         Self { source: Source::Stills(stills), info }
     }
@@ -366,7 +373,8 @@ mod tests {
         let expected = &golden::clips()["earth.gif"];
         let (info, count, sha) = digest("earth.gif", Reader::Decord, Mode::Compat);
         assert_eq!(sha, expected["pil"]);
-        assert_eq!((Some(count as u64), info.fps), (expected["frames"].as_u64(), None));
+        assert_eq!((Some(count as u64), info.fps), (expected["frames"].as_u64(), Some(9.375)));
+        assert!(info.exact && info.stills);
     }
 
     #[test]

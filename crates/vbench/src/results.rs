@@ -109,11 +109,15 @@ pub struct ResultsFile {
     pub results: Results,
     /// Scores under other names, such as those of VBench-I2V.
     pub others: BTreeMap<String, f64>,
+    /// Of these, the dimensions of VBench-I2V, with their videos.
+    pub given: Results,
     /// What can be lived with.
     pub warnings: Vec<Problem>,
 }
 
 const PERCENT: &str = "scores are shares of 1 here, not percents: divide by 100";
+const LAYOUT: &str = "a dimension is `\"<dimension>\": [score, [one object a video]]`";
+const VIDEO_LAYOUT: &str = "a video is `{\"video_path\": \"…\", \"video_results\": number or boolean}`";
 const UNMEASURED: &str = "a video that could not be read, or an empty list of videos, makes such scores; find it with `vidit eval preflight`";
 
 impl Results {
@@ -220,6 +224,11 @@ pub fn parse_results(path: &Path, text: &str) -> Result<Option<ResultsFile>, Vbe
         // What is not of the sixteen has a name among the others.
         if Dimension::GIVEN.contains(&dimension) {
             file.others.insert(dimension.name().to_owned(), overall);
+            // Means by type may come before the videos.
+            let list = value.as_array().and_then(|parts| parts[1..].iter().find(|part| part.is_array()));
+            let videos = list.map(|list| videos(dimension, list, &mut file.warnings)).unwrap_or_default();
+            let result = DimensionResult { overall, videos, ..DimensionResult::default() };
+            file.given.dimensions.insert(dimension, result);
             continue;
         }
         let videos = match value.get(1) {
@@ -289,7 +298,7 @@ fn overall(key: &str, value: &Value) -> Result<f64, Problem> {
         None => Err(Problem {
             key: key.to_owned(),
             text: format!("`{key}` must begin with its score, a number, found {}", shown(first)),
-            hint: is_bare_word(first).then_some(UNMEASURED),
+            hint: Some(if is_bare_word(first) { UNMEASURED } else { LAYOUT }),
         }),
     }
 }
@@ -335,7 +344,7 @@ fn check_range(dimension: Dimension, raw: f64) -> Option<(Problem, bool)> {
 }
 
 /// Whatever the weights of its mean, a score lies within its videos' scores.
-fn check_mean(dimension: Dimension, overall: f64, videos: &[VideoResult]) -> Option<Problem> {
+pub(crate) fn check_mean(dimension: Dimension, overall: f64, videos: &[VideoResult]) -> Option<Problem> {
     const ROUNDING: f64 = 1e-5;
     // On several processes the reference takes the mean of last frames there.
     if dimension == Dimension::AppearanceStyle || videos.is_empty() {
@@ -359,7 +368,10 @@ fn check_mean(dimension: Dimension, overall: f64, videos: &[VideoResult]) -> Opt
 fn videos(dimension: Dimension, list: &Value, problems: &mut Vec<Problem>) -> Vec<VideoResult> {
     let mut complain = |text: String, hint| problems.push(Problem { key: dimension.to_string(), text, hint });
     let Value::Array(list) = list else {
-        complain(format!("`{dimension}` must go on with a list of videos, found {}", shown(list)), None);
+        complain(
+            format!("`{dimension}` must go on with a list of videos, found {}", shown(list)),
+            Some(LAYOUT),
+        );
         return Vec::new();
     };
     let mut videos = Vec::with_capacity(list.len());
@@ -377,7 +389,7 @@ fn videos(dimension: Dimension, list: &Value, problems: &mut Vec<Problem>) -> Ve
                 "video `{name}` of `{dimension}` needs `video_path`, a text, and `video_results`, a number or a boolean, found {}",
                 shown(found)
             );
-            complain(text, is_bare_word(found).then_some(UNMEASURED));
+            complain(text, Some(if is_bare_word(found) { UNMEASURED } else { VIDEO_LAYOUT }));
             // One of a kind is enough to act on.
             return Vec::new();
         };
@@ -448,7 +460,13 @@ mod tests {
         let told: Value = serde_json::from_str(&text).unwrap();
         let expected = json!({"camera_motion": [1.0, {"pan_left": 1.0, "static": null}, [{"video_path": "a-0.mp4", "video_results": 1.0}]]});
         assert_eq!(told, expected);
-        assert_eq!(parse(&text).unwrap().unwrap().others["camera_motion"], 1.0);
+        let file = parse(&text).unwrap().unwrap();
+        assert_eq!(file.others["camera_motion"], 1.0);
+        let given = &file.given.dimensions[&Dimension::CameraMotion];
+        assert_eq!(
+            (given.overall, &given.videos),
+            (1.0, &results.dimensions[&Dimension::CameraMotion].videos)
+        );
     }
 
     #[test]
@@ -525,6 +543,7 @@ mod tests {
         }
         refused(r#"{"i2v_background": [97.5, {}, []]}"#, &["found `97.5`", "hint: scores are shares of 1"]);
         refused(r#"{"color": []}"#, &["found nothing"]);
+        refused(r#"{"scene": ["x"]}"#, &["the text `x`", "\nhint: a dimension is `"]);
         refused(r#"{"color": [true, []]}"#, &["found `true`"]);
         refused(r#"{"color": [0.5, {}]}"#, &["must go on with a list of videos, found an object"]);
         refused(

@@ -16,12 +16,22 @@ pub struct Loaded {
     pub results: Results,
     /// Scores under other names, such as those of VBench-I2V.
     pub others: BTreeMap<String, f64>,
+    /// Of these, the dimensions of VBench-I2V, with their videos.
+    pub given: Results,
     /// What can be lived with.
     pub warnings: Vec<Problem>,
     /// The files that gave scores, in the order in which they were read.
     pub files: Vec<String>,
     /// Dimensions that several files give with different scores; the last file's counts.
     pub disputed: Vec<Dimension>,
+}
+
+impl Loaded {
+    /// The dimensions of VBench and those of VBench-I2V.
+    pub fn all(&self) -> Results {
+        let both = self.results.dimensions.iter().chain(&self.given.dimensions);
+        Results { dimensions: both.map(|(dimension, result)| (*dimension, result.clone())).collect() }
+    }
 }
 
 /// A file of results takes 3 MB; these bounds are for zips that lie about their size.
@@ -61,6 +71,7 @@ pub fn load_results(path: &Path) -> Result<Loaded, VbenchError> {
             }
         }
         loaded.others.extend(file.others);
+        loaded.given.dimensions.extend(file.given.dimensions);
         loaded.warnings.extend(file.warnings);
         loaded.files.push(name.display().to_string());
     }

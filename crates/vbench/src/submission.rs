@@ -10,10 +10,11 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use crate::naming::{composed, stem_of};
-use crate::results::parse_json;
+use crate::results::{check_mean, parse_json};
 use crate::source::folder_files;
 use crate::{
-    Dimension, DimensionResult, Loaded, Problem, SAMPLES, Suite, SuiteVideo, VbenchError, load_results,
+    Dimension, DimensionResult, Loaded, Manifest, Mode, Problem, SAMPLES, Suite, SuiteVideo, VbenchError,
+    WeightsOrigin, load_results,
 };
 
 /// A zip to upload, and what is in it.
@@ -29,16 +30,30 @@ pub struct Submission {
     pub warnings: Vec<Problem>,
 }
 
+/// How scores came about, as a run says it.
+const MANIFEST: &str = "manifest.json";
+
+/// What our runs are called in manifests: those of others need not say whether they are whole.
+const PROGRAM: &str = "vidit";
+
+/// Of the videos that a dimension may leave out, so many have to be there: fewer are no measurement.
+const SHARE_MIN: f64 = 0.1;
+
 /// Names of a list that are shown.
 const SHOWN_MAX: usize = 3;
 
 /// Packs a results folder.
 ///
 /// # Errors
-/// If a dimension is missing, given twice, or lacks videos of the standard suite.
+/// If a dimension is missing, given twice, or lacks videos of the standard suite; if its score is none of its videos' scores; or if the
+/// manifest beside it, where there is one, says that these are no standard scores.
 pub fn submission(folder: &Path) -> Result<Submission, VbenchError> {
     let loaded = load_results(folder)?;
-    let (problems, mut warnings) = check(&loaded);
+    let (mut problems, mut warnings) = check(&loaded);
+    for path in folder_files(folder)?.iter().filter(|path| path.ends_with(MANIFEST)) {
+        let manifest = Manifest::read(path)?;
+        check_manifest(&manifest, loaded.files.len(), &mut problems, &mut warnings);
+    }
     if !problems.is_empty() {
         return Err(VbenchError::Incomplete { path: folder.to_owned(), problems });
     }
@@ -85,6 +100,49 @@ fn check(loaded: &Loaded) -> (Vec<Problem>, Vec<Problem>) {
     (problems, warnings)
 }
 
+/// What a manifest says against scores that `files` files give together.
+fn check_manifest(
+    manifest: &Manifest,
+    files: usize,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) {
+    let problem = |key: &str, text: String, hint| Problem {
+        key: key.to_owned(),
+        text: format!("`{MANIFEST}`: {text}"),
+        hint: Some(hint),
+    };
+    let mut complain = |key: &str, text: String, hint| problems.push(problem(key, text, hint));
+    let random: Vec<&str> = manifest
+        .weights
+        .iter()
+        .filter(|weights| weights.origin == WeightsOrigin::Random)
+        .map(|weights| weights.network.name())
+        .collect();
+    if !random.is_empty() {
+        let hint = "measure with the weights that `vidit eval weights fetch` fetches";
+        complain("weights", format!("the weights of {} were drawn at random", some(&random)), hint);
+    }
+    if manifest.mode == Mode::Fixed.name() {
+        let hint = "the leaderboard's scores are of `vidit eval run --mode compat`";
+        complain("mode", "the mode must be `compat`, found `fixed`".to_owned(), hint);
+    }
+    if let Some(failed) = manifest.notes.get("failed") {
+        let hint = "mend or remake the videos that `failed.json` names, and measure again";
+        complain("failed", format!("{failed} measurements failed"), hint);
+    }
+    let hint = "the leaderboard's scores are of all of VBench's own suite";
+    if !matches!(manifest.suite.as_str(), "" | "standard") {
+        complain("suite", format!("the suite must be `standard`, found `{}`", manifest.suite), hint);
+    }
+    if !manifest.complete && manifest.program.starts_with(PROGRAM) {
+        let text = "these are no scores of a whole suite".to_owned();
+        // Flicker is measured on other videos, and so by a run of its own: what the parts come to is looked at by video.
+        let list = if files > 1 { warnings } else { problems };
+        list.push(problem("complete", text, hint));
+    }
+}
+
 fn problem(dimension: Dimension, what: String) -> Problem {
     Problem { key: dimension.to_string(), text: format!("`{dimension}` {what}"), hint: None }
 }
@@ -124,7 +182,9 @@ fn check_videos(
             Dimension::TemporalFlickering => text += "; the static filter leaves out videos that move",
             _ => {}
         }
-        let lived_with = matches!(dimension, Dimension::Color | Dimension::TemporalFlickering);
+        let there = 1.0 - missing.len() as f64 / expected.len() as f64;
+        let may_lack = matches!(dimension, Dimension::Color | Dimension::TemporalFlickering);
+        let lived_with = may_lack && there >= SHARE_MIN;
         let list = if lived_with { &mut *warnings } else { &mut *problems };
         list.push(problem(dimension, text));
     }
@@ -143,12 +203,13 @@ fn check_videos(
     if !twice.is_empty() {
         problems.push(problem(dimension, format!("counts videos twice: {}", some(&twice))));
     }
+    problems.extend(check_mean(dimension, result.overall, &result.videos));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Results, Score, VideoResult};
+    use crate::{Network, Results, Score, VideoResult, WeightsUsed};
 
     /// Scores of every video of the standard suite.
     fn whole() -> Results {
@@ -236,8 +297,58 @@ mod tests {
             },
             &["`scene` counts videos twice: `alley-0`"],
         );
+        refused(
+            &|results| videos(results, Dimension::Color).truncate(10),
+            &["`color` lacks 415 of 425 videos"],
+        );
+        refused(
+            &|results| results.dimensions.get_mut(&Dimension::Scene).unwrap().overall = 0.75,
+            &["`scene` must lie within its videos' scores, `0.5` to `0.5`, found `0.75`"],
+        );
         let dir = tempfile::tempdir().unwrap();
         put(dir.path(), &whole());
+        let standard = Manifest { program: "vidit 0.1.0".to_owned(), complete: true, ..Manifest::default() };
+        let random =
+            WeightsUsed { network: Network::Dino, file: None, sha256: None, origin: WeightsOrigin::Random };
+        let failed = [("failed".to_owned(), "2".to_owned())].into();
+        let say = |manifest: &Manifest| {
+            let text = serde_json::to_string(manifest).unwrap();
+            fs::write(dir.path().join("manifest.json"), text).unwrap();
+        };
+        for (manifest, part) in [
+            (
+                Manifest { weights: vec![random], ..standard.clone() },
+                "the weights of `dino` were drawn at random",
+            ),
+            (
+                Manifest { mode: "fixed".to_owned(), ..standard.clone() },
+                "the mode must be `compat`, found `fixed`",
+            ),
+            (Manifest { notes: failed, ..standard.clone() }, "2 measurements failed"),
+            (
+                Manifest { suite: "custom".to_owned(), ..standard.clone() },
+                "the suite must be `standard`, found `custom`",
+            ),
+            (Manifest { complete: false, ..standard.clone() }, "no scores of a whole suite"),
+        ] {
+            say(&manifest);
+            let error = submission(dir.path()).unwrap_err().to_string();
+            assert!(error.contains(part) && error.contains("hint: "), "{part:?} is not in {error:?}");
+        }
+        // Flicker has a run of its own.
+        say(&Manifest { complete: false, ..standard.clone() });
+        let mut parts = whole();
+        let flicker = parts.dimensions.remove(&Dimension::TemporalFlickering).unwrap();
+        put(dir.path(), &parts);
+        let flicker = Results { dimensions: [(Dimension::TemporalFlickering, flicker)].into() };
+        fs::write(dir.path().join("flicker.json"), flicker.results_json().unwrap()).unwrap();
+        let warnings = submission(dir.path()).unwrap().warnings;
+        assert!(warnings.iter().any(|warning| warning.text.contains("no scores of a whole suite")));
+        fs::remove_file(dir.path().join("flicker.json")).unwrap();
+        put(dir.path(), &whole());
+        say(&standard);
+        let made = submission(dir.path()).unwrap();
+        assert_eq!(made.files, ["mine_eval_results.json"], "the leaderboard takes no manifest");
         fs::write(dir.path().join("other.json"), r#"{"scene": [0.4, []]}"#).unwrap();
         let error = submission(dir.path()).unwrap_err().to_string();
         assert!(error.contains("`scene` is given by several files"), "{error}");

@@ -114,22 +114,17 @@ impl Suite {
     /// # Errors
     /// As there.
     pub fn from_json(path: &Path, text: &str) -> Result<Self, VbenchError> {
-        let Value::Array(list) = parse_json(path, text)? else {
-            return Err(VbenchError::Json {
-                path: path.to_owned(),
-                reason: "a suite is a list of prompts".to_owned(),
-            });
+        let none = |found| VbenchError::NoSuite { path: path.to_owned(), found };
+        let list = match parse_json(path, text)? {
+            Value::Array(list) if list.is_empty() => return Err(none("an empty one")),
+            Value::Array(list) => list,
+            Value::Object(_) => return Err(none("an object")),
+            _ => return Err(none("a single value")),
         };
         let entries = list.iter().enumerate().map(|(index, value)| {
             entry(value).map_err(|(problem, hint)| VbenchError::Suite { index, problem, hint })
         });
         let suite = Self { entries: entries.collect::<Result<_, _>>()? };
-        if suite.entries.is_empty() {
-            return Err(VbenchError::Json {
-                path: path.to_owned(),
-                reason: "the list of prompts is empty".to_owned(),
-            });
-        }
         suite.check_once()?;
         Ok(suite)
     }
@@ -470,7 +465,8 @@ mod tests {
     fn flaws_are_named() {
         let long = format!(r#"[{{"prompt_en": "{}", "dimension": []}}]"#, "x".repeat(260));
         for (text, part) in [
-            ("{}", "a suite is a list of prompts"),
+            ("{}", "is no suite: expected a list of prompts, found an object"),
+            ("[]", "found an empty one"),
             ("[{}]", "prompt 0 of the suite has no text `prompt_en`"),
             (r#"[{"prompt_en": " ", "dimension": []}]"#, "is empty"),
             (r#"[{"prompt_en": "a"}]"#, "has no list `dimension`"),

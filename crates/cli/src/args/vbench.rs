@@ -24,6 +24,24 @@ impl ModeName {
     }
 }
 
+/// Whose rules a measurement follows.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum MeasureMode {
+    /// The reference's, its errors too: scores compare with published ones
+    Compat,
+    /// Ours, without the errors that docs/vbench.md lists: scores compare with none that were published
+    Fixed,
+}
+
+impl MeasureMode {
+    pub fn mode(self) -> Mode {
+        match self {
+            Self::Compat => Mode::Compat,
+            Self::Fixed => Mode::Fixed,
+        }
+    }
+}
+
 /// How frames are made smaller for imaging quality; the reference's names.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ImagingRule {
@@ -107,9 +125,9 @@ pub struct Run {
     #[arg(long, requires = "weights")]
     pub random_weights: bool,
 
-    /// Whose rules hold: the reference's, with which scores compare with published ones, or ours; see docs/vbench.md
+    /// Whose rules hold; docs/vbench.md says where they differ
     #[arg(long, value_enum, default_value = "compat")]
-    pub mode: ModeName,
+    pub mode: MeasureMode,
 
     /// Multiply in f32 throughout. On CPUs with AMX products of linear layers are otherwise made of three in bf16, and scores
     /// differ by about 1e-7
@@ -122,7 +140,7 @@ pub struct Run {
     pub imaging_quality_preprocessing: ImagingRule,
 
     /// Videos of each prompt
-    #[arg(long, value_name = "N", default_value_t = SAMPLES as u32, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = SAMPLES as u32, value_parser = clap::value_parser!(u32).range(1..=1000), conflicts_with = "custom")]
     pub samples: u32,
 
     /// Measure what is there although videos of the suite are missing
@@ -184,9 +202,9 @@ pub struct Filter {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub weights: Option<PathBuf>,
 
-    /// Whose rules hold: the reference's, which looks at the padding, too, or ours
+    /// Whose rules hold: in `compat` the padding of frames counts, too
     #[arg(long, value_enum, default_value = "compat")]
-    pub mode: ModeName,
+    pub mode: MeasureMode,
 
     /// Folder for `filtered_videos`, `filtered_static_video.json`, and the journal that a stopped run goes on from
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Output")]
@@ -256,6 +274,10 @@ pub struct Preflight {
     /// Look at names and bytes alone, and read no video: seconds instead of minutes
     #[arg(long)]
     pub names_only: bool,
+
+    /// The videos are to be measured with `--long`: they may have more frames
+    #[arg(long)]
+    pub long: bool,
 
     /// Print one line of JSON instead of text, and no progress
     #[arg(long, help_heading = "Output")]

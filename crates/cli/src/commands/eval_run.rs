@@ -4,32 +4,28 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use serde_json::json;
 use vidit_kernels::{Isa, Precision, thread_count};
-use vidit_media::ReadLimits;
 use vidit_vbench::run::{
     MeasureOptions, Outcome as Measured, Plan, STILL_MAX, Still, Task, WeightsFolder, look_for_still,
     measure, still_by_prompt,
 };
 use vidit_vbench::transforms::MusiqRule;
 use vidit_vbench::{
-    Dimension, I2vTotals, Manifest, Mode, NAME_BYTES_MAX, Network, PreflightOptions, Report, Suite, Totals,
-    WeightsOrigin, WeightsUsed, multiply_in_two_parts, preflight, products, published_row, read_facts,
-    sha256_of_file,
+    Dimension, I2vTotals, Manifest, Mode, NAME_BYTES_MAX, Network, PreflightOptions, Report, SAMPLES, Suite,
+    Totals, WeightsOrigin, WeightsUsed, multiply_in_two_parts, preflight, products, published_row,
+    read_facts, sha256_of_file,
 };
-use vidit_weights::write_atomically;
+use vidit_weights::{hint_of, write_atomically};
 
-use super::measuring::{check_videos, tell_failed, walk};
+use super::measuring::{check_videos, check_weights, read_limits, tell_failed, walk};
 use super::vbench::{clip_thumbnails, thumbnails};
 use crate::args::vbench::Run;
 use crate::interrupt::{self, Grace};
 use crate::progress::Bars;
 use crate::report::{Failure, Outcome};
 use crate::{output, settings};
-
-/// Frames of a long video: 9 hours at 30 a second. No memory is taken by their number.
-const LONG_FRAMES_MAX: usize = 1 << 20;
 
 pub fn run(args: Run) -> Outcome {
     settings::apply(&args.compute)?;
@@ -55,16 +51,21 @@ pub fn run(args: Run) -> Outcome {
         true => (custom(&args)?, false, Vec::new()),
         false => of_suite(&args, own.as_ref().unwrap_or_else(|| Suite::standard()))?,
     };
+    warnings.extend(plan.told_passed_over());
+    if args.i2v.is_some() && !plan.dimensions().iter().any(|dimension| dimension.needs_picture()) {
+        return Err(Failure::usage(anyhow!(
+            "`--i2v` names pictures for i2v_subject and i2v_background, found neither\nhint: add one to `--dimensions`, or leave `--i2v` out"
+        )));
+    }
     if let Some(pictures) = &args.i2v {
         plan.begin_with(pictures, &|task| match &own {
             Some(suite) => suite.image_name(&task.prompt).map(str::to_owned),
             None => Some(picture_name(pictures, &task.prompt)),
         });
     }
-    let mut limits = ReadLimits::default();
+    let limits = read_limits(args.long);
     if args.long {
         plan.cut((!args.custom).then(|| own.as_ref().unwrap_or_else(|| Suite::standard())));
-        limits.frames_max = LONG_FRAMES_MAX;
         plan.between = args.clip_to_clip;
         plan.scenes = args.scenes;
         let dimensions = plan.dimensions();
@@ -81,6 +82,8 @@ pub fn run(args: Run) -> Outcome {
         beside.push(published_row(name).map_err(Failure::usage)?);
     }
     let weights = WeightsFolder::of(args.weights.as_deref(), &plan.networks()).map_err(Failure::usage)?;
+    check_weights(args.weights.as_deref())?;
+    plan.check_pictures(&limits).map_err(Failure::usage)?;
     let filter = args.static_filter.then(|| Filter::new(&args, &plan)).transpose()?;
     // Where the reference takes no prompts, and names for them; not before clips that stand still were told apart by prompt.
     let told = args.prompt.is_some() || args.prompt_file.is_some();
@@ -104,6 +107,8 @@ pub fn run(args: Run) -> Outcome {
         outcome.failed.extend(failed);
         warnings.extend(few_still(&still));
     }
+    // What was there need not have been measured.
+    let complete = complete && outcome.failed.is_empty();
     warnings.extend(doubts(&args, &outcome, complete));
     let mut used = weights.used();
     used.extend(filter.map(|filter| filter.weights.used()).unwrap_or_default());
@@ -114,6 +119,7 @@ pub fn run(args: Run) -> Outcome {
     let report = Report {
         title: args.title.clone().unwrap_or_else(|| args.name.clone()),
         mode,
+        sums: Mode::Fixed,
         manifest: Some(manifest),
         beside,
         thumbnails: match args.long {
@@ -237,20 +243,22 @@ fn custom(args: &Run) -> Result<Plan, Failure> {
     // VBench-Long measures flicker on its own prompts alone.
     let counts = |dimension: &Dimension| !args.long || *dimension != Dimension::TemporalFlickering;
     let quality: Vec<_> = Dimension::quality().filter(counts).collect();
-    let prompts: BTreeMap<String, String> = match &args.prompt_file {
-        None => BTreeMap::new(),
-        Some(path) => {
-            let asked = || format!("cannot read the prompts `{}`", path.display());
-            let text = std::fs::read_to_string(path).with_context(asked).map_err(Failure::usage)?;
-            let hint = "expected `{\"file name\": \"prompt\", …}`";
-            serde_json::from_str(&text).context(hint).with_context(asked).map_err(Failure::usage)?
-        }
-    };
-    Plan::custom(&args.videos, &wanted(args, &quality, None), args.prompt.as_deref(), &prompts)
+    let prompts = args.prompt_file.as_deref().map(read_prompts).transpose()?;
+    Plan::custom(&args.videos, &wanted(args, &quality, None), args.prompt.as_deref(), prompts.as_ref())
         .map_err(Failure::usage)
 }
 
-/// The plan of a suite, whether it is VBench's whole standard suite, and what a reader should know.
+/// The file of `--prompt-file`: prompts by the names of files.
+fn read_prompts(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let wrong = |reason: String, hint: &str| {
+        Failure::usage(anyhow!("cannot read the prompts `{}`: {reason}\nhint: {hint}", path.display()))
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string(), hint_of(&error)))?;
+    let hint = "expected is `{\"file name\": \"prompt\", …}`, with every video";
+    serde_json::from_str(&text).map_err(|error| wrong(error.to_string(), hint))
+}
+
+/// The plan of a suite, whether its scores will be standard ones if nothing fails, and what a reader should know.
 fn of_suite(args: &Run, suite: &Suite) -> Result<(Plan, bool, Vec<String>), Failure> {
     // What compares videos with pictures is measured with `--i2v`.
     let all: Vec<Dimension> = suite.dimensions().into_iter().filter(|d| !d.needs_picture()).collect();
@@ -260,8 +268,10 @@ fn of_suite(args: &Run, suite: &Suite) -> Result<(Plan, bool, Vec<String>), Fail
         dimensions: dimensions.clone(),
         samples: args.samples as usize,
         read: false,
+        long: args.long,
     };
-    let found = preflight(&args.videos, &options, &read_facts, &|_, _| {})?;
+    let limits = read_limits(args.long);
+    let found = preflight(&args.videos, &options, &|path| read_facts(path, &limits), &|_, _| {})?;
     let mut warnings = Vec::new();
     if !found.complete {
         if !args.partial {
@@ -283,9 +293,21 @@ fn of_suite(args: &Run, suite: &Suite) -> Result<(Plan, bool, Vec<String>), Fail
     let whole = suite.is_standard()
         && !args.long
         && args.dimensions.is_empty()
-        && args.samples >= 5
+        && args.samples as usize >= SAMPLES
+        && args.mode.mode() == Mode::Compat
+        && !args.random_weights
         && args.imaging_quality_preprocessing.rule() == MusiqRule::default();
     Ok((plan, found.complete && whole, warnings))
+}
+
+/// Says which videos are called after no action that could be recognised, if some are: the reference scores them 0.
+fn unknown_actions(args: &Run, outcome: &Measured) -> Option<String> {
+    let unknown = outcome.unknown_actions();
+    let first = unknown.first().filter(|_| args.mode.mode() == Mode::Compat)?;
+    Some(format!(
+        "human_action: {} videos are called after no action of Kinetics-400 and score 0, the first is `{first}`",
+        unknown.len()
+    ))
 }
 
 /// What a reader of the scores should know.
@@ -296,12 +318,19 @@ fn doubts(args: &Run, outcome: &Measured, complete: bool) -> Vec<String> {
     }
     if !complete {
         let what = match (args.long, args.custom) {
-            (true, _) => "clips of long videos",
-            (_, true) => "videos of one's own",
-            _ => "a part of the suite, or another one",
+            (true, _) => "of clips of long videos",
+            (_, true) => "of videos of one's own",
+            _ if args.random_weights => "by weights drawn at random",
+            _ if args.mode.mode() == Mode::Fixed => "by the rules of `fixed`",
+            _ => "of a part of the suite, or of another one",
         };
-        doubts.push(format!("these are scores of {what}, not a standard score of VBench"));
+        doubts.push(format!("these are scores {what}, not a standard score of VBench"));
     }
+    if !args.long && !args.custom && outcome.measured.contains_key(&Dimension::TemporalFlickering) {
+        let what = "temporal_flickering is measured on the videos as they are, also on those that move: VBench's protocol takes those that stand still, which `vidit eval filter` finds";
+        doubts.push(what.to_owned());
+    }
+    doubts.extend(unknown_actions(args, outcome));
     let rule = args.imaging_quality_preprocessing.rule();
     if rule != MusiqRule::default() {
         let default = MusiqRule::default().name();
@@ -430,7 +459,7 @@ fn tell(args: &Run, outcome: &Measured, report: &Report) -> Outcome {
     let sums = sums(&results.raw(), args.i2v.is_some());
     if args.speech.json {
         let mut line = json!({
-            "output": args.output,
+            "output": args.output.display().to_string(),
             "videos": outcome.videos.len(),
             "measured_before": outcome.reused,
             "dimensions": results.raw(),

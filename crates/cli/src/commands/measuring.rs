@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use vidit_kernels::on_pool;
+use vidit_media::ReadLimits;
 use vidit_vbench::VbenchError;
 use vidit_vbench::run::{MeasureOptions, Outcome as Measured, Plan, Progress};
+use vidit_weights::hint_of;
 
 use crate::ALLOCATOR;
 use crate::progress::Bars;
@@ -56,10 +58,38 @@ pub fn check_videos(videos: &Path, or_one: bool) -> Outcome {
     Err(Failure::usage(anyhow!("cannot read the videos `{}`: {problem}", videos.display())))
 }
 
+/// Frames of a long video: 9 hours at 30 a second. No memory is taken by their number.
+const LONG_FRAMES_MAX: usize = 1 << 20;
+
+/// What a video may cost.
+pub fn read_limits(long: bool) -> ReadLimits {
+    let limits = ReadLimits::default();
+    ReadLimits { frames_max: if long { LONG_FRAMES_MAX } else { limits.frames_max }, ..limits }
+}
+
 /// Makes a folder for output.
 pub fn make_folder(path: &Path) -> Outcome {
-    let made = std::fs::create_dir_all(path);
-    made.with_context(|| format!("cannot make the folder `{}`", path.display())).map_err(Failure::usage)
+    if path.exists() && !path.is_dir() {
+        return Err(Failure::usage(anyhow!(
+            "cannot make the folder `{}`: a file is called so\nhint: name another folder with `--output`",
+            path.display()
+        )));
+    }
+    std::fs::create_dir_all(path).map_err(|error| {
+        let (path, hint) = (path.display(), hint_of(&error));
+        Failure::usage(anyhow!("cannot make the folder `{path}`: {error}\nhint: {hint}"))
+    })
+}
+
+/// That the folder of weights is one, also where no network is needed.
+pub fn check_weights(folder: Option<&Path>) -> Outcome {
+    match folder {
+        Some(path) if !path.is_dir() => Err(Failure::usage(anyhow!(
+            "`--weights` must be a folder, found `{}`\nhint: name the folder of the networks' weights, or leave `--weights` out if none is needed",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// A bar over all videos.

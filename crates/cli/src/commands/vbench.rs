@@ -17,7 +17,7 @@ use vidit_vbench::{
 use vidit_video::Frames;
 use vidit_weights::write_atomically;
 
-use super::measuring::check_videos;
+use super::measuring::{check_videos, read_limits};
 use crate::args::vbench as args;
 use crate::output;
 use crate::progress::Bars;
@@ -117,14 +117,9 @@ fn aggregate_i2v(loaded: &Loaded, mode: Mode, json: bool) -> Outcome {
         return output::line(serde_json::to_string(&line)?);
     }
     let mut text = table(members.iter().map(|(name, member)| (name.replace('_', " "), member)));
-    let missing = |given: Option<bool>| {
-        let members = I2V_MEMBERS.iter().filter(|member| given.is_none_or(|given| member.given == given));
-        let names = members.map(|member| member.name).filter(|name| totals.missing.contains(name));
-        names.collect::<Vec<_>>().join(", ")
-    };
-    text += &sum("quality", totals.quality, &missing(Some(false)));
-    text += &sum("i2v", totals.i2v, &missing(Some(true)));
-    text += &sum("total", totals.total, &missing(None));
+    text += &sum("quality", totals.quality, &totals.missing_of(Some(false)));
+    text += &sum("i2v", totals.i2v, &totals.missing_of(Some(true)));
+    text += &sum("total", totals.total, &totals.missing_of(None));
     output::print(text)
 }
 
@@ -166,7 +161,7 @@ pub fn compare(args: args::Compare) -> Outcome {
             None => {
                 let loaded = load_results(path)?;
                 warn(&loaded.warnings);
-                Column::measured(name_of(path), loaded.results.raw(), mode)
+                Column::measured(name_of(path), loaded.all().raw(), mode)
             }
         };
         columns.push(column);
@@ -195,15 +190,22 @@ pub fn preflight(args: args::Preflight) -> Outcome {
         true => suite.dimensions(),
         false => args.dimensions,
     };
-    let options =
-        PreflightOptions { suite, dimensions, samples: args.samples as usize, read: !args.names_only };
+    let options = PreflightOptions {
+        suite,
+        dimensions,
+        samples: args.samples as usize,
+        read: !args.names_only,
+        long: args.long,
+    };
+    let limits = read_limits(args.long);
     let bars = Mutex::new(Bars::new(args.json));
     let on_progress = |done: usize, total: usize| {
         if let Ok(mut bars) = bars.lock() {
             bars.show("read", done as u64, total as u64, "");
         }
     };
-    let found = vidit_vbench::preflight(&args.videos, &options, &read_facts, &on_progress)?;
+    let found =
+        vidit_vbench::preflight(&args.videos, &options, &|path| read_facts(path, &limits), &on_progress)?;
     if let Ok(mut bars) = bars.into_inner() {
         bars.finish();
     }
@@ -226,12 +228,14 @@ pub fn report(args: args::Report) -> Outcome {
     let manifest = args.manifest.as_deref().map(Manifest::read).transpose().map_err(Failure::usage)?;
     let loaded = load_results(&args.results)?;
     warn(&loaded.warnings);
+    let results = loaded.all();
     let thumbnails =
-        if args.thumbnails { thumbnails(&loaded.results, &mut Bars::new(false)) } else { BTreeMap::new() };
+        if args.thumbnails { thumbnails(&results, &mut Bars::new(false)) } else { BTreeMap::new() };
     let report = Report {
         title: args.title.unwrap_or_else(|| name_of(&args.results)),
-        results: loaded.results,
+        results,
         mode: args.rules.mode.mode(),
+        sums: args.rules.mode.mode(),
         manifest,
         beside,
         thumbnails,

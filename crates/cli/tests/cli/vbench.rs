@@ -115,6 +115,15 @@ fn pictures_that_become_videos_have_totals_of_their_own() {
     let told = line(&run.done());
     assert!((told["i2v"].as_f64().unwrap() - 100.0 * 2.0 / 2.1).abs() < 1e-9, "{told}");
     assert_eq!(told["total"], Value::Null);
+    // Beside others it is no less.
+    let beside = line(&place.vidit(["eval", "compare", "i2v.json", "--published", "sora", "--json"]).done());
+    let rows = beside["rows"].as_array().unwrap();
+    let row = |name: &str| rows.iter().find(|row| row["name"] == name).map(|row| &row["values"]);
+    assert_eq!(row("i2v_subject"), Some(&json!([100.0, null])));
+    assert!(row("i2v_given").is_some() && row("i2v_total").is_none(), "{beside}");
+    place.vidit(["eval", "report", "i2v.json", "-o", "i2v.html"]).done();
+    let page = fs::read_to_string(place.file("i2v.html")).unwrap();
+    assert!(page.contains("VBench-I2V: given picture<b>95.24</b>"), "{page}");
     let without = place.vidit(["eval", "aggregate", "i2v.json"]);
     assert!(without.stderr.contains("hint: `--i2v` makes"), "{}", without.stderr);
 }
@@ -363,6 +372,12 @@ fn videos_are_measured_and_a_second_run_has_nothing_to_do() {
         aggregated["dimensions"]["temporal_flickering"]["raw"],
         told["dimensions"]["temporal_flickering"]
     );
+    let page = fs::read_to_string(place.file("out/report.html")).unwrap();
+    assert_eq!(page.matches("<b class=\"none\">not given</b>").count(), 3, "a sum of a part is none");
+    clip(&place.file("videos"), "a still-0.mp4", 90, 1);
+    let run = place.vidit(command);
+    assert!(run.stdout.contains("flicker needs at least 2 frames, found `1`"), "{}", run.stdout);
+    fs::remove_file(place.file("videos/a still-0.mp4")).unwrap();
     fs::write(place.file("videos").join("broken.mp4"), b"").unwrap();
     let run = place.vidit(command);
     assert_eq!(run.code, Some(1), "{}", run.stderr);
@@ -437,7 +452,32 @@ fn videos_that_stand_still_are_found_copied_and_not_looked_at_twice() {
     assert!(count("a cup") <= 2 && count("a cat") <= 1, "{list}");
     let copies = fs::read_dir(place.file("out/filtered_videos")).unwrap().count() as u64;
     assert_eq!((copies, &told["static"]), (count("a cup") + count("a cat"), &json!(copies)));
+    // Copies of an earlier run go, and what was no copy stays.
+    for name in ["an old one-0.mp4", "notes.txt", "mine.mp4"] {
+        fs::write(place.file("out/filtered_videos").join(name), "").unwrap();
+    }
     assert_eq!(line(&place.vidit(command).done())["measured_before"], 3);
+    let left = |name: &str| place.file("out/filtered_videos").join(name).exists();
+    assert_eq!(["an old one-0.mp4", "notes.txt", "mine.mp4"].map(left), [false, true, true]);
+    assert_eq!(fs::read_dir(place.file("out/filtered_videos")).unwrap().count() as u64, copies + 2);
+    // Prompts without videos are in the list, and misspelt names, pictures and other files are told of.
+    let entry = |prompt: &str| json!({"prompt_en": prompt, "dimension": ["temporal_flickering"]});
+    fs::write(place.file("suite.json"), json!([entry("a cup"), entry("a dog")]).to_string()).unwrap();
+    fs::write(place.file("videos/a cup-2.png"), "a picture").unwrap();
+    let suite =
+        ["eval", "filter", "videos", "-o", "out", "--suite", "suite.json", "--weights", "weights", "--json"];
+    let told = line(&place.vidit(suite).done());
+    assert_eq!((&told["videos"], &told["measured_before"]), (&json!(2), &json!(2)));
+    assert_eq!(told["short"], json!(["a cup", "a dog"]));
+    let warnings = told["warnings"].to_string();
+    for part in ["1 single picture was", "1 video that is called after no prompt was", "a cat-0.mp4"] {
+        assert!(warnings.contains(part), "{part:?} is not in {warnings}");
+    }
+    let list: Value =
+        serde_json::from_slice(&fs::read(place.file("out/filtered_static_video.json")).unwrap()).unwrap();
+    assert_eq!(list["a dog"], json!({"static_count": 0, "static_path": []}));
+    let within = place.vidit(["eval", "filter", "out/filtered_videos", "-o", "out", "--weights", "weights"]);
+    assert!(within.code == Some(2) && within.stderr.contains("where their copies go"), "{}", within.stderr);
 }
 
 /// A clip of changing shades, so that each stretch of it flickers otherwise.
@@ -575,6 +615,15 @@ fn pictures_are_asked_for_where_a_dimension_needs_them() {
     refused(&["--custom", "--dimensions", "i2v_subject"], "compares videos with given pictures");
     refused(&["--i2v", "pictures"], "needs a suite that names pictures");
     refused(&["--custom", "--dimensions", "camera_motion"], "lacks the weights of `cotracker`");
+    refused(&["--custom", "--i2v", "pictures", "--dimensions", "temporal_flickering"], "found neither");
+    fs::create_dir(place.file("weights")).unwrap();
+    let mut store = TensorStore::default();
+    store.insert("a", vec![1], vec![1.0]);
+    store.write(&place.file("weights/dino.safetensors"), |_| StoredType::F32).unwrap();
+    let subject = ["--custom", "--i2v", "pictures", "--dimensions", "i2v_subject", "--weights", "weights"];
+    refused(&subject, "error: 1 given pictures cannot be used, the first: cannot read `pictures`");
+    fs::create_dir(place.file("pictures")).unwrap();
+    refused(&subject, "a cat.png`");
     refused(&["--custom", "--i2v", "pictures", "--dimensions", "i2v_background"], "`dreamsim_lora`");
     refused(&["--custom", "--i2v", "pictures", "--dimensions", "i2v_subject"], "lacks the weights of `dino`");
 }
@@ -598,7 +647,9 @@ fn a_suite_is_asked_for_what_it_has_prompts_for() {
     let text = preflight().done();
     assert!(text.contains("it is a folder, of frames perhaps: a video is a file"), "{text}");
     let run = ["eval", "run", "videos", "--suite", "suite.json", "--samples", "1", "-o", "scores", "-q"];
-    place.vidit(run).done();
+    let run = place.vidit(run);
+    assert!(run.stderr.contains("also on those that move"), "{}", run.stderr);
+    run.done();
     let told = fs::read_to_string(place.file("scores/vidit_full_info.json")).unwrap();
     let told: Value = serde_json::from_str(&told).unwrap();
     assert_eq!((told.as_array().unwrap().len(), &told[0]["more"]), (2, &json!(7)));
@@ -616,7 +667,7 @@ fn a_suite_is_asked_for_what_it_has_prompts_for() {
     suite(&[]);
     preflight().refused(
         2,
-        "error: `suite.json` is not JSON: the list of prompts is empty\nhint: is the file whole?\n",
+        "error: `suite.json` is no suite: expected a list of prompts, found an empty one\nhint: `assets/vbench/VBench_full_info.json` is one, and docs/vbench.md tells of the layout\n",
     );
 }
 
@@ -706,4 +757,65 @@ fn results_stay_in_their_folder_and_come_of_videos_that_are_there() {
     let prompts = json!({"./a.mp4": "a cat"});
     fs::write(place.file("prompts.json"), prompts.to_string()).unwrap();
     run(&["a.mp4", "--custom", "--prompt-file", "prompts.json", "-q"]).done();
+}
+
+#[test]
+fn options_that_have_no_say_and_files_that_are_none_are_refused() {
+    let place = Place::new();
+    clip(place.path(), "a.mp4", 10, 5);
+    let run = |more: &[&str]| {
+        let always = ["eval", "run", "a.mp4", "--custom", "--dimensions", "temporal_flickering"];
+        place.vidit([&always, more].concat())
+    };
+    for (more, part) in [
+        (&["-o", "scores", "--samples", "3"][..], "cannot be used with"),
+        (&["-o", "scores", "--weights", "none"], "`--weights` must be a folder, found `none`\nhint: "),
+        (&["-o", "a.mp4"], "cannot make the folder `a.mp4`: a file is called so\nhint: "),
+        (&["-o", "scores", "--prompt-file", "none.json"], "cannot read the prompts `none.json`: "),
+    ] {
+        let run = run(more);
+        assert!(run.code == Some(2) && run.stderr.contains(part), "{part:?}: {}", run.stderr);
+    }
+    for (text, part) in [
+        ("{", "cannot read the prompts `prompts.json`: EOF"),
+        ("[1]", "cannot read the prompts `prompts.json`: "),
+        ("{}", "the file of prompts has none for `a.mp4`"),
+    ] {
+        fs::write(place.file("prompts.json"), text).unwrap();
+        let run = run(&["-o", "scores", "--prompt-file", "prompts.json"]);
+        assert!(run.code == Some(2) && run.stderr.contains(part), "{part:?}: {}", run.stderr);
+        assert!(run.stderr.contains("hint: "), "{}", run.stderr);
+    }
+    fs::write(place.file("suite.json"), "{}").unwrap();
+    let suite = place.vidit(["eval", "preflight", ".", "--suite", "suite.json"]);
+    assert!(suite.code == Some(2) && suite.stderr.contains("expected a list of prompts"), "{}", suite.stderr);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn names_that_are_no_text_are_told_of_by_their_escapes() {
+    use std::os::unix::ffi::OsStrExt;
+    let place = Place::new();
+    let videos = place.file("videos");
+    fs::create_dir(&videos).unwrap();
+    clip(&videos, "a-0.mp4", 10, 5);
+    fs::copy(videos.join("a-0.mp4"), videos.join(std::ffi::OsStr::from_bytes(b"x\xff-0.mp4"))).unwrap();
+    let run = place.vidit([
+        "eval",
+        "run",
+        "videos",
+        "--custom",
+        "--dimensions",
+        "temporal_flickering",
+        "-o",
+        "out",
+    ]);
+    run.refused(
+        2,
+        "error: the path of a video must be UTF-8, found `videos/x\\xFF-0.mp4`\nhint: rename the file, or its folder\n",
+    );
+    let look = place.vidit(["eval", "preflight", "videos", "--names-only", "--long", "--json"]);
+    assert_eq!(look.code, Some(1), "{}", look.stderr);
+    let extra = line(&look.stdout)["extra"].to_string();
+    assert!(extra.contains("not UTF-8") && extra.contains(r"x\\xFF-0.mp4"), "{extra}");
 }

@@ -126,6 +126,7 @@ mod tests {
             stem: "",
             auxiliary: &|_| None,
             picture: None,
+            stills: false,
             mode: Mode::Compat,
         };
         let mut batched = Batched::new(Seen::default());

@@ -341,6 +341,7 @@ mod tests {
             stem,
             auxiliary: &|_| None,
             picture: None,
+            stills: false,
             mode,
         }
     }

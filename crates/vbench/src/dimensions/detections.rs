@@ -106,7 +106,7 @@ impl Detections {
             Auxiliary::Object(object) => self.success(|frame| object_class::frame(frame, object)),
             Auxiliary::Objects(a, b) => self.success(|frame| multiple_objects::frame(frame, [a, b])),
             Auxiliary::Color(wanted) => {
-                let object = color::object_of(&self.prompt, wanted);
+                let object = color::object_of(&self.prompt, wanted, self.mode);
                 let seen = self
                     .frames
                     .made()

@@ -1,5 +1,7 @@
 //! Is the action that was asked for recognised? UMT's five likeliest of Kinetics' 400 actions, those of 0.85 or more.
 
+use std::sync::LazyLock;
+
 use vidit_backbones::Grid;
 use vidit_backbones::umt::Umt;
 
@@ -51,6 +53,12 @@ fn action_of_name(stem: &str) -> String {
     let prompt = name.split('-').next().unwrap_or_default();
     let action = prompt.rsplit("person is ").next().unwrap_or_default();
     action.split('_').next().unwrap_or_default().to_owned()
+}
+
+/// Whether the action that a file is named after, as the reference reads it, is one of the 400.
+pub(crate) fn names_an_action(stem: &str) -> bool {
+    static KNOWN: LazyLock<Vec<String>> = LazyLock::new(labels);
+    KNOWN.contains(&action_of_name(stem))
 }
 
 /// The likeliest labels of at least [`LIKELY`].

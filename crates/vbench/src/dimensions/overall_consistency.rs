@@ -1,67 +1,21 @@
-//! How near is a video to its prompt? The cosine of ViCLIP's features of eight frames and of the text. `temporal_style` is the same for
-//! prompts that speak of camera or speed.
+//! How near is a video to its prompt? The cosine of ViCLIP's features of the two.
 
-use std::collections::HashMap;
-use std::rc::Rc;
-
-use vidit_backbones::Grid;
-use vidit_backbones::clip::{Tokenizer, TooLong};
-use vidit_backbones::viclip::ViClip;
-
-use super::batch::stacked;
-use super::grid;
-use super::middles::Middles;
 use super::vectors::cosine;
-use crate::pixels::RgbFrame;
-use crate::run::{ClipFacts, Measure, Measured, Refusal};
-use crate::{Dimension, transforms};
 
-/// Frames of a video that the network sees.
-const FRAMES: usize = 8;
-
-pub(crate) struct OverallConsistency {
-    network: ViClip,
-    tokenizer: Rc<Tokenizer>,
-    texts: HashMap<String, Vec<f32>>,
-    wanted: Vec<Dimension>,
-    prompt: String,
-    frames: Middles<Grid>,
+/// Of a video's feature and its prompt's, `[768]` each.
+pub(super) fn score(video: &[f32], prompt: &[f32]) -> f64 {
+    cosine(video, prompt, 0.0)
 }
 
-impl OverallConsistency {
-    pub fn new(network: ViClip, tokenizer: Rc<Tokenizer>) -> Self {
-        let (wanted, prompt, frames) = (Vec::new(), String::new(), Middles::of(FRAMES));
-        Self { network, tokenizer, texts: HashMap::new(), wanted, prompt, frames }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Measure for OverallConsistency {
-    fn dimensions(&self) -> &'static [Dimension] {
-        &[Dimension::TemporalStyle, Dimension::OverallConsistency]
-    }
-
-    fn begin(&mut self, clip: &ClipFacts, wanted: &[Dimension]) -> Result<(), Refusal> {
-        super::at_least(clip.frames, 1)?;
-        self.frames.begin(clip.frames);
-        self.wanted = wanted.to_vec();
-        self.prompt = clip.prompt.to_owned();
-        if !self.texts.contains_key(clip.prompt) {
-            let context = self.network.text.context();
-            let tokens = self.tokenizer.encode(clip.prompt, context, TooLong::Cut);
-            let tokens = tokens.map_err(|error| error.to_string())?;
-            let feature = self.network.text.forward(&[tokens]).map_err(|error| error.to_string())?; // [768]
-            self.texts.insert(self.prompt.clone(), feature);
-        }
-        Ok(())
-    }
-
-    fn frame(&mut self, index: usize, frame: &RgbFrame) -> Result<(), Refusal> {
-        self.frames.frame(index, || Ok(grid(transforms::viclip(frame))))
-    }
-
-    fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
-        let frames = stacked(self.frames.made()); // [8, 224, 224, 3]
-        let score = cosine(&self.network.video.forward(&frames), &self.texts[&self.prompt], 0.0);
-        self.wanted.iter().map(|dimension| (*dimension, Ok(Measured::new(score)))).collect()
+    #[test]
+    fn length_does_not_count() {
+        assert_eq!(score(&[3.0, 0.0], &[0.5, 0.0]), 1.0);
+        assert_eq!(score(&[3.0, 0.0], &[0.0, 2.0]), 0.0);
+        // Below zero counts below zero.
+        assert_eq!(score(&[3.0, 0.0], &[-2.0, 0.0]), -1.0);
     }
 }

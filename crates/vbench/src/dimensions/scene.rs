@@ -19,6 +19,7 @@ pub(crate) struct Scene {
     network: Tag2Text,
     words: String,
     mode: Mode,
+    stills: bool,
     /// Frames that differ.
     frames: Vec<Grid>,
     /// Which of these stands at each place.
@@ -28,7 +29,7 @@ pub(crate) struct Scene {
 impl Scene {
     pub fn new(network: Tag2Text) -> Self {
         let (words, frames, places) = (String::new(), Vec::new(), Middles::of(FRAMES));
-        Self { network, words, mode: Mode::Compat, frames, places }
+        Self { network, words, mode: Mode::Compat, stills: false, frames, places }
     }
 }
 
@@ -39,6 +40,14 @@ fn names(caption: &str, words: &str, mode: Mode) -> bool {
         Mode::Fixed => caption.split(|c: char| !c.is_alphanumeric()).any(|found| found == word),
     };
     words.split(' ').all(has)
+}
+
+/// How many frames the caption at a place counts for.
+fn weight(place: usize, mode: Mode) -> usize {
+    match mode {
+        Mode::Compat => REPEATS.min(FRAMES - REPEATS * place),
+        Mode::Fixed => 1,
+    }
 }
 
 impl Measure for Scene {
@@ -53,7 +62,7 @@ impl Measure for Scene {
             return Err(super::untold(Dimension::Scene));
         };
         self.words.clone_from(words);
-        self.mode = clip.mode;
+        (self.mode, self.stills) = (clip.mode, clip.stills);
         self.places.begin(clip.frames);
         if self.mode == Mode::Compat {
             self.places.keep(FRAMES.div_ceil(REPEATS));
@@ -62,8 +71,9 @@ impl Measure for Scene {
     }
 
     fn frame(&mut self, index: usize, frame: &RgbFrame) -> Result<(), Refusal> {
+        let transform = if self.stills { transforms::tag2text_pillow } else { transforms::tag2text };
         self.places.frame(index, || {
-            self.frames.push(grid(transforms::tag2text(frame)));
+            self.frames.push(grid(transform(frame)));
             Ok(self.frames.len() - 1)
         })
     }
@@ -75,11 +85,7 @@ impl Measure for Scene {
         };
         let named = self.places.made().iter().enumerate();
         let named = named.filter(|(_, frame)| names(&captions[**frame].text, &self.words, self.mode));
-        let weight = |place: usize| match self.mode {
-            Mode::Compat => REPEATS.min(FRAMES - REPEATS * place),
-            Mode::Fixed => 1,
-        };
-        let success: usize = named.map(|(place, _)| weight(place)).sum();
+        let success: usize = named.map(|(place, _)| weight(place, self.mode)).sum();
         let measured = Measured::of_frames(success as f64 / FRAMES as f64, success as f64, FRAMES)
             .with("success_frame_count", success)
             .with("frame_count", FRAMES);
@@ -90,6 +96,25 @@ impl Measure for Scene {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sixteen_frames_are_counted_by_six_captions_or_by_one_each() {
+        let weights = |count, mode| (0..count).map(|place| weight(place, mode)).collect::<Vec<_>>();
+        assert_eq!(weights(FRAMES.div_ceil(REPEATS), Mode::Compat), [3, 3, 3, 3, 3, 1]);
+        assert_eq!(weights(FRAMES, Mode::Fixed), [1; FRAMES]);
+    }
+
+    #[test]
+    fn pictures_are_made_smaller_by_pillow_s_bilinear_kernel() {
+        // One bright pixel in sixteen: a bilinear kernel has no lobes below zero, a bicubic one has.
+        let mut frame = RgbFrame { height: 1, width: 16, rgb: vec![128; 48] };
+        frame.rgb[24..27].fill(255);
+        let darkest =
+            |made: transforms::FloatFrame| made.values.iter().step_by(3).copied().fold(f32::MAX, f32::min);
+        let ground = (128.0 / 255.0 - 0.485) / 0.229;
+        assert!((darkest(transforms::tag2text_pillow(&frame)) - ground).abs() < 1e-6);
+        assert!(darkest(transforms::tag2text(&frame)) < ground - 1e-3);
+    }
 
     #[test]
     fn words_are_looked_for_anywhere_or_whole() {

@@ -142,6 +142,7 @@ mod tests {
                 stem: "",
                 auxiliary: &|_| None,
                 picture: None,
+                stills: false,
                 mode,
             };
             filter.begin(&clip, &[Dimension::TemporalFlickering])

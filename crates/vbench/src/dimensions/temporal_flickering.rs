@@ -99,7 +99,12 @@ impl Measure for TemporalFlickering {
     }
 
     fn finish(&mut self) -> Vec<(Dimension, Result<Measured, Refusal>)> {
-        let score = self.flicker.score(self.mode).map_err(|error| error.to_string());
+        // Of one frame the reference makes a score that is no number, which no run takes for one.
+        let score = match self.flicker.frames {
+            found @ ..2 => Err(FlickerError::TooShort { found }),
+            _ => self.flicker.score(self.mode),
+        };
+        let score = score.map_err(|error| error.to_string());
         vec![(Dimension::TemporalFlickering, score.map(Measured::new))]
     }
 }
@@ -213,6 +218,11 @@ mod tests {
             assert!(matches!(error, FlickerError::TooShort { found } if found == count), "{error}");
         }
         assert!(of(1).score(Mode::Compat).unwrap().is_nan());
+        for mode in [Mode::Compat, Mode::Fixed] {
+            let mut run = TemporalFlickering { flicker: of(1), mode, ..TemporalFlickering::default() };
+            let [(_, Err(reason))] = &run.finish()[..] else { panic!("one frame has no score") };
+            assert!(reason.contains("at least 2 frames, found `1`"), "{reason}");
+        }
         assert_eq!(of(3).score(Mode::Fixed).unwrap(), 1.0);
         let missing = score_file(&golden::path("none.mp4"), &ReadLimits::default(), Mode::Compat);
         assert!(matches!(missing, Err(FlickerError::Unreadable(_))));

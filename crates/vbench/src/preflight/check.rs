@@ -10,7 +10,7 @@ use super::{Extra, Kind, Located, Missing, Preflight, PreflightOptions, SameName
 use crate::naming::composed;
 use crate::{Dimension, Listing, SAMPLES, SuiteVideo, VbenchError};
 
-/// Videos read at a time: one of 1080p takes up to 1 GB while it is.
+/// Videos read at a time: of each the file is held, and a few frames.
 const READERS_MAX: usize = 8;
 /// AMT-S and RAFT look at an eighth and its eighths: at smaller sides than 128 the coarsest is a single pixel, and they divide by zero.
 /// One pads to a multiple of 16 before, the other of 8.
@@ -48,7 +48,7 @@ pub fn preflight(
     let files: Vec<&Path> = listing
         .videos()
         .iter()
-        .filter(|listed| !listed.is_folder())
+        .filter(|listed| !listed.is_folder() && listed.is_text())
         .map(|listed| listed.path.as_path())
         .collect();
     found.same_bytes = same_bytes(&files);
@@ -60,7 +60,7 @@ pub fn preflight(
             && paths.iter().any(|path| asked.contains(path.as_path()))
     });
     if options.read {
-        read_all(&mut found, read, on_progress);
+        read_all(options, &mut found, read, on_progress);
     }
     judge(options, &mut found);
     Ok(found)
@@ -147,6 +147,11 @@ fn name_extra(
             found.extra.push(Extra { path: listed.path.clone(), reason, meant: None });
             continue;
         }
+        if !listed.is_text() {
+            let reason = "its name is not UTF-8, and results cannot name it".to_owned();
+            found.extra.push(Extra { path: listed.path.clone(), reason, meant: None });
+            continue;
+        }
         if names.is_of_suite(&listed.stem, options.samples) {
             match names.is_missing(&listed.stem) {
                 true => found.extra.push(Extra {
@@ -181,6 +186,7 @@ fn name_extra(
 
 /// Reads every file once, several at a time.
 fn read_all(
+    options: &PreflightOptions<'_>,
     found: &mut Preflight,
     read: &(dyn Fn(&Path) -> Result<VideoFacts, String> + Sync),
     on_progress: &(dyn Fn(usize, usize) + Sync),
@@ -226,9 +232,10 @@ fn read_all(
         }
     }
     found.kinds.sort_by_key(|kind| std::cmp::Reverse(kind.videos));
-    let long = found.kinds.iter().filter(|kind| kind.facts.frames as f64 >= LONG_SECS * kind.facts.fps);
+    let is_long = |facts: &VideoFacts| facts.fps.is_some_and(|fps| facts.frames as f64 >= LONG_SECS * fps);
+    let long = found.kinds.iter().filter(|kind| is_long(&kind.facts));
     let long: usize = long.map(|kind| kind.videos).sum();
-    if long > 0 {
+    if long > 0 && !options.long {
         found
             .notes
             .push(format!("{long} videos are {LONG_SECS} s or longer: VBench-Long is for these, in clips"));
@@ -295,6 +302,9 @@ fn judge(options: &PreflightOptions<'_>, found: &mut Preflight) {
             "{} samples of each prompt were asked for, and VBench takes {SAMPLES}",
             options.samples
         ));
+    }
+    if options.long {
+        because.push("VBench-Long measures clips".to_owned());
     }
     if !options.read {
         because.push("the videos were not read".to_owned());

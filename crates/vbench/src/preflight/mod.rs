@@ -12,11 +12,13 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
-use vidit_media::{ReadLimits, read_video};
+use vidit_media::{MediaError, ReadLimits};
 
 pub use check::preflight;
 
-use crate::{Dimension, Suite, SuiteVideo};
+use crate::naming::serialize_path;
+use crate::pixels::{FrameStream, Reader, RgbFrame, StreamInfo};
+use crate::{Dimension, Mode, Suite, SuiteVideo};
 
 /// What is asked.
 #[derive(Clone, Debug)]
@@ -29,6 +31,8 @@ pub struct PreflightOptions<'a> {
     pub samples: usize,
     /// Whether every video is read to its end, too. Names and bytes alone take seconds.
     pub read: bool,
+    /// Whether long videos are to be measured in clips, as by VBench-Long: their length is nothing to tell of then.
+    pub long: bool,
 }
 
 /// What is there, and what is wrong with it.
@@ -144,6 +148,7 @@ pub struct SameName {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Extra {
     /// The file.
+    #[serde(serialize_with = "serialize_path")]
     pub path: PathBuf,
     /// Why it does not count.
     pub reason: String,
@@ -171,21 +176,31 @@ pub struct VideoFacts {
     pub height: usize,
     /// Number of frames.
     pub frames: usize,
-    /// Frames a second.
-    pub fps: f64,
+    /// Frames a second; single pictures have no rate.
+    pub fps: Option<f64>,
 }
 
-/// Reads a video to its end.
+/// Reads a video to its end, frame by frame, as measuring does.
 ///
 /// # Errors
 /// Why it cannot be read, in one line.
-pub fn read_facts(path: &Path) -> Result<VideoFacts, String> {
-    let clip = read_video(path, &ReadLimits::default()).map_err(|error| {
+pub fn read_facts(path: &Path, limits: &ReadLimits) -> Result<VideoFacts, String> {
+    let line = |error: MediaError| {
         let text = error.to_string();
         let line = text.lines().next().unwrap_or_default();
         // The file is named beside it already.
         line.strip_prefix(&format!("cannot read `{}`: ", path.display())).unwrap_or(line).to_owned()
-    })?;
-    let shape = clip.frames.shape();
-    Ok(VideoFacts { width: shape.width, height: shape.height, frames: shape.frames, fps: clip.fps })
+    };
+    let mut stream = FrameStream::open(path, limits, Reader::Decord, Mode::Compat).map_err(line)?;
+    let StreamInfo { width, height, frames: told, fps, .. } = *stream.info();
+    let (mut frame, mut frames) = (RgbFrame::default(), 0);
+    while stream.read(&mut frame).map_err(line)? {
+        frames += 1;
+    }
+    match told {
+        Some(told) if told != frames => {
+            Err(format!("it has `{frames}` frames, expected the `{told}` that its container tells of"))
+        }
+        _ => Ok(VideoFacts { width, height, frames, fps }),
+    }
 }

@@ -49,7 +49,8 @@ impl<'a> Names<'a> {
     /// Whether a name is that of a sample of the suite.
     pub fn is_of_suite(&self, stem: &str, samples: usize) -> bool {
         let (prompt, index) = split_stem(stem);
-        index.is_some_and(|index| index < samples) && self.prompts.contains(&composed(prompt))
+        let is_sample = index.is_some_and(|index| index < samples && video_stem(prompt, index) == stem);
+        is_sample && self.prompts.contains(&composed(prompt))
     }
 
     /// Whether the video of this name is looked for in vain.
@@ -62,6 +63,10 @@ impl<'a> Names<'a> {
         let (prompt, index) = split_stem(stem);
         let verdict = |reason: String, meant| Verdict { reason, meant, is_sample: false };
         match index {
+            Some(index) if self.prompts.contains(&composed(prompt)) && video_stem(prompt, index) != stem => {
+                let meant = Some(video_stem(prompt, index)).filter(|name| self.is_missing(name));
+                verdict("its sample number has zeros before it".to_owned(), meant)
+            }
             Some(index) if self.prompts.contains(&composed(prompt)) => Verdict {
                 reason: format!("sample {index} is not counted: they are 0 to {}", samples.saturating_sub(1)),
                 meant: None,

@@ -11,7 +11,7 @@ const SUITE: &str = r#"[
     {"prompt_en": "a flag in the wind", "dimension": ["temporal_flickering"]}
 ]"#;
 
-const FACTS: VideoFacts = VideoFacts { width: 256, height: 256, frames: 16, fps: 8.0 };
+const FACTS: VideoFacts = VideoFacts { width: 256, height: 256, frames: 16, fps: Some(8.0) };
 const PROMPTS: [&str; 5] =
     ["a cat on a mat", "A fantasy landscape", "a fantasy landscape", "its façade", "a flag in the wind"];
 
@@ -46,7 +46,7 @@ fn look_for(
     read: impl Fn(&Path) -> Result<VideoFacts, String> + Sync,
 ) -> Preflight {
     let suite = Suite::from_json(Path::new("suite.json"), SUITE).unwrap();
-    let options = PreflightOptions { suite: &suite, dimensions, samples: 2, read: true };
+    let options = PreflightOptions { suite: &suite, dimensions, samples: 2, read: true, long: false };
     preflight(dir, &options, &read, &|_, _| ()).unwrap()
 }
 
@@ -112,6 +112,44 @@ fn what_is_missing_is_named_with_what_probably_happened() {
     );
     assert!(found.extra[4].reason.contains("sample 2 is not counted: they are 0 to 1"));
     assert!(found.to_string().ends_with("an incomplete suite is never called a standard score\n"));
+}
+
+#[test]
+fn samples_are_numbered_without_zeros_before() {
+    let dir = whole();
+    fs::rename(dir.path().join("its façade-1.mp4"), dir.path().join("its façade-01.mp4")).unwrap();
+    put(dir.path(), "a cat on a mat-00.mp4");
+    let found = look(dir.path());
+    assert_eq!((found.missing.len(), found.unasked), (1, 0), "{found}");
+    let [cat, facade] = &found.extra[..] else { panic!("{:?}", found.extra) };
+    assert_eq!(cat.reason, "its sample number has zeros before it");
+    assert_eq!((&cat.meant, facade.meant.as_deref()), (&None, Some("its façade-1.mp4")));
+}
+
+#[test]
+#[cfg(unix)]
+fn names_that_are_no_text_are_told_and_written() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = whole();
+    fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"x\xff-0.mp4")), "x").unwrap();
+    let found = look(dir.path());
+    assert!(found.complete && found.extra[0].reason.contains("not UTF-8"), "{found}");
+    let written = serde_json::to_string(&found).unwrap();
+    assert!(written.contains(r"x\\xFF-0.mp4") && found.to_string().contains(r"x\xFF-0.mp4"), "{written}");
+}
+
+#[test]
+fn videos_are_read_frame_by_frame_within_the_limits_of_a_run() {
+    let limits = ReadLimits::default();
+    let golden = crate::golden::path("earth_709.mp4");
+    let facts = read_facts(&golden, &limits).unwrap();
+    // All frames together are beyond the limit, one is not.
+    let one = ReadLimits { pixels_max: (facts.width * facts.height) as u64, ..limits };
+    assert_eq!(read_facts(&golden, &one).unwrap(), facts);
+    assert!(facts.frames > 1 && facts.fps.is_some());
+    let few = ReadLimits { frames_max: 1, ..limits };
+    let reason = read_facts(&golden, &few).unwrap_err();
+    assert!(reason.contains("frames") && !reason.contains('\n'), "{reason}");
 }
 
 #[test]
@@ -200,7 +238,8 @@ fn all_of_vbench_is_the_standard() {
     for video in suite.videos(&Dimension::ALL, 5) {
         put(dir.path(), &format!("{}.mp4", video.stem()));
     }
-    let options = PreflightOptions { suite, dimensions: Dimension::ALL.to_vec(), samples: 5, read: true };
+    let dimensions = Dimension::ALL.to_vec();
+    let options = PreflightOptions { suite, dimensions, samples: 5, read: true, long: false };
     let found = preflight(dir.path(), &options, &|_| Ok(FACTS), &|_, _| ()).unwrap();
     assert!(found.standard, "{found}");
     assert_eq!((found.expected, found.found), (4720, 4720));

@@ -14,12 +14,12 @@ impl fmt::Display for Preflight {
             let facts = &kind.facts;
             writeln!(
                 f,
-                "  {} of {}x{}, {} frames, {} fps",
+                "  {} of {}x{}, {} frames{}",
                 kind.videos,
                 facts.width,
                 facts.height,
                 facts.frames,
-                (facts.fps * 1e3).round() / 1e3
+                facts.fps.map_or(String::new(), |fps| format!(", {} fps", (fps * 1e3).round() / 1e3))
             )?;
         }
         list(f, "missing", &self.missing, |missing| {

@@ -1,7 +1,7 @@
 //! How scores came about, and what the reader must know before all else.
 
 use super::markup::escape;
-use crate::{Manifest, Totals, WeightsOrigin};
+use crate::{Manifest, Mode, Totals, WeightsOrigin};
 
 /// What stands above the numbers.
 pub fn banners(manifest: Option<&Manifest>, totals: &Totals) -> String {
@@ -45,13 +45,37 @@ pub fn banners(manifest: Option<&Manifest>, totals: &Totals) -> String {
         banner("", "Weights that cannot be verified", text);
     }
     if totals.is_partial() || !manifest.complete {
-        let text = match totals.is_partial() {
-            true => format!("Not measured: {}.", totals.missing_of(None)),
-            false => "Videos of the suite are missing.".to_owned(),
-        };
-        banner("", "Not a standard score: the suite is incomplete", text);
+        let (head, text) = why_not_standard(manifest, totals);
+        banner("", head, text);
     }
     html
+}
+
+/// What keeps scores from being standard ones: a head and sentences.
+fn why_not_standard(manifest: &Manifest, totals: &Totals) -> (&'static str, String) {
+    let mut reasons = Vec::new();
+    if manifest.mode == Mode::Fixed.name() {
+        reasons.push("It was measured in mode fixed.".to_owned());
+    }
+    if let Some(failed) = manifest.notes.get("failed") {
+        reasons.push(format!("{failed} measurements failed."));
+    }
+    if manifest.weights.iter().any(|weights| weights.origin == WeightsOrigin::Random) {
+        reasons.push("Weights were drawn at random.".to_owned());
+    }
+    if manifest.notes.contains_key("clips") {
+        reasons.push("Long videos were measured in clips.".to_owned());
+    }
+    if !matches!(manifest.suite.as_str(), "" | "standard") {
+        reasons.push("The suite is not VBench's own.".to_owned());
+    }
+    let incomplete = match (totals.is_partial(), reasons.is_empty()) {
+        (true, _) => format!("Not measured: {}.", totals.missing_of(None)),
+        (false, true) => "Videos of the suite are missing.".to_owned(),
+        (false, false) => return ("Not a standard score", reasons.join(" ")),
+    };
+    reasons.insert(0, incomplete);
+    ("Not a standard score: the suite is incomplete", reasons.join(" "))
 }
 
 /// The manifest at the end.
@@ -69,7 +93,7 @@ pub fn manifest(manifest: Option<&Manifest>) -> String {
     line("imitated processes", &manifest.ranks.map(|ranks| ranks.to_string()).unwrap_or_default());
     line("suite", &manifest.suite);
     line("suite, sha256", manifest.suite_sha256.as_deref().unwrap_or_default());
-    line("suite is complete", if manifest.complete { "yes" } else { "no" });
+    line("a standard score", if manifest.complete { "yes" } else { "no" });
     line("decoder", &manifest.decoder);
     line("colours", &manifest.colour_rule);
     line("device", &manifest.device);

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use vidit_video::Frames;
 
-use crate::{Dimension, Group, Manifest, Mode, Published, Results, Totals, VbenchError};
+use crate::{Dimension, Group, I2vTotals, Manifest, Mode, Published, Results, Totals, VbenchError};
 use markup::escape;
 use radar::{SERIES_MAX, Series};
 
@@ -27,8 +27,10 @@ pub struct Report {
     pub title: String,
     /// Its scores.
     pub results: Results,
-    /// Whose rules the total is made by.
+    /// Whose rules the videos were measured by.
     pub mode: Mode,
+    /// Whose rules sums are made by: of [`Mode::Fixed`] those that lack a member are not given.
+    pub sums: Mode,
     /// How the scores came about; `None` if that is not known.
     pub manifest: Option<Manifest>,
     /// Published rows to draw beside it: five at most are drawn.
@@ -45,7 +47,7 @@ impl Report {
     /// # Errors
     /// If a thumbnail has no pixels.
     pub fn html(&self) -> Result<String, VbenchError> {
-        let totals = Totals::new(&self.results.raw(), self.mode);
+        let totals = Totals::new(&self.results.raw(), self.sums);
         let pictures = clips::Pictures::new(&self.thumbnails);
         let mut html =
             String::from("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
@@ -109,8 +111,16 @@ impl Report {
             ("Quality", totals.quality, Some(Group::Quality)),
             ("Semantic", totals.semantic, Some(Group::Semantic)),
         ];
-        for (name, points, group) in cards {
-            let missing = totals.missing_of(group);
+        let cards = cards.map(|(name, points, group)| (name, points, totals.missing_of(group)));
+        // What begins with given pictures has sums of its own.
+        let given = I2vTotals::of(&self.results.raw(), self.sums).map(|totals| {
+            [
+                ("VBench-I2V: total", totals.total, totals.missing_of(None)),
+                ("VBench-I2V: given picture", totals.i2v, totals.missing_of(Some(true))),
+                ("VBench-I2V: quality", totals.quality, totals.missing_of(Some(false))),
+            ]
+        });
+        for (name, points, missing) in cards.into_iter().chain(given.into_iter().flatten()) {
             let (number, note) = match points {
                 None => ("<b class=\"none\">not given</b>".to_owned(), format!("missing: {missing}")),
                 Some(points) if !missing.is_empty() => (

@@ -118,12 +118,37 @@ fn what_is_not_the_published_way_is_said_first() {
     place("Not a standard score: the suite is incomplete");
     assert_eq!(html.matches("<b class=\"none\">not given</b>").count(), 3);
     place("missing: object_class, multiple_objects");
+    // A run by the reference's rules gives no sum of a part of them, either.
     report.mode = Mode::Compat;
+    assert_eq!(report.html().unwrap().matches("<b class=\"none\">not given</b>").count(), 3);
+    report.sums = Mode::Compat;
     assert!(report.html().unwrap().contains("partial: missing scores count as raw 0"));
     report.manifest = None;
     let unknown = report.html().unwrap();
     assert!(unknown.contains("Of unknown origin") && !unknown.contains("<h2>Manifest</h2>"));
     check_nesting(&Report::default().html().unwrap());
+}
+
+#[test]
+fn a_suite_that_is_there_can_be_no_standard_score_all_the_same() {
+    let of = |manifest: Manifest| {
+        let results = results(&Dimension::ALL);
+        Report { results, manifest: Some(manifest), ..Report::default() }.html().unwrap()
+    };
+    let standard =
+        || Manifest { suite: "standard".to_owned(), mode: "compat".to_owned(), ..Manifest::default() };
+    let failed = Manifest { notes: [("failed".to_owned(), "2".to_owned())].into(), ..standard() };
+    let fixed = Manifest { mode: "fixed".to_owned(), ..standard() };
+    let random = Manifest { weights: vec![weights(Network::Dino, WeightsOrigin::Random)], ..standard() };
+    for (manifest, part) in [
+        (failed, "<strong>Not a standard score</strong>2 measurements failed."),
+        (fixed, "<strong>Not a standard score</strong>It was measured in mode fixed."),
+        (random, "<strong>Not a standard score</strong>Weights were drawn at random."),
+        (standard(), "<strong>Not a standard score: the suite is incomplete</strong>"),
+    ] {
+        let html = of(manifest);
+        assert!(html.contains(part), "{part:?} is not in {html}");
+    }
 }
 
 #[test]
@@ -133,6 +158,13 @@ fn what_is_of_vbench_i2v_is_none_of_the_sixteen() {
     check_nesting(&html);
     assert!(html.contains("VBench, 1 of 16 dimensions, i2v subject of VBench-I2V, mode"), "{html}");
     assert_eq!(html.matches("class=\"dimension\"").count(), 2);
+    assert!(html.contains("<div>VBench-I2V: total<b class=\"none\">not given</b>"), "{html}");
+    let members = crate::I2V_MEMBERS.map(|member| member.name.parse().unwrap());
+    let html = Report { results: results(&members), ..Report::default() }.html().unwrap();
+    let totals = I2vTotals::of(&results(&members).raw(), Mode::Fixed).unwrap();
+    assert!(html.contains(&format!("<div>VBench-I2V: total<b>{:.2}</b>", totals.total.unwrap())), "{html}");
+    let html = Report { results: results(&Dimension::ALL), ..Report::default() }.html().unwrap();
+    assert!(!html.contains("VBench-I2V"), "{html}");
 }
 
 #[test]

@@ -165,6 +165,7 @@ fn first_frames(
                     stem: stem_of(&name),
                     auxiliary: &|_| None,
                     picture: None,
+                    stills: false,
                     mode: options.mode,
                 };
                 measure.begin(&facts, &[*dimension])?;

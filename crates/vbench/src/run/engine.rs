@@ -17,6 +17,7 @@ use super::long::{self, Part};
 use super::networks::{self, WeightsFolder};
 use super::{ClipFacts, Failed, Measure, Measured, Outcome, Plan, Refusal, Task};
 use crate::hash::{sha256, sha256_of_file};
+use crate::listing::ending;
 use crate::pixels::{FrameStream, Reader, RgbFrame, StreamInfo};
 use crate::scenes::SceneDetector;
 use crate::transforms::MusiqRule;
@@ -255,6 +256,18 @@ fn circumstances(
     if dimension == Dimension::ImagingQuality && options.imaging != MusiqRule::default() {
         all.push(json!(options.imaging.name()));
     }
+    // Since objects are told by whole words there.
+    if dimension == Dimension::Color && options.mode == Mode::Fixed {
+        all.push(json!("whole words"));
+    }
+    // Since these are made smaller as the reference does.
+    if dimension == Dimension::Scene && matches!(ending(&task.path), Some("gif" | "png")) {
+        all.push(json!("bilinear"));
+    }
+    // Since GIFs have a rate.
+    if dimension == Dimension::DynamicDegree && ending(&task.path) == Some("gif") {
+        all.push(json!("rate of the GIF"));
+    }
     if products() == Precision::TwoParts {
         all.push(json!("products in two parts"));
     }
@@ -275,6 +288,9 @@ type Scores = Vec<(Dimension, Result<Measured, Refusal>)>;
 
 /// The reader of long videos for all dimensions: the reference cuts them with it, and what it writes has no tags on which readers differ.
 pub(super) const LONG_READER: Reader = Reader::Decord;
+
+/// Why a video cannot be cut.
+const NO_RATE: &str = "it has no rate of frames, and clips are of so many seconds\nhint: measure it without `--long`, or make a video of it";
 
 /// An open video, and which of its frames comes next.
 struct View {
@@ -299,7 +315,7 @@ impl Pass<'_> {
         let Some(secs) = self.task.cut else { return Ok(Some(vec![Part::whole(&self.task.path)])) };
         let stream = self.open(LONG_READER).map_err(|error| error.to_string())?;
         let info = *stream.info();
-        let fps = info.fps.ok_or("it has no rate of frames, and clips are of so many seconds")?;
+        let fps = info.fps.ok_or(NO_RATE)?;
         let frames = match info.frames {
             Some(frames) => frames,
             None => stream.count().map_err(|error| error.to_string())?,
@@ -434,8 +450,8 @@ impl Pass<'_> {
         measures: &mut [Box<dyn Measure>],
         tell: &mut dyn FnMut(f64),
     ) -> Result<Option<Scores>, Refusal> {
-        let StreamInfo { height, width, fps, .. } = *stream.info();
-        // Pictures have no rate; the reference's readers give GIFs none either.
+        let StreamInfo { height, width, fps, stills, .. } = *stream.info();
+        // Single pictures have no rate.
         let fps = fps.unwrap_or(1.0);
         let whole = part.frames.is_none();
         let clip = ClipFacts {
@@ -447,6 +463,7 @@ impl Pass<'_> {
             stem: stem_of(&part.path),
             auxiliary: &|dimension| self.task.auxiliary.get(&dimension),
             picture: self.task.picture.as_deref(),
+            stills,
             mode: self.options.mode,
         };
         let mut scores = Scores::new();
@@ -510,7 +527,7 @@ mod tests {
         let hashes = weights.hashes(&[]).unwrap();
         let path = folder.path().join("a.mp4");
         std::fs::write(&path, "a").unwrap();
-        let plan = Plan::custom(&path, &[Dimension::ImagingQuality], None, &BTreeMap::new()).unwrap();
+        let plan = Plan::custom(&path, &[Dimension::ImagingQuality], None, None).unwrap();
         let of = |dimension, imaging| {
             let options = MeasureOptions {
                 mode: Mode::Compat,

@@ -1,8 +1,8 @@
 //! What was measured so far, a line a video and dimension: a run that was stopped goes on where it was.
 
 use std::collections::HashMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -31,30 +31,28 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Opens or begins `folder/journal.jsonl`. A last line that was cut off is taken away.
+    /// Opens or begins `folder/journal.jsonl`, for this process alone. A last line that was cut off is taken away.
     ///
     /// # Errors
-    /// If the file system refuses, or a whole line is none of a journal.
+    /// If another process has it open, the file system refuses, or a whole line is none of a journal.
     pub fn open(folder: &Path) -> Result<Self, VbenchError> {
         let path = folder.join("journal.jsonl");
         let failed = |action| {
             let path = path.clone();
             move |source| VbenchError::Io { action, path, source }
         };
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(failed("open"))?;
+        let mut file =
+            OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed("open"))?;
+        // Where a file system knows no locks, to append has to do.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(VbenchError::Busy { path: folder.to_owned() });
+        }
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).map_err(failed("read"))?;
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
         if whole < bytes.len() {
             file.set_len(whole as u64).map_err(failed("write"))?;
         }
-        file.seek(SeekFrom::End(0)).map_err(failed("read"))?;
         let mut known = HashMap::new();
         for (number, line) in bytes[..whole].split(|byte| *byte == b'\n').enumerate() {
             if line.is_empty() {
@@ -125,5 +123,18 @@ mod tests {
         std::fs::write(&path, "{}\n").unwrap();
         assert!(matches!(Journal::open(&folder), Err(VbenchError::Journal { line: 1, .. })));
         std::fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_journal_is_one_process_s_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        let Err(busy) = Journal::open(folder.path()) else { panic!("it is open") };
+        let busy = busy.to_string();
+        assert!(busy.contains("another process measures into") && busy.contains("\nhint: "), "{busy}");
+        journal.add(vec![line("a", 0.25)]).unwrap();
+        drop(journal);
+        let journal = Journal::open(folder.path()).unwrap();
+        assert!(journal.find("a", Dimension::Scene, "c").is_some());
     }
 }

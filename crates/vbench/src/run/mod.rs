@@ -22,7 +22,7 @@ use serde_json::{Map, Value};
 pub use engine::{MeasureOptions, Progress, measure};
 pub use networks::WeightsFolder;
 pub use outcome::{Failed, Outcome};
-pub use plan::{Plan, Task};
+pub use plan::{PassedOver, Plan, Task};
 pub use still::{STILL_MAX, Still, look_for_still, still_by_prompt};
 
 use crate::pixels::RgbFrame;
@@ -80,6 +80,8 @@ pub(crate) struct ClipFacts<'a> {
     pub auxiliary: &'a dyn Fn(Dimension) -> Option<&'a Auxiliary>,
     /// The picture that it should begin with.
     pub picture: Option<&'a Path>,
+    /// Its frames are the pictures of a GIF or a PNG.
+    pub stills: bool,
     pub mode: Mode,
 }
 

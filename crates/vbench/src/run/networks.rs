@@ -16,7 +16,7 @@ use super::{Measure, MeasureOptions};
 use crate::checkpoints::{Checkpoint, Presence, Verdict};
 use crate::dimensions::{
     AestheticQuality, AppearanceStyle, Batched, CameraMotion, Detections, DynamicDegree, HumanAction,
-    ImagingQuality, MotionSmoothness, OverallConsistency, Scene, StaticFilter, TemporalFlickering,
+    ImagingQuality, MotionSmoothness, PromptLikeness, Scene, StaticFilter, TemporalFlickering,
     background_consistency, backgrounds_of_clips, i2v_background, i2v_subject, subject_consistency,
     subjects_of_clips,
 };
@@ -337,7 +337,7 @@ pub(super) fn measures(
     if let (true, Some(tokenizer)) = (videos, tokenizer) {
         let load = |store| viclip::ViClip::load(store, clip::Config::OPENAI);
         let network = weights.load(Network::ViClip, load)?;
-        measures.push(Box::new(OverallConsistency::new(network, tokenizer)));
+        measures.push(Box::new(PromptLikeness::new(network, tokenizer)));
     }
     if has(Dimension::HumanAction) {
         let load = |store| umt::Umt::load(store, umt::Config::VIT_L_16);

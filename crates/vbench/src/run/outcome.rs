@@ -8,7 +8,8 @@ use serde_json::Value;
 
 use super::Measured;
 use crate::dimensions::camera_motion::{CameraType, PROMPT_TYPE};
-use crate::{Dimension, DimensionResult, Mode, Results, VideoResult};
+use crate::dimensions::names_an_action;
+use crate::{Dimension, DimensionResult, Mode, Results, VideoResult, stem_of};
 
 /// A video that has no score.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -122,6 +123,12 @@ impl Outcome {
         videos.collect()
     }
 
+    /// Videos whose names say none of the 400 actions: by the reference's rules they score 0, whatever they show.
+    pub fn unknown_actions(&self) -> Vec<&str> {
+        let videos = self.measured.get(&Dimension::HumanAction).into_iter().flatten();
+        videos.map(|(path, _)| path.as_str()).filter(|path| !names_an_action(stem_of(path))).collect()
+    }
+
     /// Videos without an object of the colour, which a dimension leaves out of its mean.
     pub fn left_out(&self, dimension: Dimension) -> usize {
         self.measured
@@ -227,6 +234,16 @@ mod tests {
         // Where one video has two, a clip is a clip.
         outcome.clips.insert("b".to_owned(), "a.mp4".to_owned());
         assert_eq!(outcome.results(Mode::Compat).dimensions[&dimension].overall, 0.75);
+    }
+
+    #[test]
+    fn videos_called_after_no_action_are_named() {
+        let names = ["v/A person is riding a bike-0.mp4", "v/A person is riding a pig-1.mp4"];
+        let videos = names.map(|name| (name.to_owned(), Measured::new(false)));
+        let measured = [(Dimension::HumanAction, videos.into())].into();
+        let outcome = Outcome { measured, ..Outcome::default() };
+        assert_eq!(outcome.unknown_actions(), [names[1]]);
+        assert!(Outcome::default().unknown_actions().is_empty());
     }
 
     #[test]

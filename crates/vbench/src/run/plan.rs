@@ -1,12 +1,14 @@
 //! Which videos are measured for what.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use vidit_media::{ReadLimits, read_picture};
 
 use super::long::CLIP_SECS;
-use crate::naming::composed;
+use crate::listing::ending;
+use crate::naming::{check_text, composed, shown};
 use crate::{
     Auxiliary, Dimension, Located, Network, Suite, VbenchError, full_info_json, split_stem, stem_of,
     video_stem,
@@ -50,6 +52,39 @@ pub struct Plan {
     pub between: bool,
     /// Whether long videos are cut into scenes first.
     pub scenes: bool,
+    /// What lies beside the videos and is not measured.
+    pub passed_over: Beside,
+    /// All prompts that videos were looked for of, also those without any; empty if every video was taken.
+    pub prompts: Vec<String>,
+}
+
+/// Why a file is not measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PassedOver {
+    /// Its ending is none of a video.
+    Other,
+    /// It is a folder, though called as a video.
+    Folder,
+    /// It is a single picture, and motion is looked for.
+    Picture,
+    /// It is called after no prompt.
+    Stranger,
+}
+
+impl PassedOver {
+    fn told(self, count: usize) -> String {
+        let (one, many) = match self {
+            Self::Other => ("file that is no video was", "files that are no videos were"),
+            Self::Folder => {
+                ("folder that is called as a video was", "folders that are called as videos were")
+            }
+            Self::Picture => ("single picture was", "single pictures were"),
+            Self::Stranger => {
+                ("video that is called after no prompt was", "videos that are called after no prompt were")
+            }
+        };
+        format!("{count} {} passed over", if count == 1 { one } else { many })
+    }
 }
 
 impl Plan {
@@ -91,42 +126,45 @@ impl Plan {
         self.places.get(&dimension).and_then(|places| places.get(task)).copied().unwrap_or(task)
     }
 
-    /// Videos of one's own: a file, or those in a folder by name. The prompt of each is `prompts[its file name]`, or the only one of
-    /// `prompt`, or its name.
+    /// Videos of one's own: a file, or those in a folder by name. The prompt of each is `prompts[its file name]`, or, without a file of
+    /// these, the only one of `prompt`, or its name.
     ///
     /// # Errors
-    /// If the folder cannot be read or holds no videos, or a dimension needs to know what to look for.
+    /// If the folder cannot be read or holds no videos, a video's path is no UTF-8, or a dimension needs to know what to look for.
     pub fn custom(
         videos: &Path,
         dimensions: &[Dimension],
         prompt: Option<&str>,
-        prompts: &BTreeMap<String, String>,
+        prompts: Option<&BTreeMap<String, String>>,
     ) -> Result<Self, VbenchError> {
         if let Some(dimension) = dimensions.iter().find(|dimension| !dimension.takes_custom_videos()) {
             return Err(VbenchError::NotForCustom { dimension: *dimension });
         }
-        let paths = match videos.is_dir() {
-            false => vec![videos.to_owned()],
+        let (paths, passed_over) = match videos.is_dir() {
+            false => (vec![videos.to_owned()], BTreeMap::new()),
             true => listed(videos)?,
         };
         if paths.is_empty() {
             return Err(VbenchError::NoVideos { path: videos.to_owned() });
         }
-        let prompts = by_name(videos, prompts);
+        paths.iter().try_for_each(|path| check_text(path))?;
+        let prompts = prompts.map(|prompts| by_name(videos, prompts));
         let mut tasks = Vec::with_capacity(paths.len());
         for path in paths {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let own = || split_stem(stem_of(&name)).0.to_owned();
-            let prompt = match prompts.get(&name) {
-                Some(prompt) => prompt.clone(),
-                None if !prompts.is_empty() => return Err(VbenchError::NoPrompt { path }),
+            let prompt = match &prompts {
+                Some(prompts) => match prompts.get(&name) {
+                    Some(prompt) => prompt.clone(),
+                    None => return Err(VbenchError::NoPrompt { path }),
+                },
                 None => prompt.map_or_else(own, str::to_owned),
             };
             let (dimensions, auxiliary) = (dimensions.to_vec(), BTreeMap::new());
             tasks.push(Task { path, prompt, dimensions, auxiliary, picture: None, cut: None });
         }
         let full_info = custom_info(&tasks);
-        Ok(Self { tasks, full_info, ..Self::default() })
+        Ok(Self { tasks, full_info, passed_over, ..Self::default() })
     }
 
     /// Takes for prompts what the reference takes for those of long videos of one's own: their names with the numbers of samples, `a cat-0`,
@@ -140,9 +178,10 @@ impl Plan {
     }
 
     /// All videos of a folder that are called after these prompts, or all by their names if `prompts` is `None`: any number of each.
+    /// Single pictures are left out: nothing can move in them.
     ///
     /// # Errors
-    /// If the folder cannot be read or holds no such video.
+    /// If the folder cannot be read or holds no such video, or a video's path is no UTF-8.
     pub fn called_after(
         videos: &Path,
         dimension: Dimension,
@@ -153,39 +192,76 @@ impl Plan {
         let known: Option<BTreeMap<String, &str>> =
             prompts.map(|prompts| prompts.iter().map(|&prompt| (name_of(prompt), prompt)).collect());
         let mut tasks = Vec::new();
-        let all = listed(videos)?;
+        let (all, mut passed_over) = listed(videos)?;
+        let (pictures, all): (Vec<PathBuf>, _) =
+            all.into_iter().partition(|path| ending(path) == Some("png"));
+        if !pictures.is_empty() {
+            passed_over.insert(PassedOver::Picture, pictures);
+        }
         let some = !all.is_empty();
         for path in all {
+            check_text(&path)?;
             let name = composed(split_stem(stem_of(&path.display().to_string())).0);
             let prompt = match &known {
                 None => Some(name.clone()),
                 Some(known) => known.get(&name).map(|prompt| (*prompt).to_owned()),
             };
-            tasks.extend(prompt.map(|prompt| Task {
-                path,
-                prompt,
-                dimensions: vec![dimension],
-                auxiliary: BTreeMap::new(),
-                picture: None,
-                cut: None,
-            }));
+            let Some(prompt) = prompt else {
+                passed_over.entry(PassedOver::Stranger).or_default().push(path);
+                continue;
+            };
+            let (dimensions, auxiliary) = (vec![dimension], BTreeMap::new());
+            tasks.push(Task { path, prompt, dimensions, auxiliary, picture: None, cut: None });
         }
+        let prompts = prompts.unwrap_or_default().iter().map(|&prompt| prompt.to_owned()).collect();
         match (tasks.is_empty(), some) {
             (true, true) => Err(VbenchError::NoneOfSuite { path: videos.to_owned(), dimension }),
             (true, false) => Err(VbenchError::NoVideos { path: videos.to_owned() }),
-            (false, _) => Ok(Self { tasks, ..Self::default() }),
+            (false, _) => Ok(Self { tasks, passed_over, prompts, ..Self::default() }),
         }
+    }
+
+    /// What was passed over, in a line a reason.
+    pub fn told_passed_over(&self) -> impl Iterator<Item = String> {
+        self.passed_over
+            .iter()
+            .map(|(why, paths)| format!("{}, the first is `{}`", why.told(paths.len()), shown(&paths[0])))
     }
 
     /// Says which picture each video should begin with: the only one of `pictures`, or of a folder the one that `name_of` a task names.
     ///
-    /// A picture that is not there is named when its video is measured.
+    /// Whether they are there, [`Self::check_pictures`] says.
     pub fn begin_with(&mut self, pictures: &Path, name_of: &dyn Fn(&Task) -> Option<String>) {
         for task in &mut self.tasks {
             task.picture = match pictures.is_dir() {
                 true => name_of(task).map(|name| pictures.join(name)),
                 false => Some(pictures.to_owned()),
             };
+        }
+    }
+
+    /// Reads every picture that some dimension looks at, once.
+    ///
+    /// # Errors
+    /// If one is not known, not there or cannot be used.
+    pub fn check_pictures(&self, limits: &ReadLimits) -> Result<(), VbenchError> {
+        let compares = |task: &&Task| task.dimensions.iter().any(|dimension| dimension.needs_picture());
+        let (mut seen, mut wrong) = (BTreeSet::new(), Vec::new());
+        for task in self.tasks.iter().filter(compares) {
+            match &task.picture {
+                None => {
+                    wrong.push(format!("nothing says which one `{}` should begin with", shown(&task.path)))
+                }
+                Some(picture) if !seen.insert(picture) => {}
+                Some(picture) => {
+                    let told = read_picture(picture, limits).err().map(|error| error.to_string());
+                    wrong.extend(told.map(|text| text.lines().next().unwrap_or_default().to_owned()));
+                }
+            }
+        }
+        match wrong.first() {
+            None => Ok(()),
+            Some(first) => Err(VbenchError::Pictures { count: wrong.len(), first: first.clone() }),
         }
     }
 
@@ -239,22 +315,27 @@ fn places(suite: &Suite, dimension: Dimension, tasks: &[Task]) -> Vec<usize> {
     tasks.iter().map(|task| first.get(&composed(&task.prompt)).copied().unwrap_or(usize::MAX)).collect()
 }
 
-/// Endings that the reference reads.
-const ENDINGS: [&str; 3] = ["mp4", "gif", "png"];
+/// Files by why they are passed over.
+pub type Beside = BTreeMap<PassedOver, Vec<PathBuf>>;
 
-fn listed(folder: &Path) -> Result<Vec<PathBuf>, VbenchError> {
+/// The videos of a folder by name, and what lies beside them. Hidden files are neither, nor are folders of other names.
+fn listed(folder: &Path) -> Result<(Vec<PathBuf>, Beside), VbenchError> {
     let failed = |error| VbenchError::reading(folder, error);
-    let mut paths = Vec::new();
+    let (mut videos, mut passed_over) = (Vec::new(), Beside::new());
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
-        let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str())) {
-            paths.push(path);
+        match (ending(&path).is_some(), path.is_dir()) {
+            _ if hidden => {}
+            (true, false) => videos.push(path),
+            (true, true) => passed_over.entry(PassedOver::Folder).or_default().push(path),
+            (false, false) => passed_over.entry(PassedOver::Other).or_default().push(path),
+            (false, true) => {}
         }
     }
-    paths.sort();
-    Ok(paths)
+    videos.sort();
+    passed_over.values_mut().for_each(|paths| paths.sort());
+    Ok((videos, passed_over))
 }
 
 /// Prompts by the names of their files: those that are told by a path within the folder, or from the root, too.

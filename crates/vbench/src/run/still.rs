@@ -46,9 +46,11 @@ pub fn look_for_still(
     walk(plan, options, &|_: &Task, _: Dimension| same.clone(), &load, stop, on_progress)
 }
 
-/// The still videos of every prompt of the plan, the first `max` by path; of a long run, the clips.
+/// The still videos of every prompt of the plan, the first `max` by path; of a long run, the clips. A prompt without any video has
+/// none, as in the reference's list.
 pub fn still_by_prompt(plan: &Plan, outcome: &Outcome, max: usize) -> BTreeMap<String, Still> {
     let mut prompts: BTreeMap<String, Still> = BTreeMap::new();
+    prompts.extend(plan.prompts.iter().map(|prompt| (prompt.clone(), Still::default())));
     let mut prompt_of: BTreeMap<String, &str> = BTreeMap::new();
     for task in &plan.tasks {
         prompts.entry(task.prompt.clone()).or_default();
@@ -109,6 +111,10 @@ mod tests {
         let found = still_by_prompt(&plan, &outcome, 2);
         assert_eq!(found["a cup"].static_path, ["v/a cup-0.mp4", "v/a cup-2.mp4"].map(PathBuf::from));
         assert_eq!((found["a cup"].static_count, found["a cat"].static_count), (2, 0));
+        let asked = ["a cup", "a dog"].map(str::to_owned).into();
+        let found = still_by_prompt(&Plan { prompts: asked, ..plan }, &outcome, 2);
+        let counts: Vec<_> = found.iter().map(|(prompt, of)| (prompt.as_str(), of.static_count)).collect();
+        assert_eq!(counts, [("a cat", 0), ("a cup", 2), ("a dog", 0)]);
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Room {
     }
 
     fn plan(&self) -> Plan {
-        Plan::custom(&self.path("videos"), &[DIMENSION], None, &Default::default()).unwrap()
+        Plan::custom(&self.path("videos"), &[DIMENSION], None, None).unwrap()
     }
 
     fn measure(
@@ -184,14 +184,57 @@ fn long_videos_of_ones_own_are_asked_for_by_their_whole_names() {
 fn dimensions_that_must_be_told_are_refused_for_videos_of_no_suite() {
     let room = Room::new(&[("a.mp4", CLIP)]);
     let plan = |dimensions: &[Dimension]| {
-        Plan::custom(&room.path("videos"), dimensions, None, &Default::default())
-            .map(|plan| plan.tasks[0].prompt.clone())
+        Plan::custom(&room.path("videos"), dimensions, None, None).map(|plan| plan.tasks[0].prompt.clone())
     };
     assert_eq!(plan(&[DIMENSION]).unwrap(), "a");
     let error = plan(&[Dimension::Color]).unwrap_err().to_string();
     assert!(error.contains("`color`") && error.contains("--suite"), "{error}");
     fs::remove_file(room.path("videos").join("a.mp4")).unwrap();
     assert!(plan(&[DIMENSION]).unwrap_err().to_string().contains("holds no videos"));
+}
+
+#[test]
+fn videos_of_every_ending_are_taken_and_what_lies_beside_them_is_told() {
+    let endings = ["a.mp4", "b.MOV", "c.webm", "d.mkv", "e.avi", "f.gif", "g.png"];
+    let room = Room::new(&endings.map(|name| (name, CLIP)));
+    fs::write(room.path("videos/notes.txt"), "").unwrap();
+    fs::write(room.path("videos/.hidden.mp4"), "").unwrap();
+    fs::create_dir(room.path("videos/sub.mp4")).unwrap();
+    let plan = room.plan();
+    let names: Vec<_> = plan.tasks.iter().map(|task| task.path.file_name().unwrap()).collect();
+    assert_eq!(names, endings);
+    let told: Vec<String> = plan.told_passed_over().collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].starts_with("1 file that is no video was passed over, the first is `"), "{told:?}");
+    assert!(told[0].ends_with("notes.txt`") && told[1].ends_with("sub.mp4`"), "{told:?}");
+    // Where motion is looked for, a picture is none of the videos; and a misspelt name is told.
+    let plan = Plan::called_after(&room.path("videos"), DIMENSION, Some(&["a", "z"])).unwrap();
+    assert_eq!((plan.tasks.len(), &plan.prompts[..]), (1, &["a".to_owned(), "z".to_owned()][..]));
+    let counts: Vec<_> = plan.passed_over.iter().map(|(why, paths)| (*why, paths.len())).collect();
+    let expected = [PassedOver::Other, PassedOver::Folder, PassedOver::Picture, PassedOver::Stranger];
+    assert_eq!(counts, expected.into_iter().zip([1, 1, 1, 5]).collect::<Vec<_>>());
+}
+
+#[test]
+#[cfg(unix)]
+fn videos_whose_names_are_no_text_are_refused() {
+    use std::os::unix::ffi::OsStrExt;
+    let room = Room::new(&[("a-0.mp4", CLIP)]);
+    let name = std::ffi::OsStr::from_bytes(b"x\xff-0.mp4");
+    fs::write(room.path("videos").join(name), CLIP).unwrap();
+    let custom = Plan::custom(&room.path("videos"), &[DIMENSION], None, None);
+    let called = Plan::called_after(&room.path("videos"), DIMENSION, None);
+    for plan in [custom, called] {
+        let error = plan.unwrap_err().to_string();
+        assert!(error.contains(r"x\xFF-0.mp4`") && error.contains("hint: "), "{error}");
+    }
+}
+
+#[test]
+fn an_empty_file_of_prompts_has_none_for_a_video() {
+    let room = Room::new(&[("a-0.mp4", CLIP)]);
+    let plan = Plan::custom(&room.path("videos"), &[DIMENSION], None, Some(&Default::default()));
+    assert!(matches!(plan, Err(VbenchError::NoPrompt { .. })), "{plan:?}");
 }
 
 /// A PNG of one shade.
@@ -229,7 +272,7 @@ impl Measure for Brittle {
 #[test]
 fn scores_that_are_no_numbers_are_named_and_not_kept() {
     let room = Room::new(&[("a.png", &picture(4)), ("b.png", &picture(200))]);
-    let plan = Plan::custom(&room.path("videos"), &[DIMENSION], None, &Default::default()).unwrap();
+    let plan = Plan::custom(&room.path("videos"), &[DIMENSION], None, None).unwrap();
     let weights = WeightsFolder::open(None, &plan.dimensions()).unwrap();
     let out = room.path("out");
     let options = options(Mode::Compat, &weights, &out);
@@ -283,9 +326,15 @@ fn a_prompt_that_is_there_twice_is_listed_where_each_dimension_asks_for_it() {
     let names = ["a-0.mp4", "a-1.mp4", "b-0.mp4", "b-1.mp4", "c-0.mp4", "c-1.mp4"];
     let room = Room::new(&names.map(|name| (name, CLIP)));
     let wanted = [DIMENSION, Dimension::ImagingQuality];
-    let asked =
-        crate::PreflightOptions { suite: &suite, dimensions: wanted.to_vec(), samples: 2, read: false };
-    let found = crate::preflight(&room.path("videos"), &asked, &crate::read_facts, &|_, _| {}).unwrap();
+    let asked = crate::PreflightOptions {
+        suite: &suite,
+        dimensions: wanted.to_vec(),
+        samples: 2,
+        read: false,
+        long: false,
+    };
+    let found =
+        crate::preflight(&room.path("videos"), &asked, &|_| panic!("nothing is read"), &|_, _| {}).unwrap();
     let plan = Plan::of_suite(&suite, &wanted, &found.located);
     assert_eq!(plan.tasks.len(), 6);
     let weights = WeightsFolder::of(None, &[]).unwrap();
@@ -325,7 +374,7 @@ fn each_dimension_of_the_standard_suite_is_listed_in_its_own_order() {
 fn videos_begin_with_the_only_picture_or_that_of_their_name() {
     let room = Room::new(&[("a-0.mp4", CLIP)]);
     let wanted = [DIMENSION, Dimension::I2vSubject];
-    let mut plan = Plan::custom(&room.path("videos"), &wanted, None, &Default::default()).unwrap();
+    let mut plan = Plan::custom(&room.path("videos"), &wanted, None, None).unwrap();
     assert_eq!(plan.dimensions(), wanted);
     let only = room.path("only.png");
     plan.begin_with(&only, &|_| None);
@@ -333,6 +382,17 @@ fn videos_begin_with_the_only_picture_or_that_of_their_name() {
     assert_eq!(plan.tasks[0].picture_of(DIMENSION), None);
     plan.begin_with(&room.path("videos"), &|task| Some(format!("{}.jpg", task.prompt)));
     assert_eq!(plan.tasks[0].picture, Some(room.path("videos").join("a.jpg")));
+    let limits = ReadLimits::default();
+    let error = plan.check_pictures(&limits).unwrap_err().to_string();
+    assert!(error.starts_with("1 given pictures cannot be used") && error.contains("a.jpg"), "{error}");
+    fs::write(&only, picture(7)).unwrap();
+    plan.begin_with(&only, &|_| None);
+    plan.check_pictures(&limits).unwrap();
+    fs::write(&only, "no picture").unwrap();
+    assert!(plan.check_pictures(&limits).is_err());
+    // What nobody looks at need not be there.
+    plan.tasks[0].dimensions = vec![DIMENSION];
+    plan.check_pictures(&limits).unwrap();
 }
 
 /// So many frames at 8 a second, ever brighter in ever larger steps.
@@ -426,7 +486,7 @@ fn first_frames_of_clips_are_compared_once_and_videos_of_one_clip_are_not() {
     long(&room, "a cat-0.mp4", 41);
     long(&room, "a dog-0.mp4", 16);
     let dimension = Dimension::SubjectConsistency;
-    let mut plan = Plan::custom(&room.path("videos"), &[dimension], None, &Default::default()).unwrap();
+    let mut plan = Plan::custom(&room.path("videos"), &[dimension], None, None).unwrap();
     plan.cut(None);
     plan.between = true;
     assert_eq!(plan.networks(), [crate::Network::Dino, crate::Network::DinoV2]);
@@ -487,7 +547,7 @@ fn scenes_are_videos_of_their_own_within_one() {
     (21..57).for_each(|index| clip.frame_mut(index).fill(140 + index as u8));
     write_video(&clip, 8, &room.path("videos").join("two scenes-0.mp4"), &WriteOptions::default()).unwrap();
     let dimension = Dimension::SubjectConsistency;
-    let mut plan = Plan::custom(&room.path("videos"), &[dimension], None, &Default::default()).unwrap();
+    let mut plan = Plan::custom(&room.path("videos"), &[dimension], None, None).unwrap();
     plan.cut(None);
     (plan.between, plan.scenes) = (true, true);
     let weights = WeightsFolder::of(None, &[]).unwrap();

@@ -19,7 +19,7 @@ pub use opencv::resize_linear;
 pub use pillow::resize_pillow;
 pub use prepare::{
     CLIP_SIDE, FloatFrame, Normalisation, clip_pillow, clip_tensor, dino, dino_crop_pillow, dino_crop_tensor,
-    dreamsim_pillow, dreamsim_tensor, musiq, tag2text, umt, viclip,
+    dreamsim_pillow, dreamsim_tensor, musiq, tag2text, tag2text_pillow, umt, viclip,
 };
 pub use sizes::{MusiqRule, Window, centre, musiq_size, short_side};
 

@@ -137,6 +137,13 @@ pub fn tag2text(frame: &RgbFrame) -> FloatFrame {
     Normalisation::IMAGENET.frame(size, floats(&values))
 }
 
+/// Tag2Text on the pictures of a GIF or a PNG, which the reference makes smaller by Pillow: bilinear. `[384, 384, 3]`
+pub fn tag2text_pillow(picture: &RgbFrame) -> FloatFrame {
+    let size = (TAG2TEXT_SIDE, TAG2TEXT_SIDE);
+    let values = resize_pillow(picture, size, Window::whole(size), Kernel::Bilinear);
+    Normalisation::IMAGENET.frame(size, floats(&values))
+}
+
 /// MUSIQ: at most 512, bilinear without antialiasing, on the scale 0–1. `[H, W, 3]`
 pub fn musiq(frame: &RgbFrame, rule: MusiqRule, mode: Mode) -> FloatFrame {
     let size = musiq_size(frame.height, frame.width, rule, mode);
