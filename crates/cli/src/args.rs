@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{ArgGroup, Args as ClapArgs, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::Shell;
 use vidit_eval::EvalOptions;
 use vidit_language::Options as LanguageOptions;
@@ -108,14 +108,15 @@ pub struct Speech {
 
 /// What every verb that makes a video shares.
 #[derive(Debug, ClapArgs)]
+#[command(group = ArgGroup::new(NAMED).multiple(true))]
 pub struct Making {
     /// Where to write: .mp4, .gif, .webp, .png (contact sheet), or a folder of frames (no extension).
     /// By default a new file in this folder, named after the prompt
-    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath, group = NAMED, help_heading = "Output")]
     pub output: Option<PathBuf>,
 
-    /// Replace files that exist
-    #[arg(long, help_heading = "Output")]
+    /// Replace files that exist. Names of our own are always new
+    #[arg(long, requires = NAMED, help_heading = "Output")]
     pub overwrite: bool,
 
     #[command(flatten)]
@@ -137,12 +138,15 @@ pub struct Making {
     pub boxes: Option<PathBuf>,
 
     /// Weights of the box adapter, which a run of kind `boxes` leaves
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Boxes")]
+    #[arg(long, value_name = "FILE", requires = "boxes", value_hint = ValueHint::FilePath, help_heading = "Boxes")]
     pub box_adapter: Option<PathBuf>,
 
     #[command(flatten)]
     pub network: Network,
 }
+
+/// Files that a verb is told to write.
+const NAMED: &str = "named";
 
 #[derive(Debug, ClapArgs)]
 pub struct Generate {
@@ -160,7 +164,7 @@ pub struct Generate {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Given pictures")]
     pub image: Option<PathBuf>,
 
-    /// The picture that the video ends with
+    /// The picture that the video ends with, on which it rests for its last four frames
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Given pictures")]
     pub last_image: Option<PathBuf>,
 
@@ -178,19 +182,20 @@ pub struct Generate {
     pub lm: Option<OsString>,
 
     /// Keep the latents, too, for `vidit decode`
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = NAMED, help_heading = "Output")]
     pub save_latents: Option<PathBuf>,
 
     /// Width and height in pixels, multiples of 16 [default: 128x128, or near the first picture's shape]
     #[arg(long, value_name = "WxH", value_parser = parse_size)]
     pub size: Option<Size>,
 
-    /// Number of frames, 4n+1 [default: 25]
+    /// Number of frames, 4n+1; more than 49 go on from their own end, as `extend` does, unless latents or a last image are given
+    /// [default: 25]
     #[arg(long, value_name = "N", conflicts_with = "seconds")]
     pub frames: Option<usize>,
 
     /// Length instead of a number of frames, rounded to the nearest possible
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub seconds: Option<f64>,
 
     /// Frames a second
@@ -222,7 +227,7 @@ pub struct Expand {
 
     /// How freely it draws: 0 takes the most probable word each time
     #[arg(long, value_name = "T", requires = "lm", default_value_t = LanguageOptions::default().temperature,
-        value_parser = parse_temperature, help_heading = "Language model")]
+        allow_negative_numbers = true, value_parser = parse_temperature, help_heading = "Language model")]
     pub temperature: f32,
 
     /// Length of its answer at most, in tokens; one that is longer ends with its last whole sentence
@@ -258,7 +263,7 @@ pub struct Source {
 /// A new part that is joined to clips.
 #[derive(Debug, ClapArgs)]
 pub struct Joining {
-    /// Write the new frames alone
+    /// Write the new frames alone, without the clip
     #[arg(long, help_heading = "Output")]
     pub only_new: bool,
 
@@ -287,7 +292,18 @@ pub struct Extend {
     pub frames: u32,
 
     #[command(flatten)]
+    pub lasting: Lasting,
+
+    #[command(flatten)]
     pub joining: Joining,
+}
+
+/// How long what is new lasts, in place of its frames.
+#[derive(Debug, ClapArgs)]
+pub struct Lasting {
+    /// New seconds in place of frames, as near as whole steps come
+    #[arg(long, value_name = "S", conflicts_with = "frames", allow_negative_numbers = true)]
+    pub seconds: Option<f64>,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -307,6 +323,9 @@ pub struct Loop {
     /// Frames of the loop, or of the new part, a multiple of 4 [default: 24, or 16]
     #[arg(long, value_name = "N", value_parser = parse_fours)]
     pub frames: Option<u32>,
+
+    #[command(flatten)]
+    pub lasting: Lasting,
 
     /// Frames a second of a loop from a prompt [default: 12]
     #[arg(long, value_name = "N")]
@@ -333,8 +352,11 @@ pub struct Connect {
     #[arg(long, value_name = "N", default_value = "16", value_parser = parse_fours)]
     pub frames: u32,
 
+    #[command(flatten)]
+    pub lasting: Lasting,
+
     /// How much of the middle is made anew: 0 only fades from the end of one clip to the beginning of the other, 1 forgets them there
-    #[arg(long, value_name = "S", default_value_t = Wish::CONNECTED)]
+    #[arg(long, value_name = "S", default_value_t = Wish::CONNECTED, allow_negative_numbers = true)]
     pub strength: f32,
 
     #[command(flatten)]
@@ -359,7 +381,7 @@ pub struct Blend {
     pub curve: Curve,
 
     /// How much of the middle is made anew: 0 only fades, 1 forgets the clips there
-    #[arg(long, value_name = "S", default_value_t = Wish::BLENDED)]
+    #[arg(long, value_name = "S", default_value_t = Wish::BLENDED, allow_negative_numbers = true)]
     pub strength: f32,
 
     #[command(flatten)]
@@ -375,7 +397,7 @@ pub enum Curve {
     Linear,
     /// Slowly, then fast, then slowly
     Smooth,
-    /// At once in the middle
+    /// Within a fifth of the clip, in the middle
     Cut,
 }
 
@@ -400,7 +422,7 @@ pub struct Remix {
     pub prompt: OsString,
 
     /// How much is made anew: 0 keeps the clip, 1 forgets it
-    #[arg(long, value_name = "S", default_value_t = Wish::REMIXED)]
+    #[arg(long, value_name = "S", default_value_t = Wish::REMIXED, allow_negative_numbers = true)]
     pub strength: f32,
 
     /// A picture of the clip's size, white where it is changed, black where it stays
@@ -464,7 +486,7 @@ pub struct BoxesTrack {
     pub input: PathBuf,
 
     /// How far boxes may be from the object, a fraction of the frame: less takes more keyframes
-    #[arg(long, value_name = "E", default_value_t = 0.03)]
+    #[arg(long, value_name = "E", default_value_t = 0.03, allow_negative_numbers = true)]
     pub tolerance: f32,
 
     /// Where to write; printed when left out
@@ -472,8 +494,11 @@ pub struct BoxesTrack {
     pub output: Option<PathBuf>,
 
     /// Replace a file that exists
-    #[arg(long, help_heading = "Output")]
+    #[arg(long, requires = "output", help_heading = "Output")]
     pub overwrite: bool,
+
+    #[command(flatten)]
+    pub speech: Speech,
 }
 
 #[derive(Debug, ClapArgs)]
@@ -493,6 +518,9 @@ pub struct BoxesDraw {
     /// Replace a file that exists
     #[arg(long, help_heading = "Output")]
     pub overwrite: bool,
+
+    #[command(flatten)]
+    pub speech: Speech,
 }
 
 #[derive(Debug, Subcommand)]

@@ -30,8 +30,8 @@ mod sprite;
 mod story;
 
 pub use caption::{
-    Added, Description, Expansion, caption, caption_corpus, describe, expand, language_of, prompt,
-    prompt_with_phrases,
+    Added, Description, Expansion, caption, caption_corpus, describe, expand, knows_a_word, language_of,
+    prompt, prompt_with_phrases,
 };
 pub use colour::{Background, Colour, Gradient};
 pub use error::DataError;

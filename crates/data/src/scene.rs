@@ -48,6 +48,20 @@ impl Scene {
         }
     }
 
+    /// A scene of two objects, each in a half of the frame, neither of which training sees do that on that colour in `language`. The
+    /// first named is on the left, or above.
+    pub fn sample_pair_held_out(pack: &Pack, seed: u64, index: u64, language: Language) -> Self {
+        let mut random = Random::new(seed, index);
+        loop {
+            let colour = *random.choose(&Colour::ALL);
+            let scene = Self { language, ..Self::pair(pack, colour, &mut random) };
+            // One scene in 400.
+            if scene.combinations(language).iter().all(|one| one.is_held_out(pack.objects())) {
+                return scene;
+            }
+        }
+    }
+
     /// A training scene, which has two objects with probability `pair_share`.
     pub(crate) fn sample_train(pack: &Pack, pair_share: f32, random: &mut Random) -> Self {
         loop {
@@ -133,6 +147,20 @@ mod tests {
         let pairs: Vec<_> = scenes.iter().filter(|scene| scene.actors.len() == 2).collect();
         assert!((150..250).contains(&pairs.len()), "{}", pairs.len());
         assert!(pairs.iter().all(|scene| scene.actors[0].object != scene.actors[1].object));
+    }
+
+    #[test]
+    fn both_objects_of_a_held_out_pair_are_held_out() {
+        let pack = Pack::embedded();
+        for index in 0..30 {
+            let language = Language::ALL[index as usize % 3];
+            let scene = Scene::sample_pair_held_out(&pack, 2, index, language);
+            let combinations = scene.combinations(language);
+            assert_eq!((combinations.len(), scene.language), (2, language));
+            assert!(combinations.iter().all(|one| one.is_held_out(pack.objects())), "{combinations:?}");
+            assert_ne!(combinations[0].object, combinations[1].object);
+            assert_eq!(scene, Scene::sample_pair_held_out(&pack, 2, index, language));
+        }
     }
 
     #[test]

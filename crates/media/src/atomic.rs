@@ -78,6 +78,10 @@ fn check_occupant(target: &Path, is_folder: bool, overwrite: bool) -> Result<()>
         }
         Err(_) => return Ok(()),
     };
+    // What a link leads to counts: a file in the place of `/dev/null` would break the machine.
+    if let Some(found) = target.metadata().ok().and_then(|reached| special(reached.file_type())) {
+        return Err(MediaError::NotReplaceable { path, found });
+    }
     let is_empty_folder = occupant.is_dir() && fs::read_dir(target).is_ok_and(|mut e| e.next().is_none());
     if is_folder && is_empty_folder {
         return Ok(());
@@ -95,6 +99,23 @@ fn check_occupant(target: &Path, is_folder: bool, overwrite: bool) -> Result<()>
         }
         _ => Ok(()),
     }
+}
+
+/// What is neither a file nor a folder, in words.
+fn special(kind: fs::FileType) -> Option<&'static str> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kinds = [
+            (kind.is_char_device() || kind.is_block_device(), "a device"),
+            (kind.is_fifo(), "a pipe"),
+            (kind.is_socket(), "a socket"),
+        ];
+        if let Some((_, found)) = kinds.into_iter().find(|(is, _)| *is) {
+            return Some(found);
+        }
+    }
+    (!kind.is_file() && !kind.is_dir()).then_some("neither a file nor a folder")
 }
 
 /// Whether a folder holds nothing but `00000.png`, … so that replacing it loses nothing else.
@@ -126,7 +147,8 @@ impl Temporary {
         let parent = parent(target);
         if !parent.is_dir() {
             let path = target.to_path_buf();
-            let file = parent.ancestors().find(|folder| folder.exists() && !folder.is_dir());
+            let file =
+                parent.ancestors().find(|folder| folder.symlink_metadata().is_ok() && !folder.is_dir());
             return Err(match file {
                 Some(found) => MediaError::NoFolder { path, found: found.to_path_buf() },
                 None => MediaError::MissingParent { path, parent: parent.to_path_buf() },
@@ -366,6 +388,36 @@ mod tests {
         let error = check(&longer, false, true).unwrap_err();
         assert!(matches!(error, MediaError::NameTooLong { .. }), "{error}");
         assert!(error.to_string().contains("found `304` bytes\nhint: "), "{error}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let [pipe, link, socket] = ["pipe.mp4", "link.mp4", "socket.mp4"].map(|name| dir.path().join(name));
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        std::os::unix::fs::symlink(&pipe, &link).unwrap();
+        let _listening = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        for (target, expected) in [(&pipe, "a pipe"), (&link, "a pipe"), (&socket, "a socket")] {
+            for (is_folder, overwrite) in [(false, false), (false, true), (true, true)] {
+                let error = check(target, is_folder, overwrite).unwrap_err();
+                assert!(
+                    matches!(error, MediaError::NotReplaceable { found, .. } if found == expected),
+                    "{error}"
+                );
+            }
+            assert!(write_file(target, true, put(b"x")).is_err());
+        }
+        assert_eq!(names(dir.path()), ["link.mp4", "pipe.mp4", "socket.mp4"]);
+        let around = dir.path().join("around");
+        std::os::unix::fs::symlink("around", &around).unwrap();
+        let error = check(&around.join("a.mp4"), false, false).unwrap_err();
+        assert!(matches!(&error, MediaError::NoFolder { found, .. } if *found == around), "{error}");
+        // A link to a file may be replaced, as the file may.
+        let (file, link) = (dir.path().join("a.mp4"), dir.path().join("b.mp4"));
+        fs::write(&file, "x").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        check(&link, false, true).unwrap();
     }
 
     #[cfg(unix)]

@@ -27,9 +27,9 @@ pub enum MediaError {
         /// The target.
         path: PathBuf,
     },
-    /// The target holds things that we did not write, so we do not replace it.
+    /// The target is, or holds, what we did not write, so we do not replace it.
     #[error(
-        "cannot replace `{}`: it is {found}\nhint: choose another name, or remove it yourself",
+        "cannot replace `{}`: it is {found}\nhint: choose another name",
         path.display()
     )]
     NotReplaceable {

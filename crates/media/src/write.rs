@@ -126,7 +126,8 @@ pub fn check_target(path: &Path, overwrite: bool) -> Result<()> {
 /// Whether a file of any kind could be put at `path`: ask before hours of work.
 ///
 /// # Errors
-/// The folder is missing, none or refuses files, the name is too long, or the target exists (`overwrite` allows that) or is a folder.
+/// The folder is missing, none or refuses files, the name is too long, the target exists (`overwrite` allows that), or is a folder, a
+/// device or a pipe.
 pub fn check_file(path: &Path, overwrite: bool) -> Result<()> {
     atomic::check(path, false, overwrite)
 }

@@ -28,7 +28,8 @@ pub struct ObjectScript {
     pub phrase: String,
     /// Boxes at some frames, in order.
     pub keyframes: Vec<Keyframe>,
-    /// Points `[x, y]` that the centre of the one box goes through until the last frame, beginning where the box is.
+    /// Points `[x, y]` that the centre goes through: from the one box until the last frame, or from the first of two boxes to the
+    /// second.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub path: Vec<[f32; 2]>,
 }
@@ -132,7 +133,7 @@ pub enum ScriptError {
     },
     /// A path that cannot be gone.
     #[error(
-        "the path of `{id}` {expected}, found {found}\nhint: a path carries the one box of its object to the last frame"
+        "the path of `{id}` {expected}, found {found}\nhint: a path carries one box to the last frame, or the first of two to the second"
     )]
     Path {
         /// The object.
@@ -222,14 +223,20 @@ impl ObjectScript {
             }
         }
         if let (Some(first), false) = (self.keyframes.first(), self.path.is_empty()) {
-            let start = first.place();
-            let (x, y) = start.centre();
-            let mut points = vec![[x, y]];
+            let second = self.keyframes.get(1);
+            let centre = |place: UnitBox| [place.centre().0, place.centre().1];
+            let mut points = vec![centre(first.place())];
             points.extend(&self.path);
-            for frame in first.frame + 1..frames {
-                let share = (frame - first.frame) as f32 / (frames - 1 - first.frame) as f32;
-                let [to_x, to_y] = along(&points, share);
-                boxes[frame] = Some(soft(start.moved(to_x - x, to_y - y)));
+            points.extend(second.map(|second| centre(second.place())));
+            // From the first box to the second, or on to the last frame.
+            let way = second.map_or(first.frame + 1..frames, |second| first.frame + 1..second.frame);
+            let arrives = second.map_or(frames - 1, |second| second.frame);
+            for frame in way {
+                let share = (frame - first.frame) as f32 / (arrives - first.frame) as f32;
+                let place =
+                    second.map_or(first.place(), |second| first.place().towards(&second.place(), share));
+                let ([x, y], [to_x, to_y]) = (centre(place), along(&points, share));
+                boxes[frame] = Some(soft(place.moved(to_x - x, to_y - y)));
             }
         }
         Ok(Guide { id: self.id.clone(), phrase: self.phrase.clone(), boxes })
@@ -263,10 +270,10 @@ impl ObjectScript {
         if self.path.is_empty() {
             return Ok(());
         }
-        if self.keyframes.len() != 1 {
-            return path("needs one keyframe", format!("{} keyframes", self.keyframes.len()));
+        if self.keyframes.len() > 2 {
+            return path("needs one keyframe or two", format!("{} keyframes", self.keyframes.len()));
         }
-        if self.keyframes[0].frame + 1 >= frames {
+        if self.keyframes.len() == 1 && self.keyframes[0].frame + 1 >= frames {
             return path("needs frames after its box", format!("a box at the last frame, {}", frames - 1));
         }
         match self.path.iter().flatten().find(|value| !(0.0..=1.0).contains(*value)) {
@@ -369,6 +376,21 @@ mod tests {
     }
 
     #[test]
+    fn a_path_leads_from_one_box_to_another() {
+        let script = script(
+            r#"{"boxes":[{"id":"a","keyframes":[{"frame":2,"box":[0.0,0.4,0.2,0.6]},
+                {"frame":10,"box":[0.1,0.0,0.5,0.2],"kind":"soft"}],"path":[[0.3,0.5]]}]}"#,
+        );
+        let guide = script.guides(25).unwrap().remove(0);
+        assert!(guide.boxes[..2].iter().chain(&guide.boxes[11..]).all(Option::is_none));
+        assert_eq!(guide.boxes[10].unwrap().place, UnitBox { x1: 0.1, y1: 0.0, x2: 0.5, y2: 0.2 });
+        // Of a way of 0.2 to the right and 0.4 up half is done a quarter of the way up, with half of the growth.
+        let place = guide.boxes[6].unwrap().place;
+        let relaxed = UnitBox { x1: 0.15, y1: 0.3, x2: 0.45, y2: 0.5 }.relaxed([RELAXED_BY; 4]);
+        assert!(place.farthest_corner(&relaxed) < 1e-5, "{place:?}");
+    }
+
+    #[test]
     fn a_track_needs_keyframes_only_where_it_turns() {
         // Right for ten frames, then down; unseen twice.
         let mut track: Vec<Option<UnitBox>> = (0..21)
@@ -422,6 +444,9 @@ mod tests {
             let error = refused(&json);
             assert!(error.contains(named), "{json}: {error}");
         }
+        let three = r#"{"frame":0,"box":[0,0,1,1]},{"frame":1,"box":[0,0,1,1]},{"frame":2,"box":[0,0,1,1]}"#;
+        let error = refused(&format!(r#"{{"boxes":[{{"id":"a","keyframes":[{three}],"path":[[1,0]]}}]}}"#));
+        assert!(error.contains("one keyframe or two, found 3"), "{error}");
         // Along the border an object enters.
         script(&one(r#"{"frame":0,"box":[0,0.2,0,0.6]}"#)).guides(25).unwrap();
     }

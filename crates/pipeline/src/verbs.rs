@@ -2,7 +2,7 @@
 //!
 //! | verb | given at the beginning | given at the end | what is kept of what is made |
 //! |---|---|---|---|
-//! | animate | an image | an image that rests, or nothing | all up to the moment of that image |
+//! | animate | an image | an image that rests, or nothing | all |
 //! | extend forward | the clip's last frames | – | what follows them |
 //! | extend backward | – | the clip's first frames | what leads to them |
 //! | lead | the first clip's last frames | the second's first | what lies between |
@@ -13,6 +13,7 @@
 
 use std::ops::Range;
 
+use vidit_models::mini::DEFAULT_SHAPE;
 use vidit_motion::Guide;
 use vidit_video::{Frames, PixelShape};
 
@@ -25,6 +26,8 @@ pub(crate) const TIME: usize = 4;
 const HEAD: usize = 9;
 /// The same for what comes before a clip, `4n`.
 const TAIL: usize = 8;
+/// Frames that one generation is trained to make at most.
+pub const TOLD_AT_ONCE: usize = 49;
 /// New frames that one generation makes of an extension at most: with nine given ones a clip as long as those of training.
 pub const EXTENSION: usize = 16;
 
@@ -48,6 +51,8 @@ pub struct Wish {
     before: Option<Frames>,
     /// What follows them.
     after: Option<Frames>,
+    /// Of a remix: the clip, and which of its pixels are made anew, all if nothing is said.
+    source: Option<(Frames, Option<Mask>)>,
     /// Of a loop: the frame of the request that shows the first one again.
     again: Option<usize>,
 }
@@ -60,8 +65,8 @@ impl Wish {
     /// The same in the middle of a blend.
     pub const BLENDED: f32 = 0.7;
 
-    /// A clip that begins as an image, ends as one, or both; further images and clips stand where they are said to. Its length
-    /// is the request's.
+    /// A clip that begins as an image, ends as one, on which its last four frames rest, or both; further images and clips stand where
+    /// they are said to. Its length is the request's.
     pub fn animate(
         request: Request,
         first: Option<Frames>,
@@ -72,11 +77,7 @@ impl Wish {
         let mut request = request;
         request.given.extend(first.map(|image| Given::kept(image, 0)));
         request.given.extend(others);
-        if let Some(image) = last {
-            // The image is reached one latent frame later, where it rests; the moment before is the clip's last.
-            request.given.push(Given::kept(image, wanted));
-            request.shape.frames += TIME;
-        }
+        request.given.extend(last.map(|image| Given::kept(image, wanted.saturating_sub(TIME))));
         Self::alone(request, wanted)
     }
 
@@ -88,12 +89,22 @@ impl Wish {
     }
 
     /// The same with pictures and clips at frames of the whole clip that it is a part of, as for [`Self::steered`]. Within a clip
-    /// they stand at the nearest step of four frames, clips without what does not fill one.
+    /// they stand at the nearest step of four frames, clips without what does not fill one. Of a clip that began in an earlier part
+    /// the rest is shown.
     pub fn shown(mut self, pictures: &[(usize, Frames)], first: usize) -> Self {
         let frames = self.request.shape.frames;
         for (at, picture) in pictures {
-            let Some(here) = (at + self.made.start).checked_sub(first) else { continue };
-            if here < self.made.start || here >= self.made.end {
+            let over = first.saturating_sub(*at);
+            let Some(rest) = picture.shape().frames.checked_sub(over).filter(|rest| *rest > 0) else {
+                continue;
+            };
+            // What is left of a clip that began before is worth showing if it fills a step.
+            if over > 0 && rest < TIME {
+                continue;
+            }
+            let picture = &picture.part(over..over + rest);
+            let here = at.max(&first) - first + self.made.start;
+            if here >= self.made.end {
                 continue;
             }
             let count = picture.shape().frames;
@@ -176,13 +187,15 @@ impl Wish {
         Self { again: Some(again), ..Self::alone(request, count) }
     }
 
-    /// A clip made anew from noise level `strength`, all of it or what a mask shows.
+    /// A clip made anew from noise level `strength`, all of it or what a mask shows. What is not made anew stays as it was.
     pub fn remix(request: Request, clip: Frames, strength: f32, mask: Option<Mask>) -> Self {
         let wanted = clip.shape().frames;
+        let stays = strength == 0.0 || mask.is_some();
+        let source = stays.then(|| (clip.clone(), mask.clone().filter(|_| strength > 0.0)));
         let clip = whole(clip);
         let shape = clip.shape();
         let given = vec![Given { frames: clip, at: 0, levels: vec![strength] }];
-        Self::alone(Request { shape, given, mask, ..request }, wanted)
+        Self { source, ..Self::alone(Request { shape, given, mask, ..request }, wanted) }
     }
 
     /// How much of the second clip is seen at a moment from 0 to 1 where nothing else is asked for: slowly, then fast, then
@@ -230,7 +243,7 @@ impl Wish {
 
     /// A request whose first `count` frames are the whole.
     fn alone(request: Request, count: usize) -> Self {
-        Self { request, made: 0..count, before: None, after: None, again: None }
+        Self { request, made: 0..count, before: None, after: None, source: None, again: None }
     }
 
     /// A request for so many frames of the size of the clips beside those that are wanted.
@@ -248,6 +261,7 @@ impl Wish {
             made,
             before,
             after,
+            source: None,
             again: None,
         }
     }
@@ -288,6 +302,9 @@ impl Wish {
             seam::take_back(&mut new, made.frame(0), made.frame(repeated), Direction::Backward, true);
             seam::close(&mut new, again)?;
         }
+        if let Some((source, remade)) = &self.source {
+            new = keep(source, remade.as_ref(), &new);
+        }
         Ok(match only_new {
             true => new,
             false => one_after_another(self.before.iter().chain([&new]).chain(&self.after)),
@@ -326,6 +343,51 @@ pub fn go_on<E>(
         whole = fulfil(&wish)?;
     }
     Ok(whole)
+}
+
+/// The source where nothing was remade, what was made elsewhere; without a mask the source.
+fn keep(source: &Frames, remade: Option<&Mask>, made: &Frames) -> Frames {
+    let Some(mask) = remade else { return source.clone() };
+    let pixels = source.rgb().chunks_exact(3).zip(made.rgb().chunks_exact(3));
+    let remade = mask.remade.iter().cycle();
+    let rgb = pixels.zip(remade).flat_map(|((source, made), remade)| if *remade { made } else { source });
+    Frames::from_rgb(source.shape(), rgb.copied().collect())
+}
+
+/// One timeline, a frame or more: what is asked for in each range of frames, which follow one another from 0, in as many generations as it
+/// takes, each of which goes on from the one before. `fulfil` makes each and joins all. Pictures and clips stand at their frames,
+/// boxes are those of the whole.
+///
+/// # Errors
+/// The first of `fulfil`.
+///
+/// # Panics
+/// If there is no frame.
+pub fn timeline<E>(
+    parts: &[(Range<usize>, Request)],
+    pictures: &[(usize, Frames)],
+    guides: &[Guide],
+    fulfil: &mut impl FnMut(&Wish) -> Result<Frames, E>,
+) -> Result<Frames, E> {
+    let mut told: Option<Frames> = None;
+    for (frames, request) in parts {
+        let mut from = frames.start;
+        while from < frames.end {
+            let (count, wish) = match told.take() {
+                None => {
+                    let count = frames.len().min(DEFAULT_SHAPE.frames);
+                    (count, Wish::begin(request.clone(), count))
+                }
+                Some(clip) => {
+                    let count = (frames.end - from).min(EXTENSION);
+                    (count, Wish::extend(request.clone(), clip, Direction::Forward, count))
+                }
+            };
+            told = Some(fulfil(&wish.shown(pictures, from).steered(guides, from))?);
+            from += count;
+        }
+    }
+    Ok(told.expect("a timeline has a frame or more"))
 }
 
 /// Clips of one size as one.
@@ -408,7 +470,7 @@ mod tests {
         }
         let wish = Wish::animate(request(), Some(clip(1, 1)), Some(clip(1, 2)), vec![]);
         checked(&wish);
-        assert_eq!((places(&wish), wish.request.shape.frames), (vec![(0, 1), (25, 1)], 29));
+        assert_eq!((places(&wish), wish.request.shape.frames), (vec![(0, 1), (21, 1)], 25));
         let wish = Wish::repeat(request(), clip(1, 1), 24);
         checked(&wish);
         assert_eq!((places(&wish), wish.request.shape.frames), (vec![(0, 1), (25, 1)], 29));
@@ -417,6 +479,43 @@ mod tests {
         let given = &wish.request.given[0];
         assert_eq!((given.levels[0], given.levels[3], given.frames.frame(6)[0]), (0.0, 0.0, 100));
         assert!(given.levels[1] > 0.7 && given.levels[2] > 0.7);
+    }
+
+    #[test]
+    fn a_timeline_goes_on_from_its_own_end_and_shows_the_rest_of_a_clip() {
+        let of = |prompt: &str| Request { shape: PixelShape::new(1, 16, 16), ..Request::new(prompt) };
+        let parts = [(0..30, of("a")), (30..41, of("b"))];
+        let mut seen = Vec::new();
+        let told = timeline(&parts, &[(13, clip(25, 7))], &[], &mut |wish| {
+            seen.push((wish.request.prompt.clone(), wish.made.len(), places(wish)));
+            checked(wish);
+            wish.join(&Frames::black(wish.request.shape), false, &mut exact)
+        });
+        assert_eq!(told.unwrap().shape().frames, 41);
+        let seen: Vec<_> =
+            seen.iter().map(|(prompt, made, given)| (prompt.as_str(), *made, &given[..])).collect();
+        // Twelve frames of the clip, as many as there are to be of the next, and what is left of it behind the first nine.
+        assert_eq!(
+            seen,
+            [("a", 25, &[(13, 12)][..]), ("a", 5, &[(0, 9), (9, 8)]), ("b", 11, &[(0, 9), (9, 8)]),]
+        );
+    }
+
+    #[test]
+    fn what_a_remix_keeps_is_the_source() {
+        let source = clip(7, 100);
+        let mask = Mask { height: 16, width: 16, remade: (0..256).map(|i| i < 8).collect() };
+        let wish = Wish::remix(request(), source.clone(), 0.8, Some(mask));
+        let joined = wish.join(&clip(9, 90), false, &mut exact).unwrap();
+        assert_eq!(joined.shape().frames, 7);
+        for frame in 0..7 {
+            let new = |pixel: usize| joined.frame(frame)[pixel * 3] == 90;
+            assert!((0..256).all(|pixel| new(pixel) == (pixel < 8)), "frame {frame}");
+        }
+        let nothing = Wish::remix(request(), source.clone(), 0.0, None);
+        assert_eq!(nothing.join(&clip(9, 90), false, &mut exact).unwrap(), source);
+        let all = Wish::remix(request(), source, 0.5, None);
+        assert_eq!(all.join(&clip(9, 90), false, &mut exact).unwrap(), clip(7, 90));
     }
 
     #[test]

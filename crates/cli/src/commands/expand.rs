@@ -2,8 +2,9 @@
 
 use std::ffi::OsStr;
 
+use anyhow::anyhow;
 use serde_json::json;
-use vidit_data::{Expansion, Pack, expand};
+use vidit_data::{Expansion, Pack, expand, knows_a_word};
 use vidit_language::{ChangeKind, Options};
 use vidit_pipeline::{Request, RequestError};
 
@@ -15,19 +16,25 @@ use crate::report::{Failure, Outcome};
 
 pub fn run(args: Expand) -> Outcome {
     let prompt = utf8("prompt", &args.prompt)?;
-    check(&prompt)?;
+    check(&prompt, args.lm.is_some())?;
     match &args.lm {
         Some(lm) => by_language_model(&args, &prompt, lm),
         None => by_grammar(&args, &prompt),
     }
 }
 
-/// Whether there is something to expand.
-pub fn check(prompt: &str) -> Outcome {
+/// Whether there is something to expand, for a language model or for the grammar.
+pub fn check(prompt: &str, by_language_model: bool) -> Outcome {
     Request::new(prompt).check(&model::limits()).map_err(Failure::usage)?;
-    match prompt.chars().any(char::is_alphanumeric) {
+    if !prompt.chars().any(char::is_alphanumeric) {
+        return Err(Failure::usage(RequestError::NoWords));
+    }
+    match by_language_model || knows_a_word(&Pack::embedded(), prompt) {
         true => Ok(()),
-        false => Err(Failure::usage(RequestError::NoWords)),
+        false => Err(Failure::usage(anyhow!(
+            "to be expanded, a prompt must be in English, Chinese or Arabic and hold a word that `mini` knows, found `{prompt}`\nhint: name \
+             an object, such as \"a red car\", or let a language model expand it, with `--lm`"
+        ))),
     }
 }
 

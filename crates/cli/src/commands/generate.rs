@@ -8,7 +8,9 @@ use anyhow::anyhow;
 use vidit_data::Pack;
 use vidit_language::Options as LanguageOptions;
 use vidit_media::{FrameRate, check_file, fit};
-use vidit_pipeline::{DEFAULT_SHAPE, Given, Latents, Limits, Request, RequestError, Wish};
+use vidit_pipeline::{
+    DEFAULT_SHAPE, Given, Latents, Limits, Request, RequestError, TOLD_AT_ONCE, Wish, timeline,
+};
 use vidit_video::{Frames, PixelShape};
 
 use super::making::{Work, request, utf8};
@@ -26,12 +28,12 @@ pub fn run(args: Generate) -> Outcome {
     }
     let limits = model::limits();
     let pictures = Pictures::read(&args)?;
-    let size = args.size.unwrap_or_else(|| pictures.size());
+    let size = args.size.map_or_else(|| pictures.size(&limits), Ok)?;
     let shape = PixelShape::new(frames(&args, &limits)?, size.height, size.width);
     let prompt = utf8("prompt", args.prompt.as_ref().expect("the parser asks for one without a storyboard"))?;
     let asked = args.expand.then(|| prompt.clone());
     if args.expand {
-        expand::check(&prompt)?;
+        expand::check(&prompt, args.lm.is_some())?;
     }
     let prompt = match args.expand && args.lm.is_none() {
         true => {
@@ -60,6 +62,17 @@ pub fn run(args: Generate) -> Outcome {
     if let Some(lm) = &args.lm {
         request.prompt = rewritten(&args, lm, &request.prompt)?;
         request.check(&limits).map_err(|error| about(&args, error.into(), &request.prompt))?;
+    }
+    // What is longer than the model was trained for goes on from its own end, unless it is asked for as one.
+    let at_once = noise.is_some() || args.save_latents.is_some() || pictures.last.is_some();
+    if shape.frames > TOLD_AT_ONCE && !at_once {
+        let request = Request { shape: PixelShape { frames: 1, ..shape }, ..request };
+        let pictures = pictures.placed(size);
+        return work.run(fps, |maker| {
+            let checked = maker.check(&request, shape, fps);
+            checked.map_err(|failure| about(&args, failure, &request.prompt))?;
+            timeline(&[(0..shape.frames, request)], &pictures, &guides, &mut |wish| maker.fulfil(wish, false))
+        });
     }
     let wish = pictures.wish(Request { noise, ..request }, size).steered(&guides, 0);
     work.run_and_keep(
@@ -142,7 +155,10 @@ impl Pictures {
     /// That no two of them stand in one place.
     fn check(&self, frames: usize) -> Outcome {
         let first = self.first.iter().map(|_| (0..1, "the first image"));
-        let last = self.last.iter().map(|_| (frames.max(1) - 1..frames, "the last image"));
+        let last = self
+            .last
+            .iter()
+            .map(|_| (frames.saturating_sub(4)..frames, "the last image, which rests for four frames"));
         let others =
             self.others.iter().map(|(at, frames)| (*at..at + frames.shape().frames, "what `--frame` gives"));
         let mut spans: Vec<(Range<usize>, &str)> = first.chain(last).chain(others).collect();
@@ -159,11 +175,18 @@ impl Pictures {
     }
 
     /// The size when none is asked for.
-    fn size(&self) -> Size {
+    fn size(&self, limits: &Limits) -> Result<Size, Failure> {
         let pictures =
             self.first.iter().chain(&self.last).chain(self.others.iter().map(|(_, frames)| frames));
         let shape = pictures.map(Frames::shape).next().unwrap_or(DEFAULT_SHAPE);
-        source::near(shape)
+        source::near_within(shape, limits.side_max)
+    }
+
+    /// The first picture and others at their frames, scaled.
+    fn placed(self, size: Size) -> Vec<(usize, Frames)> {
+        let first = self.first.into_iter().map(|picture| (0, picture));
+        let placed = first.chain(self.others);
+        placed.map(|(at, frames)| (at, fit(&frames, size.width, size.height))).collect()
     }
 
     fn wish(self, request: Request, size: Size) -> Wish {

@@ -225,6 +225,14 @@ pub fn request(making: &Making, prompt: String) -> Result<Request, Failure> {
     Ok(Request { negative, ..making.sampling.apply(Request::new(prompt)) })
 }
 
+/// Frames a second, whole where they are, so that readers who expect a whole number find one.
+pub fn fps_json(fps: FrameRate) -> serde_json::Value {
+    match fps.denominator() {
+        1 => json!(fps.numerator()),
+        _ => json!(fps.hz()),
+    }
+}
+
 /// Text as it was typed.
 pub fn utf8(which: &str, text: &OsString) -> Result<String, Failure> {
     let valid = text.to_str().map(str::to_owned);
@@ -261,14 +269,6 @@ impl Report<'_> {
         .map(|(name, duration)| (name, (duration.as_secs_f64() * 1000.0).round() / 1000.0))
     }
 
-    /// Whole where it is, so that readers who expect a whole number find one.
-    fn fps(&self) -> serde_json::Value {
-        match self.fps.denominator() {
-            1 => json!(self.fps.numerator()),
-            _ => json!(self.fps.hz()),
-        }
-    }
-
     fn json(&self) -> serde_json::Value {
         let request = &self.maker.request_and_latents().0;
         let seconds: serde_json::Map<_, _> =
@@ -281,7 +281,7 @@ impl Report<'_> {
             "width": self.shape.width,
             "height": self.shape.height,
             "frames": self.shape.frames,
-            "fps": self.fps(),
+            "fps": fps_json(self.fps),
             "steps": request.request().steps,
             "seconds": seconds,
         });
@@ -293,7 +293,7 @@ impl Report<'_> {
 
     fn words(&self) -> String {
         let seconds = self.seconds().map(|(name, seconds)| format!("{name} {seconds:.1} s")).join(", ");
-        let (seed, shape, fps) = (self.maker.seed, self.shape, self.fps());
+        let (seed, shape, fps) = (self.maker.seed, self.shape, fps_json(self.fps));
         format!("{}\n  seed {seed}, {shape} at {fps} fps\n  {seconds}\n", self.path.display())
     }
 }

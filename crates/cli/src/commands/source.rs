@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use vidit_media::{Clip, FrameRate, ReadLimits, fit, read_video};
-use vidit_pipeline::{DEFAULT_FPS, DEFAULT_SHAPE, Mask};
+use vidit_pipeline::{DEFAULT_FPS, DEFAULT_SHAPE, Mask, Request};
 use vidit_video::{Frames, PixelShape};
 
+use super::model;
 use crate::args::Size;
 use crate::report::Failure;
 
@@ -17,6 +18,7 @@ const SAME_RATE: f64 = 0.05;
 
 /// A clip at the asked size, or at its own, which has to lie on the grid; and its rate.
 pub fn clip(path: &Path, size: Option<Size>) -> Result<(Frames, FrameRate), Failure> {
+    size.map_or(Ok(()), check_size)?;
     let clip = read_video(path, &ReadLimits::default())?;
     let (fps, shape) = (rate(path, &clip), clip.frames.shape());
     let on_grid = shape.width.is_multiple_of(GRID) && shape.height.is_multiple_of(GRID);
@@ -36,6 +38,25 @@ pub fn clip(path: &Path, size: Option<Size>) -> Result<(Frames, FrameRate), Fail
         }
     };
     Ok((frames, fps))
+}
+
+/// That a model could make a clip of this size, before anything is scaled to it.
+fn check_size(size: Size) -> Result<(), Failure> {
+    let Size { width, height } = size;
+    let shape = PixelShape::new(1, height, width);
+    Request { shape, ..Request::new("any") }.check(&model::limits()).map_err(Failure::usage)?;
+    let on_grid = [width, height].iter().all(|side| *side > 0 && side.is_multiple_of(GRID));
+    match on_grid {
+        true => Ok(()),
+        false => {
+            let nearest = |side: usize| (side + GRID / 2) / GRID * GRID;
+            Err(Failure::usage(anyhow!(
+                "`--size` must have sides that are multiples of {GRID}, found `{width}x{height}`\nhint: {}x{} is near",
+                nearest(width).max(GRID),
+                nearest(height).max(GRID)
+            )))
+        }
+    }
 }
 
 /// The rate at which a source is shown.
@@ -100,8 +121,15 @@ pub fn picture(path: &Path) -> Result<Frames, Failure> {
 
 /// What of a clip is white in a picture of its size.
 pub fn mask(path: &Path, clip: PixelShape) -> Result<Mask, Failure> {
-    let picture = picture(path)?;
+    let picture = pictures(path)?;
     let found = picture.shape();
+    if found.frames != 1 {
+        return Err(Failure::usage(anyhow!(
+            "the mask `{}` must be one picture, found {} frames\nhint: save one of them as a .png, white where the clip is changed",
+            path.display(),
+            found.frames
+        )));
+    }
     if (found.width, found.height) != (clip.width, clip.height) {
         return Err(Failure::usage(anyhow!(
             "the mask `{}` must have the size of the clip, {}x{}, found {}x{}\nhint: scale it",
@@ -125,6 +153,21 @@ pub fn near(shape: PixelShape) -> Size {
     Size { width: snap((pixels * aspect).sqrt()), height: snap((pixels / aspect).sqrt()) }
 }
 
+/// [`near`] of a picture that nobody gave a size for, with sides of at most so many pixels.
+pub fn near_within(shape: PixelShape, side_max: usize) -> Result<Size, Failure> {
+    let Size { width, height } = near(shape);
+    match width.max(height) <= side_max {
+        true => Ok(Size { width, height }),
+        false => Err(Failure::usage(anyhow!(
+            "a video in the shape of the picture, {}x{}, must have sides of at most {side_max}, found `{width}x{height}`\nhint: give it another with `--size`, such as `--size {}x{}`; of the picture the middle is kept",
+            shape.width,
+            shape.height,
+            width.min(side_max),
+            height.min(side_max)
+        ))),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -140,5 +183,11 @@ mod tests {
             let found = near(PixelShape::new(1, height, width));
             assert_eq!((found.width, found.height), expected);
         }
+        assert!(near_within(PixelShape::new(1, 1080, 1920), 1024).is_ok());
+        let Err(Failure::Usage(error)) = near_within(PixelShape::new(1, 16, 2000), 1024) else {
+            panic!("it is too wide")
+        };
+        let error = error.to_string();
+        assert!(error.contains("2000x16") && error.contains("`--size 1024x16`"), "{error}");
     }
 }

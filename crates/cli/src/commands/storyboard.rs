@@ -3,12 +3,13 @@
 //! Each prompt holds until the next one. The first is generated, every further one extends what there is; pictures stand at their
 //! moment within.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
-use vidit_media::{FrameRate, fit};
-use vidit_pipeline::{DEFAULT_SHAPE, Direction, EXTENSION, Request, Wish};
+use vidit_media::{FrameRate, ReadLimits, fit};
+use vidit_pipeline::{DEFAULT_SHAPE, Request, timeline};
 use vidit_video::{Frames, PixelShape};
 
 use super::making::{Work, request, utf8};
@@ -69,45 +70,67 @@ pub fn run(args: &Generate, path: &Path) -> Outcome {
             pictures.push((at(card, args.fps).map_err(of_board)?, source::pictures(&folder.join(image))?));
         }
     }
+    check_places(&pictures).map_err(of_board)?;
     let size =
         args.size.unwrap_or_else(|| source::near(pictures.first().map_or(DEFAULT_SHAPE, |(_, p)| p.shape())));
-    let pictures: Vec<(usize, Frames)> =
-        pictures.iter().map(|(at, frames)| (*at, fit(frames, size.width, size.height))).collect();
     let shape = PixelShape::new(board.frames, size.height, size.width);
-    let of_part = |part: &Part| -> Result<Request, Failure> {
+    let of_part = |part: &Part| -> Result<(Range<usize>, Request), Failure> {
         let one = PixelShape { frames: 1, ..shape };
         let request = Request { shape: one, fps: args.fps, ..request(&args.making, part.prompt.clone())? };
         request.check(&limits).map_err(Failure::usage)?;
-        Ok(request)
+        Ok((part.from..part.to, request))
     };
-    let requests: Vec<Request> = parts.iter().map(of_part).collect::<Result<_, Failure>>()?;
+    let told: Vec<_> = parts.iter().map(of_part).collect::<Result<_, Failure>>()?;
+    check_length(shape).map_err(of_board)?;
+    let pictures: Vec<(usize, Frames)> =
+        pictures.iter().map(|(at, frames)| (*at, fit(frames, size.width, size.height))).collect();
     let guides = boxes::asked(&args.making, board.frames)?;
-    let told = parts.iter().map(|part| part.prompt.as_str()).collect::<Vec<_>>().join("; ");
-    let work = Work::new(&args.making, &parts[0].prompt, "mp4")?.told_as(told);
+    let said = parts.iter().map(|part| part.prompt.as_str()).collect::<Vec<_>>().join("; ");
+    let work = Work::new(&args.making, &parts[0].prompt, "mp4")?.told_as(said);
     let fps = FrameRate::from(args.fps);
     work.check_clip(shape, fps)?;
     work.run(fps, |maker| {
-        let mut whole: Option<Frames> = None;
-        for (part, request) in parts.iter().zip(&requests) {
-            let mut from = part.from;
-            while from < part.to {
-                let (count, wish) = match whole.take() {
-                    None => {
-                        let count = (part.to - from).min(DEFAULT_SHAPE.frames);
-                        (count, Wish::begin(request.clone(), count))
-                    }
-                    Some(clip) => {
-                        let count = (part.to - from).min(EXTENSION);
-                        (count, Wish::extend(request.clone(), clip, Direction::Forward, count))
-                    }
-                };
-                let wish = wish.shown(&pictures, from).steered(&guides, from);
-                whole = Some(maker.fulfil(&wish, false)?);
-                from += count;
-            }
-        }
-        Ok(whole.expect("a storyboard has frames"))
+        // A prompt that the model refuses is refused before the first part is made.
+        told.iter().try_for_each(|(_, request)| maker.check(request, shape, fps))?;
+        timeline(&told, &pictures, &guides, &mut |wish| maker.fulfil(wish, false))
     })
+}
+
+/// That a clip of all its frames could be read again, too.
+fn check_length(shape: PixelShape) -> anyhow::Result<()> {
+    let limits = ReadLimits::default();
+    let most = (limits.pixels_max as usize / (shape.height * shape.width).max(1)).min(limits.frames_max);
+    match shape.frames <= most {
+        true => Ok(()),
+        false => Err(anyhow!(
+            "`frames` of a storyboard must be at most {most} at {}x{}, found `{}`\nhint: make two, and `vidit connect` them",
+            shape.width,
+            shape.height,
+            shape.frames
+        )),
+    }
+}
+
+/// That no two pictures or clips stand in one place: a step of the model is four frames.
+fn check_places(pictures: &[(usize, Frames)]) -> anyhow::Result<()> {
+    let mut spans: Vec<Range<usize>> = pictures
+        .iter()
+        .map(|(at, frames)| match (*at, frames.shape().frames) {
+            (0, 1) => 0..1,
+            (at, frames) => at..at + frames.next_multiple_of(4),
+        })
+        .collect();
+    spans.sort_by_key(|span| span.start);
+    match spans.windows(2).find(|two| two[0].end > two[1].start) {
+        None => Ok(()),
+        Some(two) => Err(anyhow!(
+            "the picture at frame {} must come after the one at frame {} has ended, at frame {}\nhint: a picture stands for four frames, a clip \
+             for as many as it has; move one of them",
+            two[1].start,
+            two[0].start,
+            two[0].end
+        )),
+    }
 }
 
 /// The frame of a card.
@@ -169,6 +192,26 @@ fn parts(board: &Board, first: Option<String>, fps: u32) -> anyhow::Result<Vec<P
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pictures_stand_apart_and_lengths_end_somewhere() {
+        let clip = |frames| Frames::black(PixelShape::new(frames, 16, 16));
+        check_places(&[(1, clip(1)), (0, clip(1)), (5, clip(9)), (17, clip(1))]).unwrap();
+        for pictures in
+            [[(0, clip(25)), (13, clip(1))], [(9, clip(1)), (12, clip(1))], [(2, clip(1)), (1, clip(1))]]
+        {
+            assert!(check_places(&pictures).unwrap_err().to_string().contains("\nhint: "));
+        }
+        check_length(PixelShape::new(4096, 128, 128)).unwrap();
+        for shape in [
+            PixelShape::new(4097, 128, 128),
+            PixelShape::new(600, 1024, 1024),
+            PixelShape::new(1 << 60, 16, 16),
+        ] {
+            let error = check_length(shape).unwrap_err().to_string();
+            assert!(error.contains(&format!("found `{}`", shape.frames)), "{error}");
+        }
+    }
 
     fn read(text: &str, first: Option<&str>) -> anyhow::Result<Vec<Part>> {
         parts(&toml::from_str(text)?, first.map(str::to_owned), 12)

@@ -10,11 +10,15 @@ use vidit_video::PixelShape;
 
 use super::making::{Work, request, utf8};
 use super::{boxes, model, source};
-use crate::args::{Blend, Connect, DirectionName, Extend, Image, Loop, Remix};
+use crate::args::{Blend, Connect, DirectionName, Extend, Image, Lasting, Loop, Remix};
 use crate::report::{Failure, Outcome};
 
 /// Frames of a loop when none are asked for, from a prompt and from a clip.
 const LOOP_FRAMES: (u32, u32) = (24, 16);
+/// Most new frames of one command.
+const NEW_MAX: usize = 1024;
+/// Frames of a step of the model.
+const STEP: usize = 4;
 
 pub fn image(args: Image) -> Outcome {
     let shape = PixelShape::new(1, args.size.height, args.size.width);
@@ -33,7 +37,7 @@ pub fn extend(args: Extend) -> Outcome {
     let request = prompted(&args.joining.making, &args.prompt)?;
     let (clip, fps) = source::clip(&args.input, args.joining.source.size)?;
     let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
-    let (count, shape) = (args.frames as usize, clip.shape());
+    let (count, shape) = (lasting(args.frames, &args.lasting, fps, 1)?, clip.shape());
     let direction = match args.direction {
         DirectionName::Forward => Direction::Forward,
         DirectionName::Backward => Direction::Backward,
@@ -67,7 +71,8 @@ pub fn repeat(args: Loop) -> Outcome {
     let request = request(&args.joining.making, prompt)?;
     let (clip, fps) = source::clip(path, args.joining.source.size)?;
     let work = Work::new(&args.joining.making, &name_of(path, &request.prompt, "loop"), "mp4")?;
-    let (count, shape) = (args.frames.unwrap_or(LOOP_FRAMES.1) as usize, clip.shape());
+    let count = lasting(args.frames.unwrap_or(LOOP_FRAMES.1), &args.lasting, fps, STEP)?;
+    let shape = clip.shape();
     let written = if args.joining.only_new { count } else { shape.frames + count };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     // What leads from the end of the clip to its own beginning.
@@ -95,18 +100,23 @@ fn repeat_prompt(args: &Loop) -> Outcome {
             "cannot read the clip `{found}`: it does not exist\nhint: a loop from a prompt takes the prompt alone"
         )));
     }
+    if args.joining.only_new {
+        return Err(Failure::usage(anyhow!(
+            "all frames of a loop from a prompt are new, found `--only-new`\nhint: leave it out; it is for loops of a clip"
+        )));
+    }
     let request = prompted(&args.joining.making, &args.prompt_or_clip)?;
     let size = args
         .joining
         .source
         .size
         .map_or(vidit_pipeline::DEFAULT_SHAPE, |size| PixelShape::new(1, size.height, size.width));
-    let count = args.frames.unwrap_or(LOOP_FRAMES.0) as usize;
     let fps = args.fps.unwrap_or(DEFAULT_FPS);
     let request = Request { shape: PixelShape { frames: 1, ..size }, fps, ..request };
     request.check(&model::limits()).map_err(Failure::usage)?;
     let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
     let fps = FrameRate::from(fps);
+    let count = lasting(args.frames.unwrap_or(LOOP_FRAMES.0), &args.lasting, fps, STEP)?;
     work.check_clip(PixelShape { frames: count, ..size }, fps)?;
     let guides = boxes::asked(&args.joining.making, count)?;
     work.run(fps, |maker| {
@@ -121,7 +131,7 @@ pub fn connect(args: Connect) -> Outcome {
     let request = prompted(&args.joining.making, &args.prompt)?;
     let (from, to, fps) = source::pair(&args.from, &args.to, args.joining.source.size)?;
     let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
-    let (count, shape) = (args.frames as usize, from.shape());
+    let (count, shape) = (lasting(args.frames, &args.lasting, fps, STEP)?, from.shape());
     let written = if args.joining.only_new { count } else { shape.frames + count + to.shape().frames };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     let guides = boxes::asked(&args.joining.making, shape.frames + count + to.shape().frames)?;
@@ -136,6 +146,13 @@ pub fn blend(args: Blend) -> Outcome {
     let (from, to, fps) = source::pair(&args.from, &args.to, args.source.size)?;
     let work = Work::new(&args.making, &name_of(&args.from, &request.prompt, "blend"), "mp4")?;
     let frames = from.shape().frames.min(to.shape().frames);
+    if frames < 2 {
+        let short = if from.shape().frames < 2 { &args.from } else { &args.to };
+        return Err(Failure::usage(anyhow!(
+            "a blend needs clips of at least 2 frames, found `1` in `{}`\nhint: `vidit connect` goes over from a picture, or to one",
+            short.display()
+        )));
+    }
     let (from, to) = (from.part(0..frames), to.part(0..frames));
     work.check_clip(from.shape(), fps)?;
     let wish = Wish::blend(request, &from, &to, args.strength, |moment| args.curve.share(moment))
@@ -155,6 +172,18 @@ pub fn remix(args: Remix) -> Outcome {
     work.run(fps, |maker| maker.fulfil(&wish, false))
 }
 
+/// How many frames are new: those asked for, or of the seconds the nearest multiple of `step`.
+fn lasting(frames: u32, lasting: &Lasting, fps: FrameRate, step: usize) -> Result<usize, Failure> {
+    let Some(seconds) = lasting.seconds else { return Ok(frames as usize) };
+    let longest = NEW_MAX as f64 / fps.hz();
+    if !(seconds > 0.0 && seconds <= longest) {
+        return Err(Failure::usage(anyhow!(
+            "new seconds must be above 0 and at most {longest:.1} at {fps} frames a second, found `{seconds}`\nhint: 1.5 is usual"
+        )));
+    }
+    Ok(((seconds * fps.hz() / step as f64).round() as usize).max(1) * step)
+}
+
 /// The request of a prompt, checked as far as that goes without a clip.
 fn prompted(making: &crate::args::Making, prompt: &OsString) -> Result<Request, Failure> {
     let request = request(making, utf8("prompt", prompt)?)?;
@@ -172,5 +201,24 @@ fn name_of(clip: &Path, prompt: &str, verb: &str) -> String {
     match prompt.trim().is_empty() {
         true => format!("{} {verb}", clip.file_stem().unwrap_or_default().to_string_lossy()),
         false => prompt.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_become_the_nearest_steps() {
+        let count = |seconds, step| lasting(16, &Lasting { seconds }, FrameRate::from(12), step);
+        assert_eq!(count(None, STEP).unwrap(), 16);
+        for (seconds, extended, looped) in [(1.0, 12, 12), (1.5, 18, 20), (0.01, 1, 4), (2.1, 25, 24)] {
+            assert_eq!(count(Some(seconds), 1).unwrap(), extended, "{seconds}");
+            assert_eq!(count(Some(seconds), STEP).unwrap(), looped, "{seconds}");
+        }
+        for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 86.0] {
+            let Failure::Usage(error) = count(Some(seconds), 1).unwrap_err() else { panic!("{seconds}") };
+            assert!(error.to_string().contains("\nhint: "), "{error}");
+        }
     }
 }

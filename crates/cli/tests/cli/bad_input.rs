@@ -116,6 +116,16 @@ fn numbers() {
         &["a cat", "--seconds", "1e6"],
         "error: seconds must be at most 85.4 at 12 frames a second, found `1000000`\nhint: ask for less\n",
     );
+    // Numbers below 0 are numbers: no option is looked for.
+    check(&["a cat", "--seconds", "-1"], "error: seconds must be above 0, found `-1`\nhint: 2 is usual\n");
+    let place = Place::new();
+    let strength = "error: strength must be 0 to 1, found `-1`\nhint: 0.8 is usual\n";
+    place.vidit(["remix", "a.mp4", "a cat", "--strength", "-1"]).refused(2, strength);
+    place.vidit(["blend", "a.mp4", "b.mp4", "--strength", "-1"]).refused(2, strength);
+    place.vidit(["connect", "a.mp4", "b.mp4", "a cat", "--strength", "-1"]).refused(2, strength);
+    place
+        .vidit(["boxes", "track", "a.mp4", "--tolerance", "-1"])
+        .refused(2, "error: the tolerance must lie between 0 and 1, found `-1`\nhint: 0.03 is usual\n");
     check(&["a cat", "--threads", "0"], "error: --threads must be 1 to 1024, found `0`\n");
 }
 
@@ -157,6 +167,9 @@ fn weights_that_are_not_what_they_should_be() {
         store.write(&place.file(name), |_| StoredType::F32).unwrap();
     };
     write("other.safetensors", &store);
+    let boxes = r#"{"boxes":[{"id":"a","keyframes":[{"frame":0,"box":[0,0,1,1]}]}]}"#;
+    std::fs::write(place.file("a.json"), boxes).unwrap();
+    let adapted = ["generate", "a cat", "--boxes", "a.json", "--box-adapter"];
     let lacks = |key: &str| {
         format!(
             "error: cannot use `other.safetensors`: weights metadata `{key}` is missing\n\
@@ -166,7 +179,7 @@ fn weights_that_are_not_what_they_should_be() {
     for more in [&["--json"][..], &[]] {
         let with = |args: &[&str]| place.vidit([args, more].concat());
         with(&["generate", "a cat", "--model", "other.safetensors"]).refused(1, &lacks("vae"));
-        with(&["generate", "a cat", "--box-adapter", "other.safetensors"]).refused(1, &lacks("boxes"));
+        with(&[&adapted[..], &["other.safetensors"]].concat()).refused(1, &lacks("boxes"));
         with(&["eval", "mini", "--model", "other.safetensors"]).refused(1, &lacks("vae"));
         with(&["decode", "other.safetensors", "-o", "a.mp4"]).refused(
             1,
@@ -190,7 +203,7 @@ fn weights_that_are_not_what_they_should_be() {
     store = TensorStore::default();
     store.metadata.insert("boxes".to_owned(), sizes.to_owned());
     write("empty.safetensors", &store);
-    let run = place.vidit(["generate", "a cat", "--box-adapter", "empty.safetensors"]);
+    let run = place.vidit([&adapted[..], &["empty.safetensors"]].concat());
     assert_eq!(run.code, Some(1));
     assert!(
         run.stderr.starts_with("error: cannot use `empty.safetensors`: weights lack `"),
@@ -198,7 +211,7 @@ fn weights_that_are_not_what_they_should_be() {
         run.stderr
     );
     assert!(run.stderr.contains("\nhint: the file was made by another model or version\n"), "{}", run.stderr);
-    assert_eq!(place.names(), ["empty.safetensors", "nan.safetensors", "other.safetensors"]);
+    assert_eq!(place.names(), ["a.json", "empty.safetensors", "nan.safetensors", "other.safetensors"]);
 }
 
 #[test]
@@ -281,7 +294,7 @@ fn environment() {
         .refused(2, "error: VIDIT_THREADS must be a number from 1 to 1024, found `many`\n");
     said("VIDIT_THREADS", "0").refused(2, "error: VIDIT_THREADS must be 1 to 1024, found `0`\n");
     let scalar = said("VIDIT_ISA", "scalar").done();
-    assert!(scalar.contains("(in use: scalar)"), "{scalar}");
+    assert!(scalar.contains(" scalar (in use: scalar)"), "what is hidden is not there: {scalar}");
     assert!(said("VIDIT_THREADS", "").done().contains("threads"));
 }
 
@@ -293,12 +306,68 @@ fn one_name_for_the_video_and_its_latents() {
     );
 }
 
+/// What would change nothing is refused, not ignored.
+#[test]
+fn options_without_what_they_belong_to() {
+    for (args, lacks) in [
+        (&["generate", "a cat", "--overwrite"][..], "--output <FILE>"),
+        (&["extend", "a.mp4", "a cat", "--overwrite"], "--output <FILE>"),
+        (&["boxes", "track", "a.mp4", "--overwrite"], "--output <FILE>"),
+        (&["generate", "a cat", "--box-adapter", "a.safetensors"], "--boxes <FILE>"),
+        (
+            &["loop", "a cat", "--only-new"],
+            "all frames of a loop from a prompt are new, found `--only-new`\nhint: ",
+        ),
+    ] {
+        let place = Place::new();
+        let run = place.vidit(args);
+        assert_eq!(run.code, Some(2), "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains(lacks), "{args:?}: {}", run.stderr);
+        assert!(place.names().is_empty());
+    }
+    // Latents are a file that is named, too.
+    let place = Place::new();
+    let args = ["generate", "a cat", "--save-latents", "no/a.safetensors", "--overwrite"];
+    assert!(place.vidit(args).stderr.contains("the folder `no` does not exist"));
+}
+
+#[cfg(unix)]
+#[test]
+fn targets_that_are_no_files() {
+    let place = Place::new();
+    for name in ["pipe.mp4", "pipe.json"] {
+        assert!(std::process::Command::new("mkfifo").arg(place.file(name)).status().unwrap().success());
+    }
+    std::os::unix::fs::symlink("pipe.mp4", place.file("link.mp4")).unwrap();
+    for (args, target) in [
+        (&["generate", "a cat", "-o", "pipe.mp4"][..], "pipe.mp4"),
+        (&["generate", "a cat", "-o", "link.mp4"], "link.mp4"),
+        (&["generate", "a cat", "--save-latents", "pipe.mp4"], "pipe.mp4"),
+        (&["boxes", "track", "a.mp4", "-o", "pipe.json"], "pipe.json"),
+    ] {
+        for more in [&[][..], &["--overwrite"]] {
+            let expected =
+                format!("error: cannot replace `{target}`: it is a pipe\nhint: choose another name\n");
+            place.vidit([args, more].concat()).refused(2, &expected);
+        }
+    }
+    assert_eq!(place.names(), ["link.mp4", "pipe.json", "pipe.mp4"]);
+}
+
 #[test]
 fn what_cannot_be_expanded() {
     let none = "error: the prompt holds no word\nhint: say in words what the video should show\n";
     check(&["...", "--expand"], none);
     let place = Place::new();
     place.vidit(["expand", "..."]).refused(2, none);
+    let french = place.vidit(["expand", "un chat rouge"]);
+    assert_eq!((french.code, french.stdout.as_str()), (Some(2), ""));
+    assert!(
+        french.stderr.contains("English, Chinese or Arabic")
+            && french.stderr.contains("found `un chat rouge`\nhint: "),
+        "{}",
+        french.stderr
+    );
     place
         .vidit(["expand", &"a ".repeat(1001)])
         .refused(2, "error: the prompt must be at most 2000 bytes long, found `2002`\nhint: shorten it\n");

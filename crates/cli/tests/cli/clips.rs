@@ -161,6 +161,7 @@ fn impossible_wishes_are_refused_and_lose_nothing() {
         ("odd", PixelShape::new(2, 40, 64)),
         ("low", PixelShape::new(5, 32, 64)),
         ("flat.png", PixelShape::new(1, 32, 64)),
+        ("wide.png", PixelShape::new(1, 16, 2000)),
     ] {
         write_video(&Frames::black(shape), 12u32, &place.file(name), &WriteOptions::default()).unwrap();
     }
@@ -181,13 +182,20 @@ fn impossible_wishes_are_refused_and_lose_nothing() {
         (&["connect", "slow.mp4", "fast.mp4", "a cat"], "one frame rate, found 12 and 30 frames a second"),
         (&["blend", "fast.mp4", "slow.mp4"], "`ffmpeg -i IN -r 30 OUT.mp4`"),
         (&["remix", "in", "a cat", "--strength", "1.5"], "strength must be 0 to 1, found `1.5`"),
-        (&["remix", "in", "a cat", "--mask", "low"], "`low` must be one picture, found 5 frames"),
+        (
+            &["remix", "in", "a cat", "--mask", "low"],
+            "the mask `low` must be one picture, found 5 frames\nhint: save one",
+        ),
         (&["remix", "in", "a cat", "--mask", "flat.png"], "mask `flat.png` must have the size of the clip"),
         (&["blend", "in", "in", "--strength", "nan"], "strength"),
         (&["loop", "none.mp4", "a cat"], "does not exist"),
         (&["generate", "a cat", "--image", "none.png"], "none.png"),
+        (
+            &["generate", "a cat", "--image", "wide.png"],
+            "in the shape of the picture, 2000x16, must have sides",
+        ),
         (&["generate", "a cat", "--frame", "3=in", "--frames", "9"], "frame 0 or 4n+1"),
-        (&["generate", "a cat", "--boxes", "none.json"], "cannot read the boxes"),
+        (&["generate", "a cat", "--boxes", "none.json"], r#"such as {"boxes": [{"id": "#),
         (&["generate", "a cat", "--boxes", "nine.json"], "1 to 8 objects, found `0`"),
         (&["generate", "a cat", "--boxes", "late.json"], "frame 90 of 25"),
         (&["boxes", "draw", "in", "late.json", "-o", "drawn"], "frame 90 of 5"),
@@ -210,7 +218,11 @@ fn boxes_are_painted_on_clips() {
     let source = clip(&place, "in", 5, [240, 200, 40]);
     let boxes = r#"{"boxes":[{"id":"a","keyframes":[{"frame":1,"box":[0.25,0.25,0.75,0.75]}]}]}"#;
     std::fs::write(place.file("boxes.json"), boxes).unwrap();
-    place.vidit(["boxes", "draw", "in", "boxes.json", "-o", "drawn"]).done();
+    let words = place.vidit(["boxes", "draw", "in", "boxes.json", "-o", "drawn"]).done();
+    assert_eq!(words, "drawn\n  5 frames of 64x64 at 12 fps\n");
+    let line = place.vidit(["boxes", "draw", "in", "boxes.json", "-o", "again", "--json"]).done();
+    let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&told["path"], &told["fps"], &told["objects"]), (&"again".into(), &12.into(), &1.into()));
     let drawn = read(&place, "drawn");
     assert_eq!((drawn.frame(0), drawn.frame(2)), (source.frame(0), source.frame(2)));
     let corner = (16 * 64 + 16) * 3;
@@ -221,9 +233,19 @@ fn boxes_are_painted_on_clips() {
 fn boxes_are_proposed_from_what_moves() {
     let place = Place::new();
     clip(&place, "in", 13, [240, 200, 40]);
-    place.vidit(["boxes", "track", "in", "-o", "found.json"]).done();
+    let words = place.vidit(["boxes", "track", "in", "-o", "found.json"]).done();
+    assert_eq!(words, "found.json\n  1 object\n");
     let found: serde_json::Value =
         serde_json::from_slice(&std::fs::read(place.file("found.json")).unwrap()).unwrap();
+    let line = place.vidit(["boxes", "track", "in", "--json"]).done();
+    assert_eq!(
+        (line.lines().count(), serde_json::from_str::<serde_json::Value>(&line).unwrap()),
+        (1, found.clone())
+    );
+    let replaced = ["boxes", "track", "in", "-o", "found.json", "--overwrite"];
+    assert_eq!(place.vidit([&replaced[..], &["-q"]].concat()).done(), "found.json\n");
+    let line = place.vidit([&replaced[..], &["--json"]].concat()).done();
+    assert_eq!(line, "{\"objects\":1,\"path\":\"found.json\"}\n");
     let keyframes = found["boxes"][0]["keyframes"].as_array().unwrap();
     // Twelve pixels to the right at an even pace: two keyframes say it.
     assert_eq!(keyframes.len(), 2, "{found}");

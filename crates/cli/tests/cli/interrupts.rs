@@ -5,6 +5,9 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use vidit_media::{WriteOptions, write_video};
+use vidit_video::{Frames, PixelShape};
+
 use crate::binary::{Place, Run};
 
 /// The promise is one second, which a machine that runs all tests at once may not keep. The work itself would go on for minutes.
@@ -36,6 +39,30 @@ fn generation_stops_at_once_and_leaves_nothing() {
         assert!(took < REACTION_MAX, "{took:?} at {size}");
         assert!(place.names().is_empty(), "left behind: {:?}", place.names());
     }
+}
+
+#[test]
+fn drawing_boxes_leaves_nothing() {
+    let place = Place::new();
+    let boxes = r#"{"boxes":[{"id":"a","keyframes":[{"frame":0,"box":[0,0,1,1]}]}]}"#;
+    std::fs::write(place.file("boxes.json"), boxes).unwrap();
+    // Noise takes an encoder seconds.
+    let shape = PixelShape::new(60, 1024, 1024);
+    let mut noise = vidit_data::Random::new(1, 0);
+    let levels = std::iter::repeat_with(|| noise.bits().to_le_bytes()).flatten();
+    let clip = Frames::from_rgb(shape, levels.take(shape.pixels() * 3).collect());
+    write_video(&clip, 12u32, &place.file("in"), &WriteOptions::default()).unwrap();
+    let (run, took) =
+        interrupted_when(&place, &["boxes", "draw", "in", "boxes.json", "-o", "d.webp"], || {
+            let started = Instant::now();
+            while !place.names().iter().any(|name| name.ends_with(".incomplete")) {
+                assert!(started.elapsed() < Duration::from_secs(60), "nothing is written");
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+    assert_eq!(run.code, Some(130), "{}", run.stderr);
+    assert!(run.stderr.starts_with("interrupted") && took < REACTION_MAX, "{took:?}: {}", run.stderr);
+    assert_eq!(place.names(), ["boxes.json", "in"]);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Short prompts to whole ones: what a prompt leaves open of motion and background is said in its own language.
 
-use super::{Backdrop, Course, Part, arabic, chinese, english};
-use crate::{Colour, Language, Object, Pack, Random};
+use std::cmp::Reverse;
+
+use super::{Backdrop, Course, Part, arabic, chinese, colour_words, english};
+use crate::{Colour, Gender, Language, Object, Pack, Random};
 
 /// A prompt that was expanded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +12,7 @@ pub struct Expansion {
     pub language: Language,
     /// The whole prompt.
     pub text: String,
-    /// Id of the object that it names, if that is a known one.
+    /// Id of the object that it names first, if it names a known one.
     pub object: Option<String>,
     /// What was added, in order; nothing where the prompt said it all.
     pub added: Vec<Added>,
@@ -95,6 +97,30 @@ pub fn expand(pack: &Pack, prompt: &str, seed: u64) -> Expansion {
     Expansion { language, text, object: object.map(|(object, _)| object.id.clone()), added }
 }
 
+/// Whether the grammar knows a word of `prompt`, in one of its languages: an object, what it does, a colour, a background, a small word
+/// of its sentences. Where it knows none, [`expand`] takes French for English.
+pub fn knows_a_word(pack: &Pack, prompt: &str) -> bool {
+    let holds = |language, phrase: &str| says(language, prompt, phrase);
+    Language::ALL.into_iter().any(|language| {
+        let (small, endings): (&[&str], &[&str]) = match language {
+            Language::En => (&["a", "an", "the", "and", "is", "of", "with"], &["", "s", "es"]),
+            Language::Zh => (&["一"], &[""]),
+            Language::Ar => (&[], &[""]),
+        };
+        let mut names = pack.objects().iter().flat_map(|object| object.names(language));
+        let mut colours = Colour::ALL.into_iter().flat_map(|colour| match language {
+            Language::Ar => {
+                [Gender::Feminine, Gender::Masculine].map(|gender| arabic::adjective(colour, gender)).to_vec()
+            }
+            _ => colour_words(colour, language),
+        });
+        small.iter().chain(&BACKGROUND_WORDS).any(|word| holds(language, word))
+            || colours.any(|word| holds(language, word))
+            || names.any(|name| endings.iter().any(|ending| holds(language, &format!("{name}{ending}"))))
+            || said(language, prompt) != Said::Nothing
+    })
+}
+
 const BACKGROUND_WORDS: [&str; 6] = ["background", "gradient", "背景", "渐变", "خلفية", "متدرجة"];
 
 /// What an object may do that was not told.
@@ -143,21 +169,29 @@ fn words(text: &str) -> String {
     format!(" {} ", words.join(" "))
 }
 
-/// Whether a text says a phrase: in Chinese anywhere, elsewhere as words of their own.
+/// Whether a text says a phrase.
 fn says(language: Language, text: &str, phrase: &str) -> bool {
+    place_of(language, text, phrase).is_some()
+}
+
+/// Where a text says a phrase: in Chinese anywhere, elsewhere as words of their own.
+fn place_of(language: Language, text: &str, phrase: &str) -> Option<usize> {
     match language {
-        Language::Zh => text.contains(phrase),
-        _ => words(text).contains(&words(phrase)),
+        Language::Zh => text.find(phrase),
+        _ => words(text).find(&words(phrase)),
     }
 }
 
-/// The object with the longest name that a text holds, and which of its names.
+/// The object that a text names first, by the longest name that it has there, and which of its names.
 fn object_of<'a>(pack: &'a Pack, language: Language, text: &str) -> Option<(&'a Object, usize)> {
     let names = pack.objects().iter().flat_map(|object| {
         object.names(language).into_iter().enumerate().map(move |(index, name)| (object, index, name))
     });
-    let held = names.filter(|(_, _, name)| says(language, text, name));
-    held.max_by_key(|(_, _, name)| name.chars().count()).map(|(object, index, _)| (object, index))
+    let held = names.filter_map(|(object, index, name)| {
+        let place = place_of(language, text, name)?;
+        Some((object, index, (place, Reverse(name.chars().count()))))
+    });
+    held.min_by_key(|(_, _, order)| *order).map(|(object, index, _)| (object, index))
 }
 
 fn said(language: Language, text: &str) -> Said {
@@ -196,6 +230,9 @@ mod tests {
             let text = prompt(&pack, &scene, scene.language, index);
             let found = expand(&pack, &text, index);
             assert_eq!(found.language, scene.language, "{text}");
+            let object = &pack.objects()[scene.actors[0].object].id;
+            assert_eq!(found.object.as_ref(), Some(object), "{text}");
+            assert!(knows_a_word(&pack, &text), "{text}");
             if !found.added.is_empty() {
                 changed.push((text, found.added));
             }
@@ -236,5 +273,25 @@ mod tests {
         assert_eq!((found.object, found.added.len()), (None, 1));
         assert!(found.text.starts_with("a teapot on a blue background "), "{}", found.text);
         assert_eq!(expand(&pack, "a cat", 7), expand(&pack, "a cat", 7));
+        // What is named first is what it is about.
+        for (text, object) in [("a cat jumps over the moon", "cat"), ("a fire truck and a cat", "fire_truck")]
+        {
+            let found = expand(&pack, text, 4).object;
+            assert_eq!(found.as_deref(), Some(object), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_known_tells_the_language() {
+        let pack = Pack::embedded();
+        for known in
+            ["a teapot", "Cats!", "teapots driving", "grey teapots", "一个茶壶", "猫", "قطة", "إبريق أحمر"]
+        {
+            assert!(knows_a_word(&pack, known), "{known}");
+        }
+        for unknown in ["un chat rouge", "eine Katze springt", "красная машина", "teapots", "", "123"]
+        {
+            assert!(!knows_a_word(&pack, unknown), "{unknown}");
+        }
     }
 }

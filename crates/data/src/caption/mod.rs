@@ -8,7 +8,7 @@ mod chinese;
 mod english;
 mod expand;
 
-pub use expand::{Added, Expansion, expand, language_of};
+pub use expand::{Added, Expansion, expand, knows_a_word, language_of};
 
 use crate::motion::Swing;
 use crate::scene::Actor;
@@ -197,7 +197,6 @@ pub fn caption_corpus(pack: &Pack) -> impl Iterator<Item = String> {
 }
 
 /// The words a caption may call a background colour by.
-#[cfg(test)]
 pub(crate) fn colour_words(colour: Colour, language: Language) -> Vec<&'static str> {
     match language {
         Language::En if colour == Colour::Gray => vec!["gray", "grey"],

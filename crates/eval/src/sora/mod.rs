@@ -1,8 +1,9 @@
 //! The suite for what is done with clips: pairs of objects, first images, extensions, loops, connections, blends, remixes,
 //! sizes.
 //!
-//! Clips that a verb begins with are real ones, composed for held-out combinations; what is judged is what the model adds. Beside
-//! every score stands the same of real clips that show what was asked: the most that the judge can give.
+//! Clips that a verb begins with are real ones; what is judged is what the model adds. Everything that a prompt names is a held-out
+//! combination, of two objects both. Beside every score stands the same of real clips that show what was asked: the most that the
+//! judge can give.
 
 pub mod measures;
 mod report;
@@ -11,7 +12,7 @@ use std::ops::Deref;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
-use vidit_data::{Actor, Colour, Language, Motion, Pack, Random, Scene, prompt, render};
+use vidit_data::{Background, Combination, Language, Motion, Pack, Random, Scene, Split, prompt, render};
 use vidit_models::mini::DEFAULT_SHAPE;
 use vidit_pipeline::{Direction, Request, Wish};
 use vidit_video::{Frames, PixelShape};
@@ -112,14 +113,58 @@ impl Verbs<'_> {
         (scene, said.text, random)
     }
 
+    /// A scene of two objects, in one language after the other.
+    fn pair(&self, case: usize) -> (Scene, Random) {
+        let mut random = random(self.seed, 1, case);
+        let language = Language::ALL[case % Language::ALL.len()];
+        (Scene::sample_pair_held_out(self.pack, random.bits(), case as u64, language), random)
+    }
+
+    /// A held-out scene of an object that stays where it is.
+    fn still(&self, case: usize) -> (Scene, Random) {
+        let mut random = random(self.seed, 4, case);
+        loop {
+            let scene = Scene::sample(self.pack, random.bits(), case as u64, Split::HeldOut);
+            if scene.actors[0].motion == Motion::Still {
+                return (scene, random);
+            }
+        }
+    }
+
+    /// A held-out scene, and another that it becomes: by its background in every second case, else by its object.
+    fn change(&self, case: usize) -> (Scene, Scene, Random) {
+        let mut random = random(self.seed, 8, case);
+        loop {
+            let scene = Scene::sample(self.pack, random.bits(), case as u64, Split::HeldOut);
+            let now = scene.combinations(scene.language)[0];
+            // Differs in what changes, and in nothing else.
+            let may_become = |other: &&Combination| {
+                let changed = match case % 2 {
+                    0 => Combination { colour: other.colour, ..now },
+                    _ => Combination { object: other.object, ..now },
+                };
+                changed != now && changed == **other
+            };
+            let others: Vec<&Combination> = self.pack.held_out().iter().filter(may_become).collect();
+            // Of one object with one motion few colours are held out.
+            if others.is_empty() {
+                continue;
+            }
+            let becomes = *random.choose(&others);
+            let mut other = scene.clone();
+            other.actors[0].object = becomes.object;
+            if becomes.colour != now.colour {
+                other.background = Background::sample(becomes.colour, &mut random);
+            }
+            return (scene, other, random);
+        }
+    }
+
     /// Two objects in one prompt: both where they belong, in halves beside or above one another.
     fn pairs(&mut self, cases: usize) -> Result<Pairs, EvalError> {
         let (mut both, mut one, mut real) = (Vec::new(), Vec::new(), Vec::new());
         for case in 0..cases {
-            let mut random = random(self.seed, 1, case);
-            let mut scene = Scene::sample_pair(self.pack, random.bits(), case as u64);
-            // In turn: scenes of two are drawn for training, in whichever language that may see them.
-            scene.language = Language::ALL[case % Language::ALL.len()];
+            let (scene, mut random) = self.pair(case);
             let prompt = prompt(self.pack, &scene, scene.language, random.bits());
             let wanted = [scene.actors[0].object, scene.actors[1].object];
             let made = self.make(self.asked(prompt, DEFAULT_SHAPE, &mut random))?;
@@ -185,15 +230,12 @@ impl Verbs<'_> {
             real.push(self.object(&render(self.pack, &after, DEFAULT_SHAPE).frames) == wanted);
         }
         for case in 0..long {
-            let (scene, _, mut random) = self.held_out(4, case);
-            let mut whole = render(self.pack, &scene, DEFAULT_SHAPE).frames;
+            let (scene, mut random) = self.still(case);
+            let (before, _) = scene.led_up_to(DEFAULT_SHAPE, random.bits());
+            let mut whole = render(self.pack, &before, DEFAULT_SHAPE).frames;
             for _ in 0..IN_A_ROW {
-                // What it goes on to do is free: what is looked at is the background.
-                let still = Scene {
-                    actors: vec![Actor { motion: Motion::Still, ..scene.actors[0] }],
-                    ..scene.clone()
-                };
-                let prompt = prompt(self.pack, &still, scene.language, random.bits());
+                // What it does is not looked at: what is, is the background.
+                let prompt = prompt(self.pack, &scene, scene.language, random.bits());
                 let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
                 let wish = Wish::extend(request, whole, Direction::Forward, NEW);
                 whole = self.fulfil(&wish, false)?;
@@ -285,17 +327,8 @@ impl Verbs<'_> {
     fn remixed(&mut self, cases: usize) -> Result<Remixed, EvalError> {
         let (mut changed, mut kept, mut real) = (Vec::new(), Vec::new(), Vec::new());
         for case in 0..cases {
-            let (scene, _, mut random) = self.held_out(8, case);
+            let (scene, other, mut random) = self.change(case);
             let clip = render(self.pack, &scene, DEFAULT_SHAPE).frames;
-            let mut other = scene.clone();
-            if case % 2 == 0 {
-                let colours: Vec<Colour> =
-                    Colour::ALL.into_iter().filter(|colour| *colour != scene.background.colour).collect();
-                other.background = vidit_data::Background::sample(*random.choose(&colours), &mut random);
-            } else {
-                let count = self.pack.objects().len();
-                other.actors[0].object = (scene.actors[0].object + 1 + random.below(count - 1)) % count;
-            }
             let prompt = prompt(self.pack, &other, other.language, random.bits());
             let request = self.asked(prompt, DEFAULT_SHAPE, &mut random);
             let made = self.fulfil(&Wish::remix(request, clip.clone(), Wish::REMIXED, None), false)?;
@@ -342,7 +375,8 @@ impl Verbs<'_> {
                 }
             }
             let object = Share::of(&object);
-            let relative = found.first().map_or(1.0, |first| object.share / first.object.share.max(1e-9));
+            let at_default = found.first().map_or(object.share, |first| first.object.share);
+            let relative = (at_default > 0.0).then(|| object.share / at_default);
             found.push(Sized { frames, height, width, object, relative, real: Share::of(&real) });
         }
         Ok((found, paced))

@@ -101,8 +101,8 @@ pub struct Sized {
     pub width: usize,
     /// The object is the one named.
     pub object: Share,
-    /// Over the same at the default size.
-    pub relative: f64,
+    /// Over the same at the default size; nothing where that is 0.
+    pub relative: Option<f64>,
     /// The same of real clips.
     pub real: Share,
 }
@@ -187,7 +187,8 @@ impl fmt::Display for SoraReport {
         row("  track correlation", format!("{:.2}", remixed.track_correlation), None)?;
         for size in &self.sizes {
             let what = format!("object at {}x{}, {} frames", size.width, size.height, size.frames);
-            row(&what, format!("{} {:.2}×", size.object, size.relative), Some(size.real))?;
+            let relative = size.relative.map_or("–".to_owned(), |relative| format!("{relative:.2}×"));
+            row(&what, format!("{} {relative}", size.object), Some(size.real))?;
         }
         let levels = |steps: [f64; PLACES]| steps.map(|step| format!("{step:.1}")).join(" ");
         let Paced { steps_levels, real_levels } = self.paced;

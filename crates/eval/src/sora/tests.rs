@@ -70,6 +70,8 @@ fn what_is_given_back_unchanged_has_no_seams_and_no_changes() {
     assert_eq!((report.pairs.both.share, report.sizes[1].object.share), (0.0, 0.0));
     assert!(report.pairs.real.share >= 0.5 && report.animated.real.share >= 0.75, "{report}");
     assert_eq!(report.sizes.len(), 1 + SIZES.len());
+    // Nothing can be said relative to nothing.
+    assert!(report.sizes.iter().all(|size| size.relative.is_none()), "{report}");
     // Black pictures stand still; what is real moves evenly.
     let [least, most] =
         [f64::min, f64::max].map(|of| report.paced.real_levels.into_iter().reduce(of).unwrap());
@@ -77,6 +79,7 @@ fn what_is_given_back_unchanged_has_no_seams_and_no_changes() {
     let text = report.to_string();
     assert!(text.contains("loop of 48 frames") && text.contains("object at 160x96, 25 frames"), "{text}");
     let json = serde_json::to_string(&report).unwrap();
+    assert!(text.contains(" –") && json.contains(r#""relative":null"#), "{text}{json}");
     assert_eq!(serde_json::from_str::<SoraReport>(&json).unwrap().sizes.len(), report.sizes.len());
 }
 
@@ -88,31 +91,55 @@ fn errors_and_interruptions_end_the_suite() {
     assert!(matches!(run(&mut |r| Ok(fade(r)), 0, false), Err(EvalError::NoPrompts)));
 }
 
-#[test]
-fn the_judge_knows_pairs_of_real_clips() {
+/// Looks at the suite, which makes nothing for it.
+fn look(at: impl FnOnce(&Verbs)) {
     let pack = Pack::embedded();
     let judge = Judge::embedded(&pack, &Device::flex()).unwrap();
-    let request = Request::new("x");
-    let stop = AtomicBool::new(false);
-    let mut make = |request: Request| Ok(fade(request));
     let suite = Suite {
         pack: &pack,
         judge: &judge,
-        request: &request,
-        make: &mut make,
+        request: &Request::new("x"),
+        make: &mut |request| Ok(fade(request)),
         seed: 1,
-        stop: &stop,
+        stop: &AtomicBool::new(false),
         on_progress: &mut |_| (),
         done: 0,
         total: 0,
     };
-    let suite = Verbs { suite, again: &mut |frames| Ok(frames.clone()) };
-    let right = (0..100)
-        .filter(|index| {
-            let scene = Scene::sample_pair(&pack, 5, *index);
-            let wanted = [scene.actors[0].object, scene.actors[1].object];
-            suite.two(&render(&pack, &scene, DEFAULT_SHAPE).frames, wanted) == 2
-        })
-        .count();
-    assert!(right >= 80, "{right} of 100");
+    at(&Verbs { suite, again: &mut |frames| Ok(frames.clone()) });
+}
+
+#[test]
+fn the_judge_knows_pairs_of_real_clips() {
+    look(|suite| {
+        let right = (0..100)
+            .filter(|case| {
+                let (scene, _) = suite.pair(*case);
+                let wanted = [scene.actors[0].object, scene.actors[1].object];
+                suite.two(&render(suite.pack, &scene, DEFAULT_SHAPE).frames, wanted) == 2
+            })
+            .count();
+        assert!(right >= 80, "{right} of 100");
+    });
+}
+
+#[test]
+fn all_that_prompts_name_is_held_out() {
+    look(|suite| {
+        let held_out = |scene: &Scene| {
+            let combinations = scene.combinations(scene.language);
+            combinations.iter().all(|one| one.is_held_out(suite.pack.objects()))
+        };
+        for case in 0..40 {
+            let (pair, _) = suite.pair(case);
+            assert!(pair.actors.len() == 2 && held_out(&pair), "{pair:?}");
+            let (still, _) = suite.still(case);
+            assert!(still.actors[0].motion == Motion::Still && held_out(&still), "{still:?}");
+            let (from, to, _) = suite.change(case);
+            assert!(held_out(&from) && held_out(&to), "{from:?} {to:?}");
+            let [a, b] = [from, to].map(|scene| scene.combinations(scene.language)[0]);
+            assert_eq!((a.motion, a.language), (b.motion, b.language));
+            assert_eq!((a.object == b.object, a.colour == b.colour), (case % 2 == 0, case % 2 == 1));
+        }
+    });
 }

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Makes the contact sheets of docs/verbs.md and of the boxes anew:
+#
+#     docs/images/make.sh target/release/vidit
+#
+# `mini.png` is a preview that training drew, and stays.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+vidit=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+make() {
+    verb=$1
+    shift
+    "$vidit" "$verb" "$@" --quiet --overwrite
+}
+
+make image "a ghost on a purple background" --seed 7 -o ghost.png
+make generate "a ghost floats up" --image ghost.png --seed 7 -o "$here/verb-animate.png"
+make generate "a red car drives to the left on a yellow background" --seed 7 -o car.mp4
+make extend car.mp4 "a red car drives to the right" --seed 7 -o "$here/verb-extend.png"
+make loop "a fish moves up on a green background" --frames 24 --seed 3 -o "$here/verb-loop.png"
+make generate "a dog runs to the right on a yellow background" --seed 7 -o dog.mp4
+make connect car.mp4 dog.mp4 "a red car becomes a dog" --only-new --seed 7 -o "$here/verb-connect.png"
+make blend car.mp4 dog.mp4 --curve smooth --seed 7 -o "$here/verb-blend.png"
+make remix car.mp4 "a bus drives to the left on a green background" --strength 0.8 --seed 7 -o "$here/verb-remix.png"
+
+make generate "a red car on a green background" --boxes "$here/boxes.json" --seed 2 -o boxes
+"$vidit" boxes draw boxes "$here/boxes.json" --overwrite -o "$here/boxes.png"
+make generate "a frog goes left and a rocket goes right on a yellow background" --boxes "$here/boxes-crossing.json" --seed 1 -o crossing
+"$vidit" boxes draw crossing "$here/boxes-crossing.json" --overwrite -o "$here/boxes-crossing.png"
