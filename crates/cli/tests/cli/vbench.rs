@@ -578,9 +578,9 @@ fn flicker_of_long_videos_is_measured_on_clips_that_stand_still() {
         place.vidit([&command, more].concat())
     };
     let flicker = ["--dimensions", "temporal_flickering", "--weights", "weights"];
+    fs::create_dir(place.file("weights")).unwrap();
     run(&flicker).refused(2, "error: `weights` lacks the weights of `raft`\nhint: `vidit eval weights list` names the files and `fetch` fetches them; `--dimensions` leaves out what needs them\n");
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../backbones/src/raft/golden/tiny.safetensors");
-    fs::create_dir(place.file("weights")).unwrap();
     let weights = TensorStore::read(&golden).unwrap().under("weights.");
     weights.write(&place.file("weights/raft.safetensors"), |_| StoredType::F32).unwrap();
     let told = line(&run(&flicker).done());
