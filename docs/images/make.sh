@@ -28,6 +28,6 @@ make blend car.mp4 dog.mp4 --curve smooth --seed 7 -o "$here/verb-blend.png"
 make remix car.mp4 "a bus drives to the left on a green background" --strength 0.8 --seed 7 -o "$here/verb-remix.png"
 
 make generate "a red car on a green background" --boxes "$here/boxes.json" --seed 2 -o boxes
-"$vidit" boxes draw boxes "$here/boxes.json" --overwrite -o "$here/boxes.png"
+make boxes draw boxes "$here/boxes.json" -o "$here/boxes.png"
 make generate "a frog goes left and a rocket goes right on a yellow background" --boxes "$here/boxes-crossing.json" --seed 1 -o crossing
-"$vidit" boxes draw crossing "$here/boxes-crossing.json" --overwrite -o "$here/boxes-crossing.png"
+make boxes draw crossing "$here/boxes-crossing.json" -o "$here/boxes-crossing.png"
