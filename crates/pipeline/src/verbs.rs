@@ -21,7 +21,7 @@ use crate::seam::{self, Again};
 use crate::{Given, Mask, Request};
 
 /// Pixel frames of a latent frame.
-pub(crate) const TIME: usize = 4;
+pub const TIME: usize = 4;
 /// Frames of a clip that its extension sees, `4n + 1`: what training gave at most.
 const HEAD: usize = 9;
 /// The same for what comes before a clip, `4n`.

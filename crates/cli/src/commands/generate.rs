@@ -1,7 +1,6 @@
 //! `vidit generate`
 
 use std::ffi::OsStr;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -9,7 +8,8 @@ use vidit_data::Pack;
 use vidit_language::Options as LanguageOptions;
 use vidit_media::{FrameRate, check_file, fit};
 use vidit_pipeline::{
-    DEFAULT_SHAPE, Given, Latents, Limits, Request, RequestError, TOLD_AT_ONCE, Wish, timeline,
+    DEFAULT_SHAPE, FRAMES_PER_LATENT, Given, Latents, Limits, Request, RequestError, TOLD_AT_ONCE, Wish,
+    timeline,
 };
 use vidit_video::{Frames, PixelShape};
 
@@ -18,9 +18,6 @@ use super::{boxes, expand, language, model, source, storyboard};
 use crate::args::{Generate, Size, Speech};
 use crate::report::{Failure, Outcome};
 use crate::{interrupt, output, settings};
-
-/// Pixel frames to a latent frame.
-const FRAMES_PER_LATENT: usize = 4;
 
 pub fn run(args: Generate) -> Outcome {
     if let Some(path) = &args.storyboard {
@@ -155,21 +152,16 @@ impl Pictures {
     /// That no two of them stand in one place.
     fn check(&self, frames: usize) -> Outcome {
         let first = self.first.iter().map(|_| (0..1, "the first image"));
-        let last = self
-            .last
-            .iter()
-            .map(|_| (frames.saturating_sub(4)..frames, "the last image, which rests for four frames"));
+        let last = self.last.iter().map(|_| {
+            (frames.saturating_sub(FRAMES_PER_LATENT)..frames, "the last image, which rests for four frames")
+        });
         let others =
             self.others.iter().map(|(at, frames)| (*at..at + frames.shape().frames, "what `--frame` gives"));
-        let mut spans: Vec<(Range<usize>, &str)> = first.chain(last).chain(others).collect();
-        spans.sort_by_key(|(span, _)| span.start);
-        match spans.windows(2).find(|two| two[0].0.end > two[1].0.start) {
+        match source::overlap(first.chain(last).chain(others).collect()) {
             None => Ok(()),
-            Some(two) => Err(Failure::usage(anyhow!(
-                "two pictures stand at frame {}: {} and {}\nhint: leave one out, or move it",
-                two[1].0.start,
-                two[0].1,
-                two[1].1
+            Some([(_, earlier), (span, later)]) => Err(Failure::usage(anyhow!(
+                "two pictures stand at frame {}: {earlier} and {later}\nhint: leave one out, or move it",
+                span.start
             ))),
         }
     }

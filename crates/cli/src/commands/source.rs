@@ -1,5 +1,6 @@
 //! Pictures and clips that a verb begins with.
 
+use std::ops::Range;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -48,14 +49,11 @@ fn check_size(size: Size) -> Result<(), Failure> {
     let on_grid = [width, height].iter().all(|side| *side > 0 && side.is_multiple_of(GRID));
     match on_grid {
         true => Ok(()),
-        false => {
-            let nearest = |side: usize| (side + GRID / 2) / GRID * GRID;
-            Err(Failure::usage(anyhow!(
-                "`--size` must have sides that are multiples of {GRID}, found `{width}x{height}`\nhint: {}x{} is near",
-                nearest(width).max(GRID),
-                nearest(height).max(GRID)
-            )))
-        }
+        false => Err(Failure::usage(anyhow!(
+            "`--size` must have sides that are multiples of {GRID}, found `{width}x{height}`\nhint: {}x{} is near",
+            snap(width as f64),
+            snap(height as f64)
+        ))),
     }
 }
 
@@ -119,6 +117,12 @@ pub fn picture(path: &Path) -> Result<Frames, Failure> {
     }
 }
 
+/// The first two of what stands in spans of frames, by where they begin, of which the second begins before the first has ended.
+pub fn overlap<T: Copy>(mut spans: Vec<(Range<usize>, T)>) -> Option<[(Range<usize>, T); 2]> {
+    spans.sort_by_key(|(span, _)| span.start);
+    spans.array_windows().find(|[earlier, later]| earlier.0.end > later.0.start).cloned()
+}
+
 /// What of a clip is white in a picture of its size.
 pub fn mask(path: &Path, clip: PixelShape) -> Result<Mask, Failure> {
     let picture = pictures(path)?;
@@ -145,11 +149,15 @@ pub fn mask(path: &Path, clip: PixelShape) -> Result<Mask, Failure> {
     Ok(Mask { height: clip.height, width: clip.width, remade: remade.collect() })
 }
 
+/// The legal side that is nearest.
+fn snap(side: f64) -> usize {
+    ((side / GRID as f64).round().max(1.0) as usize) * GRID
+}
+
 /// The legal size of about as many pixels as the default whose shape is nearest to a picture's.
 pub fn near(shape: PixelShape) -> Size {
     let aspect = shape.width as f64 / shape.height as f64;
     let pixels = (DEFAULT_SHAPE.width * DEFAULT_SHAPE.height) as f64;
-    let snap = |side: f64| ((side / GRID as f64).round().max(1.0) as usize) * GRID;
     Size { width: snap((pixels * aspect).sqrt()), height: snap((pixels / aspect).sqrt()) }
 }
 

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow};
 use serde::Deserialize;
 use vidit_media::{FrameRate, ReadLimits, fit};
-use vidit_pipeline::{DEFAULT_SHAPE, Request, timeline};
+use vidit_pipeline::{DEFAULT_SHAPE, FRAMES_PER_LATENT, Request, timeline};
 use vidit_video::{Frames, PixelShape};
 
 use super::making::{Work, request, utf8};
@@ -113,22 +113,18 @@ fn check_length(shape: PixelShape) -> anyhow::Result<()> {
 
 /// That no two pictures or clips stand in one place: a step of the model is four frames.
 fn check_places(pictures: &[(usize, Frames)]) -> anyhow::Result<()> {
-    let mut spans: Vec<Range<usize>> = pictures
-        .iter()
-        .map(|(at, frames)| match (*at, frames.shape().frames) {
-            (0, 1) => 0..1,
-            (at, frames) => at..at + frames.next_multiple_of(4),
-        })
-        .collect();
-    spans.sort_by_key(|span| span.start);
-    match spans.windows(2).find(|two| two[0].end > two[1].start) {
+    let spans = pictures.iter().map(|(at, frames)| match (*at, frames.shape().frames) {
+        (0, 1) => (0..1, ()),
+        (at, frames) => (at..at + frames.next_multiple_of(FRAMES_PER_LATENT), ()),
+    });
+    match source::overlap(spans.collect()) {
         None => Ok(()),
-        Some(two) => Err(anyhow!(
+        Some([(earlier, ()), (later, ())]) => Err(anyhow!(
             "the picture at frame {} must come after the one at frame {} has ended, at frame {}\nhint: a picture stands for four frames, a clip \
              for as many as it has; move one of them",
-            two[1].start,
-            two[0].start,
-            two[0].end
+            later.start,
+            earlier.start,
+            earlier.end
         )),
     }
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use vidit_media::FrameRate;
-use vidit_pipeline::{DEFAULT_FPS, Direction, Request, Wish, check_strength, go_on};
+use vidit_pipeline::{DEFAULT_FPS, Direction, FRAMES_PER_LATENT, Request, Wish, check_strength, go_on};
 use vidit_video::PixelShape;
 
 use super::making::{Work, request, utf8};
@@ -17,8 +17,6 @@ use crate::report::{Failure, Outcome};
 const LOOP_FRAMES: (u32, u32) = (24, 16);
 /// Most new frames of one command.
 const NEW_MAX: usize = 1024;
-/// Frames of a step of the model.
-const STEP: usize = 4;
 
 pub fn image(args: Image) -> Outcome {
     let shape = PixelShape::new(1, args.size.height, args.size.width);
@@ -71,7 +69,7 @@ pub fn repeat(args: Loop) -> Outcome {
     let request = request(&args.joining.making, prompt)?;
     let (clip, fps) = source::clip(path, args.joining.source.size)?;
     let work = Work::new(&args.joining.making, &name_of(path, &request.prompt, "loop"), "mp4")?;
-    let count = lasting(args.frames.unwrap_or(LOOP_FRAMES.1), &args.lasting, fps, STEP)?;
+    let count = lasting(args.frames.unwrap_or(LOOP_FRAMES.1), &args.lasting, fps, FRAMES_PER_LATENT)?;
     let shape = clip.shape();
     let written = if args.joining.only_new { count } else { shape.frames + count };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
@@ -116,7 +114,7 @@ fn repeat_prompt(args: &Loop) -> Outcome {
     request.check(&model::limits()).map_err(Failure::usage)?;
     let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
     let fps = FrameRate::from(fps);
-    let count = lasting(args.frames.unwrap_or(LOOP_FRAMES.0), &args.lasting, fps, STEP)?;
+    let count = lasting(args.frames.unwrap_or(LOOP_FRAMES.0), &args.lasting, fps, FRAMES_PER_LATENT)?;
     work.check_clip(PixelShape { frames: count, ..size }, fps)?;
     let guides = boxes::asked(&args.joining.making, count)?;
     work.run(fps, |maker| {
@@ -131,7 +129,7 @@ pub fn connect(args: Connect) -> Outcome {
     let request = prompted(&args.joining.making, &args.prompt)?;
     let (from, to, fps) = source::pair(&args.from, &args.to, args.joining.source.size)?;
     let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
-    let (count, shape) = (lasting(args.frames, &args.lasting, fps, STEP)?, from.shape());
+    let (count, shape) = (lasting(args.frames, &args.lasting, fps, FRAMES_PER_LATENT)?, from.shape());
     let written = if args.joining.only_new { count } else { shape.frames + count + to.shape().frames };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     let guides = boxes::asked(&args.joining.making, shape.frames + count + to.shape().frames)?;
@@ -211,10 +209,10 @@ mod tests {
     #[test]
     fn seconds_become_the_nearest_steps() {
         let count = |seconds, step| lasting(16, &Lasting { seconds }, FrameRate::from(12), step);
-        assert_eq!(count(None, STEP).unwrap(), 16);
+        assert_eq!(count(None, FRAMES_PER_LATENT).unwrap(), 16);
         for (seconds, extended, looped) in [(1.0, 12, 12), (1.5, 18, 20), (0.01, 1, 4), (2.1, 25, 24)] {
             assert_eq!(count(Some(seconds), 1).unwrap(), extended, "{seconds}");
-            assert_eq!(count(Some(seconds), STEP).unwrap(), looped, "{seconds}");
+            assert_eq!(count(Some(seconds), FRAMES_PER_LATENT).unwrap(), looped, "{seconds}");
         }
         for seconds in [0.0, -1.0, f64::NAN, f64::INFINITY, 86.0] {
             let Failure::Usage(error) = count(Some(seconds), 1).unwrap_err() else { panic!("{seconds}") };
