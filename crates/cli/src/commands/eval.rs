@@ -71,13 +71,15 @@ pub fn mini(args: EvalMini) -> Outcome {
         MiniSuite::Boxes => {
             let report = on_pool(|| {
                 let mut by_first = |request| Ok(make(&model, request, stop)?);
+                let mut again = |frames: &Frames| Ok(reconstruct(&model, frames, stop)?);
+                let makers = Makers { make: &mut by_first, again: &mut again };
                 let mut by_second =
                     second.as_ref().map(|model| move |request| Ok(make(model, request, stop)?));
                 evaluate_boxes(
                     &pack,
                     &judge,
                     &request,
-                    &mut by_first,
+                    makers,
                     by_second.as_mut().map(|make| make as _),
                     &options,
                     stop,

@@ -75,6 +75,12 @@ impl Case {
         first.towards(&last, frame as f32 / LAST as f32)
     }
 
+    /// Names of what is in it, for errors.
+    pub fn objects(&self, pack: &Pack) -> String {
+        let ids: Vec<&str> = self.scene.actors.iter().map(|actor| pack.objects()[actor.object].id.as_str()).collect();
+        ids.join("`, `")
+    }
+
     /// No boxes.
     pub fn free(&self) -> Vec<Guide> {
         Vec::new()

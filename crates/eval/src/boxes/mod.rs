@@ -3,7 +3,8 @@
 //! Every case is a held-out scene. Its composed clip says where its objects are on the first and on the last frame; those boxes
 //! are asked for as a person asks for them, by a [`BoxScript`], which interpolates, relaxes and softens what lies between. The
 //! first frame is not given. The same prompts and seeds are drawn without boxes, too, and beside every number stands the same of
-//! the composed clips: the most that the measurement can give.
+//! the composed clips, the most that the measurement can give, and of the same through the VAE, the most that a denoiser can give
+//! with it.
 //!
 //! Average precision follows the protocol of Boximator (Wang et al. 2024, section 5): what is tracked through all frames is compared
 //! on the first and on the last one with the true boxes, over all clips at once. Where it differs: the tracker is
@@ -26,7 +27,7 @@ use vidit_pipeline::Request;
 use vidit_video::Frames;
 
 use crate::suite::Suite;
-use crate::{EvalError, EvalOptions, EvalProgress, Judge, Make};
+use crate::{EvalError, EvalOptions, EvalProgress, Judge, Make, Makers};
 use cases::Case;
 use measures::{Look, LookAtTwo};
 pub use precision::{Detection, Precision, average_precision};
@@ -37,16 +38,16 @@ const PASSES: usize = 5;
 /// Those by a second adapter: with boxes alone.
 const PASSES_OF_SECOND: usize = 2;
 
-/// Scores a model with a box adapter. `request` is what every clip is drawn with, `make` draws it; `without_self_tracking` does the
-/// same by an adapter that was trained without outlines painted into what it learned, if there is one.
+/// Scores a model with a box adapter. `request` is what every clip is drawn with; `without_self_tracking` draws like
+/// [`Makers::make`] by an adapter that was trained without outlines painted into what it learned, if there is one.
 ///
 /// # Errors
-/// The first error of either, and when `stop` is raised: nothing is reported of a part.
+/// The first error of `makers`, and when `stop` is raised: nothing is reported of a part.
 pub fn evaluate_boxes(
     pack: &Pack,
     judge: &Judge,
     request: &Request,
-    make: Make,
+    makers: Makers,
     without_self_tracking: Option<Make>,
     options: &EvalOptions,
     stop: &AtomicBool,
@@ -54,6 +55,7 @@ pub fn evaluate_boxes(
 ) -> Result<BoxesReport, EvalError> {
     let started = Instant::now();
     let (cases, seed) = (options.cases()?, options.seed);
+    let Makers { make, again } = makers;
     let passes = PASSES + without_self_tracking.as_ref().map_or(0, |_| PASSES_OF_SECOND);
     let mut suite =
         Suite { pack, judge, request, make, seed, stop, on_progress, done: 0, total: passes * cases };
@@ -62,21 +64,29 @@ pub fn evaluate_boxes(
 
     let followed = |looks: Vec<Look>| Followed::of(&looks);
     let crossed = |looks: Vec<LookAtTwo>| Crossed::of(&looks);
+    let mut through_vae = |case: &Case, pack: &Pack| {
+        let clip = case.frames(pack);
+        again(&clip).map_err(|source| EvalError::Reconstruct { object: case.objects(pack), source })
+    };
+    let as_it_is = |case: &Case, pack: &Pack| Ok(case.frames(pack));
     let mut alone = Compared {
-        real: followed(suite.looks_at_real(&of_one, Case::frames, Look::at)?),
+        real: followed(suite.looks_at_real(&of_one, as_it_is, Look::at)?),
+        rebuilt: followed(suite.looks_at_real(&of_one, &mut through_vae, Look::at)?),
         text: followed(suite.looks(&of_one, Case::free, Look::at)?),
         boxes: followed(suite.looks(&of_one, Case::guided, Look::at)?),
         without_soft: Some(followed(suite.looks(&of_one, Case::guided_at_keyframes, Look::at)?)),
         without_self_tracking: None,
     };
     let mut crossing = Compared {
-        real: crossed(suite.looks_at_real(&of_two, Case::frames, LookAtTwo::at)?),
+        real: crossed(suite.looks_at_real(&of_two, as_it_is, LookAtTwo::at)?),
+        rebuilt: crossed(suite.looks_at_real(&of_two, &mut through_vae, LookAtTwo::at)?),
         text: crossed(suite.looks(&of_two, Case::free, LookAtTwo::at)?),
         boxes: crossed(suite.looks(&of_two, Case::guided, LookAtTwo::at)?),
         without_soft: None,
         without_self_tracking: None,
     };
-    let exchanged = crossed(suite.looks_at_real(&of_two, Case::frames_exchanged, LookAtTwo::at)?).both;
+    let in_each_other_s_place = |case: &Case, pack: &Pack| Ok(case.frames_exchanged(pack));
+    let exchanged = crossed(suite.looks_at_real(&of_two, in_each_other_s_place, LookAtTwo::at)?).both;
     if let Some(make) = without_self_tracking {
         suite.make = make;
         let looks = suite.looks(&of_one, Case::guided, Look::at)?;
@@ -114,12 +124,12 @@ impl Suite<'_> {
     fn looks_at_real<L>(
         &self,
         cases: &[Case],
-        frames: fn(&Case, &Pack) -> Frames,
+        mut frames: impl FnMut(&Case, &Pack) -> Result<Frames, EvalError>,
         look: fn(&Judge, &Case, &Frames) -> L,
     ) -> Result<Vec<L>, EvalError> {
         let looks = cases.iter().map(|case| {
             self.go_on()?;
-            Ok(look(self.judge, case, &frames(case, self.pack)))
+            Ok(look(self.judge, case, &frames(case, self.pack)?))
         });
         looks.collect()
     }

@@ -97,6 +97,8 @@ pub struct Compared<T> {
     pub without_soft: Option<T>,
     /// With boxes, by an adapter that was trained without painted outlines.
     pub without_self_tracking: Option<T>,
+    /// Composed clips through the VAE: the most that a denoiser can give with it.
+    pub rebuilt: T,
     /// Composed clips: the most that the measurement can give.
     pub real: T,
 }
@@ -126,6 +128,7 @@ impl<T> Compared<T> {
             Some(&self.boxes),
             self.without_soft.as_ref(),
             self.without_self_tracking.as_ref(),
+            Some(&self.rebuilt),
             Some(&self.real),
         ];
         write!(f, "{what:<34}")?;
@@ -143,8 +146,8 @@ impl fmt::Display for BoxesReport {
         writeln!(f)?;
         writeln!(
             f,
-            "{:<34}{:>12}{:>12}{:>12}{:>12}{:>12}",
-            "", "text", "boxes", "hard only", "unpainted", "real"
+            "{:<34}{:>12}{:>12}{:>12}{:>12}{:>12}{:>12}",
+            "", "text", "boxes", "hard only", "unpainted", "VAE", "real"
         )?;
         let fraction = |value: f64| format!("{value:.3}");
         alone.row(f, "IoU over all frames", |one| fraction(one.iou))?;
@@ -167,6 +170,6 @@ impl fmt::Display for BoxesReport {
             f,
             "Hard only: nothing asked for between keyframes. Unpainted: trained without self-tracking."
         )?;
-        writeln!(f, "The last column: real clips that show what was asked.")
+        writeln!(f, "The last columns: real clips that show what was asked, through the VAE and as they are.")
     }
 }
