@@ -1,18 +1,20 @@
 //! H.264 through openh264: High profile, 4:2:0, 8 bit, BT.709.
 
+use std::ops::Range;
 use std::path::Path;
 
 use openh264::OpenH264API;
 use openh264::decoder::{DecodedYUV, Decoder, DecoderConfig, Flush};
 use openh264::encoder::{
-    BitRate, Complexity, Encoder, EncoderConfig, FrameRate as EncoderRate, FrameType, IntraFramePeriod,
-    Profile, QpRange, RateControlMode, SpsPpsStrategy, UsageType, VuiConfig,
+    BitRate, Complexity, Encoder, EncoderConfig, FrameRate as EncoderRate, IntraFramePeriod, Profile,
+    QpRange, RateControlMode, SpsPpsStrategy, UsageType, VuiConfig,
 };
 use openh264::formats::{YUVSlices, YUVSource};
 use vidit_video::{Frames, PixelShape};
 
+use crate::coded::{self, Coded};
 use crate::colour::{ColourSpace, ColourTags, Planes, PlanesRef, rgb_from_planes};
-use crate::sps::Sps;
+use crate::sps::{Bits, Sps, without_emulation_prevention};
 use crate::{FrameRate, MediaError, ReadLimits, Result};
 
 /// Largest sides that openh264 encodes (its level ends at 5.2): long side, short side.
@@ -46,11 +48,19 @@ pub(crate) struct Stream {
 }
 
 /// One encoded frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sample {
     /// NAL units, each behind its length in four bytes, without parameter sets.
     pub(crate) data: Vec<u8>,
-    /// Decoding may start here.
-    pub(crate) is_key: bool,
+    /// Of a key frame, at which decoding may start, its `idr_pic_id`.
+    pub(crate) key: Option<u32>,
+}
+
+impl Sample {
+    /// Whether a decoder may take `next` for a part of this frame: key frames are told apart by their numbers alone.
+    pub(crate) fn is_taken_for(&self, next: &Self) -> bool {
+        self.key.is_some() && self.key == next.key
+    }
 }
 
 /// Whether the encoder takes frames of this size.
@@ -77,38 +87,72 @@ pub(crate) fn check_size(width: usize, height: usize) -> Result<()> {
     Ok(())
 }
 
-/// Encodes all frames. The size must have passed [`check_size`].
-pub(crate) fn encode(frames: &Frames, rate: FrameRate) -> Result<Stream> {
+/// Encodes all frames but those that `sources` have. The size must have passed [`check_size`].
+pub(crate) fn encode(frames: &Frames, rate: FrameRate, sources: &[Coded]) -> Result<Stream> {
     let [finest, coarser @ ..] = QUANTISERS;
-    let first = encode_at(frames, rate, finest);
+    let first = encode_at(frames, rate, finest, sources);
     coarser
         .into_iter()
-        .fold(first, |outcome, quantiser| outcome.or_else(|_| encode_at(frames, rate, quantiser)))
+        .fold(first, |outcome, quantiser| outcome.or_else(|_| encode_at(frames, rate, quantiser, sources)))
 }
 
-pub(crate) fn encode_at(frames: &Frames, rate: FrameRate, quantiser: u8) -> Result<Stream> {
+pub(crate) fn encode_at(
+    frames: &Frames,
+    rate: FrameRate,
+    quantiser: u8,
+    sources: &[Coded],
+) -> Result<Stream> {
+    let count = frames.shape().frames;
+    if sources.is_empty() {
+        return encode_part(frames, 0..count, rate, quantiser, 0);
+    }
+    // Parameter sets follow from size, rate and quantiser: one frame tells them.
+    let Stream { sps, pps, .. } = encode_part(frames, 0..1, rate, quantiser, 0)?;
+    let parts = coded::parts(frames, sources, &sps, &pps);
+    coded::joined(parts, sps, pps, |part, numbering| {
+        Ok(encode_part(frames, part, rate, quantiser, numbering)?.samples)
+    })
+}
+
+/// A stream of some frames, which begins with a key frame whose number comes so many after that of a first one.
+fn encode_part(
+    frames: &Frames,
+    part: Range<usize>,
+    rate: FrameRate,
+    quantiser: u8,
+    numbering: usize,
+) -> Result<Stream> {
     let failed = |e: openh264::Error| MediaError::encode("H.264", e);
-    let PixelShape { frames: count, height, width } = frames.shape();
+    let PixelShape { height, width, .. } = frames.shape();
     let config = encoder_config(rate, quantiser);
     let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), config).map_err(failed)?;
     let mut planes = Planes::new(width, height);
-    let mut stream = Stream { sps: Vec::new(), pps: Vec::new(), samples: Vec::with_capacity(count) };
-    for index in 0..count {
+    let mut stream = Stream { sps: Vec::new(), pps: Vec::new(), samples: Vec::with_capacity(part.len()) };
+    let dropped = std::iter::repeat_n(part.start, numbering);
+    for (time, index) in dropped.chain(part).enumerate() {
         planes.fill_from_rgb(frames.frame(index));
         let source = YUVSlices::new(
             (&planes.y, &planes.cb, &planes.cr),
             (width, height),
             (width, width / 2, width / 2),
         );
-        let time = openh264::Timestamp::from_millis(rate.start(index, 1000));
+        if time > 0 && time <= numbering {
+            encoder.force_intra_frame();
+        }
+        let time = openh264::Timestamp::from_millis(rate.start(time, 1000));
         let encoded = encoder.encode_at(&source, time).map_err(failed)?;
-        let mut sample = Sample { data: Vec::new(), is_key: encoded.frame_type() == FrameType::IDR };
+        let mut sample = Sample { data: Vec::new(), key: None };
         for layer in (0..encoded.num_layers()).filter_map(|i| encoded.layer(i)) {
             for nal in (0..layer.nal_count()).filter_map(|i| layer.nal_unit(i)).map(without_start_code) {
                 match nal_type(nal) {
                     Some(NAL_SPS) => stream.sps = nal.to_vec(),
                     Some(NAL_PPS) => stream.pps = nal.to_vec(),
-                    _ => {
+                    kind => {
+                        if kind == Some(NAL_IDR) {
+                            let number = Sps::parse(&stream.sps).and_then(|sps| idr_number(nal, &sps));
+                            let malformed = || MediaError::encode("H.264", "a key frame has no number");
+                            sample.key = Some(number.ok_or_else(malformed)?);
+                        }
                         sample.data.extend((nal.len() as u32).to_be_bytes());
                         sample.data.extend(nal);
                     }
@@ -120,7 +164,21 @@ pub(crate) fn encode_at(frames: &Frames, rate: FrameRate, quantiser: u8) -> Resu
         }
         stream.samples.push(sample);
     }
+    stream.samples.drain(..numbering);
     Ok(stream)
+}
+
+/// `idr_pic_id` of a slice of a key frame, header byte included (7.3.3). `None` if it is malformed.
+pub(crate) fn idr_number(nal: &[u8], sps: &Sps) -> Option<u32> {
+    /// More than the numbers before it take.
+    const HEAD: usize = 64;
+    let payload = without_emulation_prevention(nal.get(1..)?.get(..HEAD).or(nal.get(1..))?);
+    let mut bits = Bits::new(&payload);
+    bits.ue()?; // first_mb_in_slice
+    bits.ue()?; // slice_type
+    bits.ue()?; // pic_parameter_set_id
+    bits.u(sps.frame_number_bits)?;
+    bits.ue()
 }
 
 /// Every option by name: the defaults are for video calls (120 kbit/s, dropped frames, no colour description).
@@ -354,7 +412,7 @@ impl Collected<'_> {
     }
 }
 
-fn nal_type(nal: &[u8]) -> Option<u8> {
+pub(crate) fn nal_type(nal: &[u8]) -> Option<u8> {
     nal.first().map(|header| header & 0x1f)
 }
 
@@ -365,7 +423,7 @@ fn without_start_code(nal: &[u8]) -> &[u8] {
 }
 
 /// The NAL units of a sample; `None` where one claims more bytes than there are.
-fn length_prefixed(mut sample: &[u8], length_bytes: usize) -> impl Iterator<Item = Option<&[u8]>> {
+pub(crate) fn length_prefixed(mut sample: &[u8], length_bytes: usize) -> impl Iterator<Item = Option<&[u8]>> {
     std::iter::from_fn(move || {
         if sample.is_empty() {
             return None;

@@ -4,6 +4,7 @@
 //! at all, and what is read is checked against [`ReadLimits`] before memory is taken for it.
 
 mod atomic;
+mod coded;
 mod colour;
 mod error;
 mod ffmpeg;
@@ -28,6 +29,7 @@ mod write;
 #[cfg(test)]
 mod fixtures;
 
+pub use coded::Coded;
 pub use colour::ColourTags;
 pub use error::{MediaError, Result};
 pub use ffmpeg::{ForeignVideo, Rules};
@@ -37,7 +39,7 @@ pub use names::{file_stem_from_prompt, free_name};
 pub use pictures::{Picture, Pictures, PicturesInfo};
 pub use png::png_bytes;
 pub use rate::FrameRate;
-pub use read::{Clip, UNTIMED_FPS, read_picture, read_video};
+pub use read::{Clip, UNTIMED_FPS, read_coded, read_picture, read_video};
 pub use sheet::{contact_sheet, grid};
 pub use stills::Stills;
 pub use turn::Turn;

@@ -9,7 +9,7 @@ use vidit_video::{Frames, PixelShape};
 
 use crate::mp4::demux;
 use crate::turn::Turn;
-use crate::{MediaError, ReadLimits, Result, ffmpeg, h264, jpeg};
+use crate::{Coded, MediaError, ReadLimits, Result, ffmpeg, h264, jpeg};
 
 /// Frames per second of a [`Clip`] from a source that has no time: an image or a folder of frames.
 pub const UNTIMED_FPS: f64 = 24.0;
@@ -50,6 +50,25 @@ pub fn read_picture(path: &Path, limits: &ReadLimits) -> Result<Frames> {
         Kind::WebP => read_image(path, limits, &file, ImageFormat::WebP, Turned::AsStored),
         _ => Err(MediaError::corrupt(path, "expected one PNG, JPEG or WebP picture")),
     }
+}
+
+/// [`read_video`], and of an mp4 whose frames are one sample each, in order, those samples, for a file that holds them again
+/// ([`WriteOptions::sources`](crate::WriteOptions)).
+///
+/// # Errors
+/// As [`read_video`].
+pub fn read_coded(path: &Path, limits: &ReadLimits) -> Result<(Clip, Option<Coded>)> {
+    if !fs::metadata(path).map_err(|e| MediaError::reading(path, e))?.is_dir() {
+        let file = read_file(path, limits)?;
+        if Kind::of(&file) == Kind::Mp4
+            && let Ok(track) = demux::track(path, limits, &file)
+            && let Ok(clip) = read_mp4(path, limits, &file)
+        {
+            let coded = Coded::of(&file, &track, &clip.frames);
+            return Ok((clip, coded));
+        }
+    }
+    Ok((read_video(path, limits)?, None))
 }
 
 /// [`read_video`] with the name of the program for what is not built in.

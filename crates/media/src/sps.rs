@@ -11,6 +11,8 @@ pub(crate) struct Sps {
     pub(crate) chroma_format_idc: u32,
     /// Bits of luma and chroma, the larger.
     pub(crate) bit_depth: u32,
+    /// Bits of `frame_num` in slices.
+    pub(crate) frame_number_bits: u32,
     /// False for interlaced streams.
     pub(crate) frame_mbs_only: bool,
     pub(crate) reference_frames: u32,
@@ -51,7 +53,8 @@ impl Sps {
                 bits.skip_scaling_lists(if chroma_format_idc == 3 { 12 } else { 8 })?;
             }
         }
-        bits.ue()?; // log2_max_frame_num_minus4
+        // 7.4.2.1.1: 4 to 16
+        let frame_number_bits = bits.ue()?.checked_add(4).filter(|bits| *bits <= 16)?;
         match bits.ue()? {
             0 => {
                 bits.ue()?; // log2_max_pic_order_cnt_lsb_minus4
@@ -98,6 +101,7 @@ impl Sps {
             level_idc,
             chroma_format_idc,
             bit_depth,
+            frame_number_bits,
             frame_mbs_only,
             reference_frames,
             coded_width,
@@ -110,7 +114,7 @@ impl Sps {
 }
 
 /// Removes the 3 of each 0, 0, 3 (7.4.1).
-fn without_emulation_prevention(nal: &[u8]) -> Vec<u8> {
+pub(crate) fn without_emulation_prevention(nal: &[u8]) -> Vec<u8> {
     let mut payload = Vec::with_capacity(nal.len());
     let mut zeros = 0;
     for &byte in nal {
@@ -124,12 +128,16 @@ fn without_emulation_prevention(nal: &[u8]) -> Vec<u8> {
     payload
 }
 
-struct Bits<'a> {
+pub(crate) struct Bits<'a> {
     bytes: &'a [u8],
     position: usize,
 }
 
-impl Bits<'_> {
+impl<'a> Bits<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
     fn flag(&mut self) -> Option<bool> {
         let byte = self.bytes.get(self.position / 8)?;
         let bit = byte >> (7 - self.position % 8) & 1;
@@ -138,12 +146,12 @@ impl Bits<'_> {
     }
 
     /// An unsigned number of so many bits, at most 32.
-    fn u(&mut self, count: u32) -> Option<u32> {
+    pub(crate) fn u(&mut self, count: u32) -> Option<u32> {
         (0..count).try_fold(0u32, |value, _| Some(value << 1 | u32::from(self.flag()?)))
     }
 
     /// An unsigned Exp-Golomb code (9.1). Signed codes have the same length.
-    fn ue(&mut self) -> Option<u32> {
+    pub(crate) fn ue(&mut self) -> Option<u32> {
         let mut zeros = 0;
         while !self.flag()? {
             zeros += 1;

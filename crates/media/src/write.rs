@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use image::RgbImage;
 use vidit_video::{Frames, PixelShape};
 
-use crate::{FrameRate, MediaError, Result, atomic, gif, h264, mp4, png, sheet, webp};
+use crate::{Coded, FrameRate, MediaError, Result, atomic, gif, h264, mp4, png, sheet, webp};
 
 /// What can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,9 @@ pub struct WriteOptions {
     pub overwrite: bool,
     /// Keys and values for the container. MP4 holds them as `mdta` items; the other formats ignore them.
     pub metadata: Vec<(String, String)>,
+    /// Clips of which the frames may be: MP4 takes over what it finds of them as it was encoded, where they were written by us at the
+    /// same size. The other formats ignore them.
+    pub sources: Vec<Coded>,
 }
 
 /// What was written.
@@ -83,7 +86,7 @@ pub fn write_video(
     let overwrite = options.overwrite;
     let bytes = match format {
         Format::Mp4 => atomic::write_file(path, overwrite, |out| {
-            let stream = h264::encode(frames, rate)?;
+            let stream = h264::encode(frames, rate, &options.sources)?;
             mp4::mux::write(out, &stream, shape, rate, &options.metadata)
         }),
         Format::Gif => atomic::write_file(path, overwrite, |out| gif::write(out, frames, rate)),

@@ -53,7 +53,7 @@ pub fn draw(args: BoxesDraw) -> Outcome {
     let (fps, path) = (source::rate(&args.input, &clip), args.output.display().to_string());
     interrupt::check()?;
     interrupt::clean_beside(&args.output);
-    let options = WriteOptions { overwrite: args.overwrite, metadata: Vec::new() };
+    let options = WriteOptions { overwrite: args.overwrite, ..WriteOptions::default() };
     write_video(&clip.frames, fps, &args.output, &options)?;
     let told = json!({
         "path": path,

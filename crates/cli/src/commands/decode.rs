@@ -43,7 +43,8 @@ pub fn run(args: Decode) -> Outcome {
         ("vidit.seed", provenance.seed.map(|seed| seed.to_string())),
     ];
     let metadata = metadata.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
-    write_video(&frames, fps, target, &WriteOptions { overwrite: args.overwrite, metadata })?;
+    let options = WriteOptions { overwrite: args.overwrite, metadata, ..WriteOptions::default() };
+    write_video(&frames, fps, target, &options)?;
 
     let total = started.elapsed().as_secs_f64();
     let path = target.display().to_string();

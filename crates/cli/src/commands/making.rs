@@ -9,7 +9,7 @@ use anyhow::anyhow;
 use serde_json::json;
 use vidit_kernels::on_pool;
 use vidit_media::{
-    FrameRate, MediaError, WriteOptions, check_clip, check_target, file_stem_from_prompt, free_name,
+    Coded, FrameRate, MediaError, WriteOptions, check_clip, check_target, file_stem_from_prompt, free_name,
     write_video,
 };
 use vidit_pipeline::{
@@ -37,6 +37,8 @@ pub struct Work<'a> {
     asked: Option<String>,
     /// What is told of the prompt, where there are several.
     told: Option<String>,
+    /// Clips whose frames the video has again.
+    sources: Vec<Coded>,
 }
 
 impl<'a> Work<'a> {
@@ -55,7 +57,17 @@ impl<'a> Work<'a> {
             }
         };
         let (limits, started) = (model::limits(), Instant::now());
-        Ok(Self { making, limits, started, target, stem, extension, asked: None, told: None })
+        Ok(Self {
+            making,
+            limits,
+            started,
+            target,
+            stem,
+            extension,
+            asked: None,
+            told: None,
+            sources: vec![],
+        })
     }
 
     /// Where the video goes.
@@ -66,6 +78,11 @@ impl<'a> Work<'a> {
     /// Tells of this prompt in place of the last generation's.
     pub fn told_as(self, prompt: String) -> Self {
         Self { told: Some(prompt), ..self }
+    }
+
+    /// Takes over frames of these clips as they are encoded.
+    pub fn going_on_from(self, sources: impl IntoIterator<Item = Option<Coded>>) -> Self {
+        Self { sources: sources.into_iter().flatten().collect(), ..self }
     }
 
     /// Keeps what the user wrote beside the prompt that was made of it.
@@ -94,7 +111,7 @@ impl<'a> Work<'a> {
         make: impl FnOnce(&mut Maker) -> Result<Frames, Failure> + Send,
         before_writing: impl FnOnce(&Maker) -> Outcome,
     ) -> Outcome {
-        let Self { making, limits, started, mut target, stem, extension, asked, told } = self;
+        let Self { making, limits, started, mut target, stem, extension, asked, told, sources } = self;
         settings::apply(&making.network.compute)?;
         let cancel = interrupt::install(Grace::Short)?;
         let model = model::load_with_boxes(&making.network, making.box_adapter.as_deref())?;
@@ -113,7 +130,7 @@ impl<'a> Work<'a> {
         interrupt::check()?;
         before_writing(&maker)?;
         let overwrite = making.overwrite && making.output.is_some();
-        let options = WriteOptions { overwrite, metadata: maker.metadata() };
+        let options = WriteOptions { overwrite, metadata: maker.metadata(), sources };
         loop {
             interrupt::clean_beside(&target);
             match write_video(&frames, fps, &target, &options) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use anyhow::anyhow;
-use vidit_media::{Clip, FrameRate, ReadLimits, fit, read_video};
+use vidit_media::{Clip, Coded, FrameRate, ReadLimits, fit, read_coded, read_video};
 use vidit_pipeline::{DEFAULT_FPS, DEFAULT_SHAPE, Mask, Request};
 use vidit_video::{Frames, PixelShape};
 
@@ -17,10 +17,18 @@ const GRID: usize = 16;
 /// Rates no further apart than this are one: 24 and 23.976, 12 and what a GIF makes of it.
 const SAME_RATE: f64 = 0.05;
 
-/// A clip at the asked size, or at its own, which has to lie on the grid; and its rate.
-pub fn clip(path: &Path, size: Option<Size>) -> Result<(Frames, FrameRate), Failure> {
+/// A clip that a verb begins with.
+pub struct Source {
+    pub frames: Frames,
+    pub fps: FrameRate,
+    /// Its frames as they are encoded, which a video that has them again takes over.
+    pub coded: Option<Coded>,
+}
+
+/// A clip at the asked size, or at its own, which has to lie on the grid.
+pub fn clip(path: &Path, size: Option<Size>) -> Result<Source, Failure> {
     size.map_or(Ok(()), check_size)?;
-    let clip = read_video(path, &ReadLimits::default())?;
+    let (clip, coded) = read_coded(path, &ReadLimits::default())?;
     let (fps, shape) = (rate(path, &clip), clip.frames.shape());
     let on_grid = shape.width.is_multiple_of(GRID) && shape.height.is_multiple_of(GRID);
     let frames = match size {
@@ -38,7 +46,7 @@ pub fn clip(path: &Path, size: Option<Size>) -> Result<(Frames, FrameRate), Fail
             )));
         }
     };
-    Ok((frames, fps))
+    Ok(Source { frames, fps, coded })
 }
 
 /// That a model could make a clip of this size, before anything is scaled to it.
@@ -71,10 +79,10 @@ fn is_untimed(path: &Path, frames: &Frames) -> bool {
 }
 
 /// Two clips of one size, the first one's where none is asked for, and of one rate.
-pub fn pair(from: &Path, to: &Path, size: Option<Size>) -> Result<(Frames, Frames, FrameRate), Failure> {
-    let (first, fps) = clip(from, size)?;
-    let (second, second_fps) = clip(to, size)?;
-    let fps = match (is_untimed(from, &first), is_untimed(to, &second)) {
+pub fn pair(from: &Path, to: &Path, size: Option<Size>) -> Result<[Source; 2], Failure> {
+    let [mut first, mut second] = [clip(from, size)?, clip(to, size)?];
+    let (fps, second_fps) = (first.fps, second.fps);
+    let fps = match (is_untimed(from, &first.frames), is_untimed(to, &second.frames)) {
         (false, false) if (fps.hz() / second_fps.hz() - 1.0).abs() > SAME_RATE => {
             return Err(Failure::usage(anyhow!(
                 "the clips must have one frame rate, found {fps} and {second_fps} frames a second: one of them would be shown too fast or too \
@@ -84,7 +92,8 @@ pub fn pair(from: &Path, to: &Path, size: Option<Size>) -> Result<(Frames, Frame
         (true, false) => second_fps,
         _ => fps,
     };
-    let (a, b) = (first.shape(), second.shape());
+    (first.fps, second.fps) = (fps, fps);
+    let (a, b) = (first.frames.shape(), second.frames.shape());
     if (a.width, a.height) != (b.width, b.height) {
         return Err(Failure::usage(anyhow!(
             "the clips must have one size, found {}x{} and {}x{}\nhint: scale both with `--size {}x{}`",
@@ -96,7 +105,7 @@ pub fn pair(from: &Path, to: &Path, size: Option<Size>) -> Result<(Frames, Frame
             a.height
         )));
     }
-    Ok((first, second, fps))
+    Ok([first, second])
 }
 
 /// Pictures as they are, to be scaled when the size is known.

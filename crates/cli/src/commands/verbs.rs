@@ -9,7 +9,8 @@ use vidit_pipeline::{DEFAULT_FPS, Direction, FRAMES_PER_LATENT, Request, Wish, c
 use vidit_video::PixelShape;
 
 use super::making::{Work, request, utf8};
-use super::{boxes, model, source};
+use super::source::{self, Source};
+use super::{boxes, model};
 use crate::args::{Blend, Connect, DirectionName, Extend, Image, Lasting, Loop, Remix};
 use crate::report::{Failure, Outcome};
 
@@ -33,8 +34,8 @@ pub fn image(args: Image) -> Outcome {
 
 pub fn extend(args: Extend) -> Outcome {
     let request = prompted(&args.joining.making, &args.prompt)?;
-    let (clip, fps) = source::clip(&args.input, args.joining.source.size)?;
-    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
+    let Source { frames: clip, fps, coded } = source::clip(&args.input, args.joining.source.size)?;
+    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?.going_on_from([coded]);
     let (count, shape) = (lasting(args.frames, &args.lasting, fps, 1)?, clip.shape());
     let direction = match args.direction {
         DirectionName::Forward => Direction::Forward,
@@ -67,8 +68,9 @@ pub fn repeat(args: Loop) -> Outcome {
     }
     let prompt = optional(args.prompt.as_ref())?;
     let request = request(&args.joining.making, prompt)?;
-    let (clip, fps) = source::clip(path, args.joining.source.size)?;
-    let work = Work::new(&args.joining.making, &name_of(path, &request.prompt, "loop"), "mp4")?;
+    let Source { frames: clip, fps, coded } = source::clip(path, args.joining.source.size)?;
+    let name = name_of(path, &request.prompt, "loop");
+    let work = Work::new(&args.joining.making, &name, "mp4")?.going_on_from([coded]);
     let count = lasting(args.frames.unwrap_or(LOOP_FRAMES.1), &args.lasting, fps, FRAMES_PER_LATENT)?;
     let shape = clip.shape();
     let written = if args.joining.only_new { count } else { shape.frames + count };
@@ -127,8 +129,9 @@ fn repeat_prompt(args: &Loop) -> Outcome {
 pub fn connect(args: Connect) -> Outcome {
     check_strength(args.strength).map_err(Failure::usage)?;
     let request = prompted(&args.joining.making, &args.prompt)?;
-    let (from, to, fps) = source::pair(&args.from, &args.to, args.joining.source.size)?;
-    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
+    let [from, to] = source::pair(&args.from, &args.to, args.joining.source.size)?;
+    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?.going_on_from([from.coded, to.coded]);
+    let (from, to, fps) = (from.frames, to.frames, from.fps);
     let (count, shape) = (lasting(args.frames, &args.lasting, fps, FRAMES_PER_LATENT)?, from.shape());
     let written = if args.joining.only_new { count } else { shape.frames + count + to.shape().frames };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
@@ -141,7 +144,8 @@ pub fn blend(args: Blend) -> Outcome {
     check_strength(args.strength).map_err(Failure::usage)?;
     let prompt = optional(args.prompt.as_ref())?;
     let request = request(&args.making, prompt)?;
-    let (from, to, fps) = source::pair(&args.from, &args.to, args.source.size)?;
+    let [Source { frames: from, fps, .. }, Source { frames: to, .. }] =
+        source::pair(&args.from, &args.to, args.source.size)?;
     let work = Work::new(&args.making, &name_of(&args.from, &request.prompt, "blend"), "mp4")?;
     let frames = from.shape().frames.min(to.shape().frames);
     if frames < 2 {
@@ -161,7 +165,7 @@ pub fn blend(args: Blend) -> Outcome {
 pub fn remix(args: Remix) -> Outcome {
     check_strength(args.strength).map_err(Failure::usage)?;
     let request = prompted(&args.making, &args.prompt)?;
-    let (clip, fps) = source::clip(&args.input, args.source.size)?;
+    let Source { frames: clip, fps, .. } = source::clip(&args.input, args.source.size)?;
     let mask = args.mask.as_deref().map(|path| source::mask(path, clip.shape())).transpose()?;
     let work = Work::new(&args.making, &request.prompt, "mp4")?;
     work.check_clip(clip.shape(), fps)?;

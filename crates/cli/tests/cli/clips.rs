@@ -51,6 +51,26 @@ fn extensions_keep_the_source_and_go_on_from_it() {
     );
 }
 
+/// Frames of an mp4 of ours are taken over as they were encoded: they would lose a little each time.
+#[test]
+fn an_mp4_loses_nothing_however_often_it_goes_on() {
+    let place = Place::new();
+    clip(&place, "0.mp4", 25, [240, 200, 40]);
+    let first = read(&place, "0.mp4");
+    let extend = |from: &str, to: &str, direction: &str| {
+        run(&place, &["extend", from, "a red car", "--direction", direction, "--frames", "4", "-o", to]);
+    };
+    extend("0.mp4", "1.mp4", "forward");
+    extend("1.mp4", "2.mp4", "backward");
+    assert_eq!(read(&place, "1.mp4").part(0..25), first);
+    assert_eq!(read(&place, "2.mp4").part(4..33), read(&place, "1.mp4"));
+    run(&place, &["connect", "2.mp4", "0.mp4", "a red car", "--frames", "4", "-o", "3.mp4"]);
+    run(&place, &["loop", "3.mp4", "--frames", "4", "-o", "4.mp4"]);
+    let last = read(&place, "4.mp4");
+    assert_eq!(last.shape().frames, 66);
+    assert_eq!((last.part(4..29), last.part(37..62)), (first.clone(), first));
+}
+
 #[test]
 fn connections_blends_and_loops_meet_their_clips() {
     let place = Place::new();

@@ -118,7 +118,8 @@ fn sample_table(stream: &Stream, width: u16, height: u16, ticks_per_frame: u32) 
         }),
         ..Default::default()
     };
-    let keys = stream.samples.iter().zip(1..).filter(|(sample, _)| sample.is_key).map(|(_, number)| number);
+    let keys =
+        stream.samples.iter().zip(1..).filter(|(sample, _)| sample.key.is_some()).map(|(_, number)| number);
     Ok(Stbl {
         stsd: Stsd { codecs: vec![Codec::Avc1(avc1)] },
         stts: Stts { entries: vec![SttsEntry { sample_count: count, sample_delta: ticks_per_frame }] },

@@ -7,7 +7,7 @@ use crate::sps::{Sps, VuiColour};
 use crate::{FrameRate, MediaError, ReadLimits, h264, read};
 
 fn encode(frames: &Frames, rate: FrameRate, metadata: &[(String, String)]) -> Vec<u8> {
-    let stream = h264::encode(frames, rate).unwrap();
+    let stream = h264::encode(frames, rate, &[]).unwrap();
     let mut file = Vec::new();
     mux::write(&mut file, &stream, frames.shape(), rate, metadata).unwrap();
     file
@@ -75,7 +75,7 @@ fn pure_noise_is_written_too() {
         *byte = (seed >> 24) as u8;
     }
     assert!(
-        h264::encode_at(&frames, 24.into(), h264::QUANTISERS[0]).is_err(),
+        h264::encode_at(&frames, 24.into(), h264::QUANTISERS[0], &[]).is_err(),
         "no fallback is needed any more"
     );
     let clip = read_back("a.mp4", &encode(&frames, 24.into(), &[]));
