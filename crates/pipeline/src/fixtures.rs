@@ -19,7 +19,14 @@ pub fn denoiser_config() -> DenoiserConfig {
 }
 
 pub fn vae_config() -> VaeConfig {
-    VaeConfig { latent_channels: 3, fine_width: 8, coarse_width: 12, encoder_blocks: 1, decoder_blocks: 2 }
+    VaeConfig {
+        latent_channels: 3,
+        fine_width: 8,
+        coarse_width: 12,
+        encoder_blocks: 1,
+        decoder_blocks: 2,
+        decoder_widths: None,
+    }
 }
 
 /// A model whose layers all say something: those that begin at zero are filled, too.

@@ -49,10 +49,9 @@ impl MemoryPlan {
         // One remembered frame stands before the chunk; fine cells are four to a coarse one.
         let frames = wide(LATENT_FRAMES_PER_CHUNK + 1);
         let folded = 4 * 4 * 4 * 3; // values of a folded block of pixels
-        let widest = (4 * wide(vae.coarse_width))
-            .max(16 * wide(vae.fine_width))
-            .max(4 * (3 * folded + wide(vae.fine_width)));
-        let remembered = wide(vae.decoder_blocks) * (wide(vae.coarse_width) + 4 * wide(vae.fine_width));
+        let [fine, coarse] = vae.widths_of_decoder().map(wide);
+        let widest = (4 * coarse).max(16 * fine).max(4 * (3 * folded + fine));
+        let remembered = wide(vae.decoder_blocks) * (coarse + 4 * fine);
         let decode_bytes = F32_BYTES * cells * (frames * widest + remembered);
 
         let weights_bytes = F32_BYTES * wide(parameters);

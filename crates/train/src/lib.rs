@@ -17,6 +17,7 @@ mod schedule;
 mod sheet;
 mod source;
 pub mod vae;
+mod widen;
 
 pub use config::{Decay, OptimizerConfig, Rule, RunConfig};
 pub use error::TrainError;

@@ -15,11 +15,11 @@ use vidit_models::mini::{MiniWeights, metadata};
 use vidit_models::nn::Init;
 use vidit_models::pixels::{frames_from_tensor, tensor_from_frames};
 use vidit_video::{Frames, PixelShape};
-use vidit_weights::{TensorStore, WeightsError, load_into};
+use vidit_weights::{TensorStore, WeightsError, collect, load_into};
 
 use crate::sheet::write_sheet;
 use crate::source::{Clip, DataConfig, Source};
-use crate::{OptimizerConfig, RunConfig, Task, TrainError};
+use crate::{OptimizerConfig, RunConfig, Task, TrainError, widen};
 
 /// A configuration file of kind `vae`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -61,7 +61,8 @@ pub struct VaeTaskConfig {
     /// background pulses with them.
     #[serde(default)]
     pub temporal: f32,
-    /// A whole model of which the decoder alone learns on; its encoder stays as it is.
+    /// A whole model of which the decoder alone learns on; its encoder stays as it is. Where `[model]` has a wider or deeper decoder
+    /// it begins as one that makes the same frames.
     #[serde(default)]
     pub decoder_of: Option<PathBuf>,
 }
@@ -79,6 +80,8 @@ struct Kept {
     path: PathBuf,
     /// It.
     store: TensorStore,
+    /// Its VAE's sizes.
+    sizes: VaeConfig,
     /// Its VAE, which encodes; without gradients.
     encoder: Vae,
 }
@@ -93,7 +96,7 @@ impl VaeTask {
     /// Opens the data, and the model that the decoder is of.
     ///
     /// # Errors
-    /// If they cannot be read, crops do not fit into clips, or the model's VAE has other sizes.
+    /// If they cannot be read, crops do not fit into clips, or the model's VAE has another encoder or a larger decoder.
     pub fn new(config: VaeTraining, device: &Device) -> Result<Self, TrainError> {
         let task = &config.task;
         if task.frames > task.clip_frames
@@ -113,16 +116,16 @@ impl VaeTask {
                 let store = TensorStore::read(path)?;
                 let sizes: VaeConfig =
                     metadata(&store, "vae").map_err(|error: WeightsError| error.in_file(path.display()))?;
-                if sizes != config.model {
+                if !widen::fits(&sizes, &config.model) {
                     return Err(TrainError::Setting(format!(
-                        "`[model]` must be the VAE of `{}`, {sizes:?}, found {:?}",
+                        "`[model]` must be the VAE of `{}`, {sizes:?}, or have a larger decoder, found {:?}",
                         path.display(),
                         config.model
                     )));
                 }
                 let train_device = device.clone().autodiff();
                 let encoder = load(&sizes, &store, path, &mut Init::new(0, &train_device))?.no_grad();
-                Some(Kept { path: path.clone(), store, encoder })
+                Some(Kept { path: path.clone(), store, sizes, encoder })
             }
         };
         Ok(Self { config, source, kept })
@@ -133,6 +136,7 @@ impl VaeTask {
         let mut store = self.kept.as_ref()?.store.clone();
         let decoder = averages.tensors.iter().filter(|(key, _)| key.starts_with("decoder."));
         store.tensors.extend(decoder.map(|(key, entry)| (format!("vae.{key}"), entry.clone())));
+        store.metadata.extend(self.metadata());
         Some(store)
     }
 
@@ -187,7 +191,18 @@ impl Task for VaeTask {
         let init = &mut Init::new(seed, device);
         match &self.kept {
             None => Ok(Vae::new(&self.config.model, init)),
-            Some(kept) => load(&self.config.model, &kept.store, &kept.path, init),
+            Some(kept) if kept.sizes == self.config.model => load(&kept.sizes, &kept.store, &kept.path, init),
+            Some(kept) => {
+                let small = load(&kept.sizes, &kept.store, &kept.path, &mut Init::new(0, device))?;
+                let large = Vae::new(&self.config.model, init);
+                let weights = widen::widened(
+                    &collect(&small, ""),
+                    &kept.sizes,
+                    collect(&large, ""),
+                    &self.config.model,
+                );
+                Ok(load_into(large, &weights)?)
+            }
         }
     }
 

@@ -77,7 +77,8 @@ impl Case {
 
     /// Names of what is in it, for errors.
     pub fn objects(&self, pack: &Pack) -> String {
-        let ids: Vec<&str> = self.scene.actors.iter().map(|actor| pack.objects()[actor.object].id.as_str()).collect();
+        let ids: Vec<&str> =
+            self.scene.actors.iter().map(|actor| pack.objects()[actor.object].id.as_str()).collect();
         ids.join("`, `")
     }
 

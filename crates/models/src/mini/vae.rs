@@ -26,6 +26,9 @@ pub struct VaeConfig {
     pub encoder_blocks: usize,
     /// Residual blocks at each level of the decoder.
     pub decoder_blocks: usize,
+    /// Widths of the decoder at a quarter and at an eighth, where they are not the encoder's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decoder_widths: Option<[usize; 2]>,
 }
 
 /// Pixels and frames folded into channels before the first layer.
@@ -40,6 +43,11 @@ const SPATIAL: ConvGeometry = ConvGeometry { kernel: [1, 3, 3], stride: [1, 1, 1
 const DOWN: ConvGeometry = ConvGeometry { kernel: [1, 2, 2], stride: [1, 2, 2], padding: [0, 0, 0] };
 
 impl VaeConfig {
+    /// Widths of the decoder at a quarter and at an eighth.
+    pub fn widths_of_decoder(&self) -> [usize; 2] {
+        self.decoder_widths.unwrap_or([self.fine_width, self.coarse_width])
+    }
+
     /// The arithmetic between pixels and latents for a transformer of this patch size.
     pub fn compression(&self, patch: usize) -> Compression {
         Compression { time: FOLD, space: 2 * FOLD, channels: self.latent_channels, patch }
@@ -136,24 +144,24 @@ impl Vae {
         let blocks = |init: &mut Init, count, width| -> Vec<_> {
             (0..count).map(|_| ResidualBlock::new(init, width)).collect()
         };
-        Self {
-            encoder: Encoder {
-                input: Linear::new(init, FOLDED, fine, 1.0),
-                fine: blocks(init, config.encoder_blocks, fine),
-                down: Conv3d::new(init, DOWN.kernel, fine, coarse, 1.0),
-                coarse: blocks(init, config.encoder_blocks, coarse),
-                norm: RmsNorm::new(init, coarse),
-                output: Linear::new(init, coarse, 2 * config.latent_channels, 0.5),
-            },
-            decoder: Decoder {
-                input: Linear::new(init, config.latent_channels, coarse, 1.0),
-                coarse: blocks(init, config.decoder_blocks, coarse),
-                up: Linear::new(init, coarse, 4 * fine, 1.0),
-                fine: blocks(init, config.decoder_blocks, fine),
-                norm: RmsNorm::new(init, fine),
-                output: Linear::new(init, fine, FOLDED, 0.3),
-            },
-        }
+        let encoder = Encoder {
+            input: Linear::new(init, FOLDED, fine, 1.0),
+            fine: blocks(init, config.encoder_blocks, fine),
+            down: Conv3d::new(init, DOWN.kernel, fine, coarse, 1.0),
+            coarse: blocks(init, config.encoder_blocks, coarse),
+            norm: RmsNorm::new(init, coarse),
+            output: Linear::new(init, coarse, 2 * config.latent_channels, 0.5),
+        };
+        let [fine, coarse] = config.widths_of_decoder();
+        let decoder = Decoder {
+            input: Linear::new(init, config.latent_channels, coarse, 1.0),
+            coarse: blocks(init, config.decoder_blocks, coarse),
+            up: Linear::new(init, coarse, 4 * fine, 1.0),
+            fine: blocks(init, config.decoder_blocks, fine),
+            norm: RmsNorm::new(init, fine),
+            output: Linear::new(init, fine, FOLDED, 0.3),
+        };
+        Self { encoder, decoder }
     }
 
     /// Encodes clips `[B, Fp, Hp, Wp, 3]` in -1..1, `Fp = 4n + 1`, sides multiples of 8.
@@ -255,6 +263,7 @@ mod tests {
             coarse_width: 12,
             encoder_blocks: 1,
             decoder_blocks: 2,
+            decoder_widths: Some([10, 16]),
         };
         (Vae::new(&config, &mut Init::new(1, &device)), device)
     }
