@@ -29,7 +29,14 @@ FOLD = 4
 ROPE_BASE = 100.0
 TIME_FEATURES = 128
 
-VAE = {"latent_channels": 3, "fine_width": 4, "coarse_width": 6, "encoder_blocks": 1, "decoder_blocks": 2}
+VAE = {
+    "latent_channels": 3,
+    "fine_width": 4,
+    "coarse_width": 6,
+    "encoder_blocks": 1,
+    "decoder_blocks": 2,
+    "decoder_widths": [5, 7],
+}
 TEXT = {"tokens_max": 6, "layers": 1, "width": 16, "heads": 2}
 TRANSFORMER = {"latent_channels": 3, "patch": 2, "width": 16, "blocks": 2, "heads": 2, "mlp_width": 20}
 VOCABULARY_SIZE = 11
@@ -83,6 +90,7 @@ def draw_vae(config):
     # One channel of log-variances around each end of the clamp.
     encoder["output"]["bias"][latent] = 10.4
     encoder["output"]["bias"][latent + 1] = -20.3
+    fine, coarse = config["decoder_widths"]
     decoder = {
         "input": draw_linear(latent, coarse),
         "coarse": blocks(config["decoder_blocks"], coarse),
