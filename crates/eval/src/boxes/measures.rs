@@ -60,6 +60,8 @@ pub(crate) struct LookAtTwo {
     pub ious: [f64; 4],
     /// The judge names all four as the prompt does, by crops at the boxes that are asked for.
     pub named: bool,
+    /// In all four the judge finds the box's own object more probable than the other: the two have not changed places.
+    pub told_apart: bool,
     /// In all four the colours are more like those of the box's own object than of the other.
     pub coloured: bool,
 }
@@ -67,7 +69,7 @@ pub(crate) struct LookAtTwo {
 impl LookAtTwo {
     pub fn at(judge: &Judge, case: &Case, frames: &Frames) -> Self {
         let shape = frames.shape();
-        let (mut ious, mut named, mut coloured) = ([0.0; 4], true, true);
+        let (mut ious, mut named, mut told_apart, mut coloured) = ([0.0; 4], true, true, true);
         for (end, frame) in [0, LAST].into_iter().enumerate() {
             let rgb = frames.frame(frame);
             let places = [0, 1].map(|object| case.asked(object, frame));
@@ -79,11 +81,13 @@ impl LookAtTwo {
                     let [own, other] = [object, 1 - object].map(|i| seen.distance(&case.appearances[i]));
                     own < other
                 });
-                named &=
-                    most_probable(&judge.probabilities_of_crops(crop)) == case.scene.actors[object].object;
+                let probabilities = judge.probabilities_of_crops(crop);
+                let [own, other] = [object, 1 - object].map(|i| case.scene.actors[i].object);
+                named &= most_probable(&probabilities) == own;
+                told_apart &= probabilities[own] > probabilities[other];
             }
         }
-        Self { ious, named, coloured }
+        Self { ious, named, told_apart, coloured }
     }
 }
 

@@ -61,6 +61,8 @@ pub struct Crossed {
     pub placed: Share,
     /// The judge names all four as the prompt does, looking at the boxes that were asked for.
     pub named: Share,
+    /// In all four the judge finds the box's own object more probable than the other one.
+    pub told_apart: Share,
     /// The colours in all four are more like those of the box's own object than of the other one.
     pub coloured: Share,
     /// All of that.
@@ -80,6 +82,7 @@ impl Crossed {
             iou_at_keyframes: mean(&ious),
             placed: share(&placed),
             named: share(&|look| look.named),
+            told_apart: share(&|look| look.told_apart),
             coloured: share(&|look| look.coloured),
             both: share(&|look| placed(look) && look.named && look.coloured),
         }
@@ -162,6 +165,7 @@ impl fmt::Display for BoxesReport {
         crossing.row(f, "two that meet: IoU at keyframes", |two| fraction(two.iou_at_keyframes))?;
         crossing.row(f, "  boxes filled", |two| two.placed.to_string())?;
         crossing.row(f, "  the objects named", |two| two.named.to_string())?;
+        crossing.row(f, "  its own rather than the other", |two| two.told_apart.to_string())?;
         crossing.row(f, "  their colours", |two| two.coloured.to_string())?;
         crossing.row(f, "  all of that: each in its own box", |two| two.both.to_string())?;
         writeln!(f)?;
