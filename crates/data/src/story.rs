@@ -32,6 +32,8 @@ pub enum Story {
     Continuation,
     /// A scene that becomes another one. Both ends are known.
     Transition,
+    /// A scene whose object comes in from outside of the frame, or goes out. Of one frame, it may stand across the border.
+    Passage,
 }
 
 /// A clip of a story.
@@ -46,12 +48,14 @@ pub struct Told {
 
 /// Pixel frames of a latent frame, but the first.
 const LATENT: usize = 4;
+/// Motions that lead across the border when they begin earlier or end later.
+const PASSING: [Motion; 5] = [Motion::Left, Motion::Right, Motion::Up, Motion::Down, Motion::Diagonal];
 
 impl Story {
     /// Fewest frames that a clip of it has.
     pub fn frames_min(self) -> usize {
         match self {
-            Self::Plain | Self::Pair | Self::Crossing => 1,
+            Self::Plain | Self::Pair | Self::Crossing | Self::Passage => 1,
             Self::Arrival | Self::Loop => 1 + 2 * LATENT,
             Self::Continuation | Self::Transition => 1 + 5 * LATENT,
         }
@@ -68,6 +72,10 @@ impl Story {
         let last = shape.frames - 1;
         let (composite, head, tail) = match self {
             Self::Plain | Self::Pair | Self::Crossing => (render(pack, &scene, shape), 0, 0),
+            Self::Passage => {
+                let composite = scene.passing(pack, shape, random.bits());
+                (composite.expect("its motion leads across the border"), 0, 0)
+            }
             Self::Arrival => {
                 let arrived = last - LATENT;
                 let at = |path: &Path, frame: usize| {
@@ -142,6 +150,12 @@ impl Story {
             Self::Arrival | Self::Continuation | Self::Transition => {
                 Scene::sample_train(pack, 0.0, &mut random)
             }
+            Self::Passage => loop {
+                let scene = Scene::sample_train(pack, 0.0, &mut random);
+                if PASSING.contains(&scene.actors[0].motion) {
+                    return scene;
+                }
+            },
             Self::Loop => loop {
                 let scene = Scene::sample_train(pack, 0.0, &mut random);
                 if !matches!(scene.actors[0].motion, Motion::ZoomIn | Motion::ZoomOut) {
@@ -175,6 +189,19 @@ impl Scene {
             scene
         };
         (with(before), with(after))
+    }
+
+    /// This scene, of one object, which comes in from outside of the frame or goes out, as [`Story::Passage`] tells it; `None` where
+    /// its motion does not lead across the border.
+    pub fn passing(&self, pack: &Pack, shape: PixelShape, seed: u64) -> Option<Composite> {
+        let actor = &self.actors[0];
+        PASSING.contains(&actor.motion).then(|| {
+            let (from, to) = passage(&actor.path, shape, &mut Random::new(seed, 0));
+            let last = (shape.frames - 1).max(1) as f32;
+            compose(pack, self, shape, |path, frame| {
+                (path.place(from + (to - from) * frame as f32 / last, shape), frame)
+            })
+        })
     }
 
     /// A training scene of two objects, each in a half of the frame; the first named is on the left, or above.
@@ -219,6 +246,21 @@ fn legs(scene: &Scene, shape: PixelShape, random: &mut Random) -> (Path, Path) {
             return (before, after);
         }
     }
+}
+
+/// Progress on a path when a clip begins and when it ends, one of them beyond the border: of one frame, where it stands.
+fn passage(path: &Path, shape: PixelShape, random: &mut Random) -> (f32, f32) {
+    // How much longer the way would be if it led out of the frame, where the object goes mostly.
+    let (dx, dy) = path.way();
+    let (at, then) = (path.place(0.0, shape), path.place(1.0, shape));
+    let out = match dx.abs() > dy.abs() {
+        true => at.side / (then.left - at.left).abs().max(1.0),
+        false => at.side / (then.top - at.top).abs().max(1.0),
+    };
+    let (beyond, inside) = (out * random.between(0.5, 1.6), random.between(0.3, 1.0));
+    let (from, to) = (-beyond, inside);
+    let (from, to) = if random.chance(0.5) { (from, to) } else { (1.0 - to, 1.0 - from) };
+    if shape.frames > 1 { (from, to) } else { (random.between(from, to), to) }
 }
 
 /// Where the object of a loop is: on its path where that is closed, else going round through the edge of the frame.
@@ -286,6 +328,30 @@ mod tests {
     }
 
     #[test]
+    fn a_passage_leads_across_the_border() {
+        let pack = Pack::embedded();
+        let (mut comes, mut goes, mut outside) = (0, 0, 0);
+        for index in 0..60 {
+            let told = Story::Passage.tell(&pack, 5, index, SHAPE);
+            assert_eq!((told.head, told.tail), (0, 0));
+            let boxes = &told.composite.tracks[0].boxes;
+            let area = |frame: usize| boxes[frame].map_or(0.0, |place| place.area());
+            let most = (0..SHAPE.frames).map(area).fold(0.0, f32::max);
+            let at_ends = [0, SHAPE.frames - 1].map(|frame| area(frame) < 0.75 * most);
+            (comes, goes) = (comes + usize::from(at_ends[0]), goes + usize::from(at_ends[1]));
+            outside += usize::from([0, SHAPE.frames - 1].iter().any(|frame| boxes[*frame].is_none()));
+            // It is seen most of the time, and what is seen of it lies at the border where it is not whole.
+            assert!(boxes.iter().flatten().count() > SHAPE.frames / 3, "{index}: {boxes:?}");
+        }
+        assert!(comes > 15 && goes > 15 && comes + goes >= 50 && outside > 10, "{comes} {goes} {outside}");
+        let one = PixelShape { frames: 1, ..SHAPE };
+        let seen = (0..60).filter(|index| {
+            Story::Passage.tell(&pack, 5, *index, one).composite.tracks[0].boxes[0].is_some()
+        });
+        assert!(seen.count() > 40);
+    }
+
+    #[test]
     fn a_continuation_goes_on_without_a_jump() {
         let pack = Pack::embedded();
         for index in 0..60 {
@@ -322,6 +388,7 @@ mod tests {
         for story in [
             Story::Pair,
             Story::Crossing,
+            Story::Passage,
             Story::Arrival,
             Story::Loop,
             Story::Continuation,

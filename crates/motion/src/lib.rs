@@ -66,6 +66,18 @@ impl UnitBox {
         Self { x1: self.x1 - by[0], y1: self.y1 - by[1], x2: self.x2 + by[2], y2: self.y2 + by[3] }.clipped()
     }
 
+    /// What is left of it when it has gone out of the frame where it is nearest to the border: a line along that.
+    pub fn at_border(&self) -> Self {
+        let lines = [
+            (self.x1, Self { x1: 0.0, x2: 0.0, ..*self }),
+            (1.0 - self.x2, Self { x1: 1.0, x2: 1.0, ..*self }),
+            (self.y1, Self { y1: 0.0, y2: 0.0, ..*self }),
+            (1.0 - self.y2, Self { y1: 1.0, y2: 1.0, ..*self }),
+        ];
+        let nearest = lines.into_iter().min_by(|(a, _), (b, _)| a.total_cmp(b));
+        nearest.expect("four lines").1
+    }
+
     fn clipped(self) -> Self {
         let clip = |value: f32| value.clamp(0.0, 1.0);
         Self { x1: clip(self.x1), y1: clip(self.y1), x2: clip(self.x2), y2: clip(self.y2) }
@@ -106,5 +118,18 @@ mod tests {
         let b = UnitBox { x1: 0.25, y1: 0.0, x2: 0.75, y2: 1.0 };
         assert!((a.iou(&b) - 1.0 / 3.0).abs() < 1e-6);
         assert_eq!(a.iou(&a), 1.0);
+    }
+
+    #[test]
+    fn what_goes_out_leaves_a_line_on_the_nearest_border() {
+        let corners = |x1, y1, x2, y2| UnitBox { x1, y1, x2, y2 };
+        for (before, line) in [
+            (corners(0.0, 0.2, 0.3, 0.6), corners(0.0, 0.2, 0.0, 0.6)),
+            (corners(0.6, 0.2, 0.95, 0.6), corners(1.0, 0.2, 1.0, 0.6)),
+            (corners(0.4, 0.1, 0.6, 0.6), corners(0.4, 0.0, 0.6, 0.0)),
+            (corners(0.4, 0.5, 0.6, 0.9), corners(0.4, 1.0, 0.6, 1.0)),
+        ] {
+            assert_eq!(before.at_border(), line);
+        }
     }
 }

@@ -154,8 +154,9 @@ impl BoxScript {
         serde_json::from_str(text).map_err(|error| ScriptError::Json { reason: error.to_string() })
     }
 
-    /// A box for each object and frame of a clip: those of keyframes as they are; between them interpolated, relaxed and soft;
-    /// none before the first and after the last, unless a path goes on.
+    /// A box for each object and frame of a clip: those of keyframes as they are; between them interpolated, relaxed and soft; none
+    /// before the first and after the last, unless a path goes on. An object whose first or last box is a line along the border is
+    /// outside before, or after: the line stays.
     ///
     /// # Errors
     /// If the script does not fit a clip of `frames` frames, or contradicts itself.
@@ -222,6 +223,15 @@ impl ObjectScript {
                 boxes[frame] = Some(soft(from.place().towards(&to.place(), share)));
             }
         }
+        let outside = |end: Option<&Keyframe>| end.copied().filter(|end| end.place().area() == 0.0);
+        if let Some(line) = outside(self.keyframes.first()) {
+            let before = boxes[line.frame];
+            boxes[..line.frame].fill(before);
+        }
+        if let Some(line) = outside(self.keyframes.last()) {
+            let after = boxes[line.frame];
+            boxes[line.frame..].fill(after);
+        }
         if let (Some(first), false) = (self.keyframes.first(), self.path.is_empty()) {
             let second = self.keyframes.get(1);
             let centre = |place: UnitBox| [place.centre().0, place.centre().1];
@@ -272,6 +282,9 @@ impl ObjectScript {
         }
         if self.keyframes.len() > 2 {
             return path("needs one keyframe or two", format!("{} keyframes", self.keyframes.len()));
+        }
+        if self.keyframes.len() == 1 && self.keyframes[0].place().area() == 0.0 {
+            return path("of one keyframe carries a box with an area", "a line along the border".to_owned());
         }
         if self.keyframes.len() == 1 && self.keyframes[0].frame + 1 >= frames {
             return path("needs frames after its box", format!("a box at the last frame, {}", frames - 1));
@@ -440,6 +453,11 @@ mod tests {
                     .to_owned(),
                 "frames after its box",
             ),
+            (
+                r#"{"boxes":[{"id":"a","keyframes":[{"frame":0,"box":[0,0.2,0,1]}],"path":[[1,0]]}]}"#
+                    .to_owned(),
+                "a line along the border",
+            ),
         ] {
             let error = refused(&json);
             assert!(error.contains(named), "{json}: {error}");
@@ -447,7 +465,21 @@ mod tests {
         let three = r#"{"frame":0,"box":[0,0,1,1]},{"frame":1,"box":[0,0,1,1]},{"frame":2,"box":[0,0,1,1]}"#;
         let error = refused(&format!(r#"{{"boxes":[{{"id":"a","keyframes":[{three}],"path":[[1,0]]}}]}}"#));
         assert!(error.contains("one keyframe or two, found 3"), "{error}");
-        // Along the border an object enters.
-        script(&one(r#"{"frame":0,"box":[0,0.2,0,0.6]}"#)).guides(25).unwrap();
+    }
+
+    #[test]
+    fn an_object_enters_and_leaves_by_lines_along_the_border() {
+        let script = script(
+            r#"{"boxes":[{"id":"a","keyframes":[{"frame":4,"box":[0,0.2,0,0.6]},{"frame":8,"box":[0.2,0.2,0.6,0.6]},
+                {"frame":12,"box":[0.2,1,0.6,1]}]}]}"#,
+        );
+        let guide = script.guides(25).unwrap().remove(0);
+        let [enters, leaves] = [4, 12].map(|frame| guide.boxes[frame]);
+        assert!(guide.boxes[..4].iter().all(|found| *found == enters));
+        assert!(guide.boxes[13..].iter().all(|found| *found == leaves));
+        assert_eq!(leaves.unwrap().place, UnitBox { x1: 0.2, y1: 1.0, x2: 0.6, y2: 1.0 });
+        // What is seen of it grows from the line.
+        let half = guide.boxes[6].unwrap().place;
+        assert!(half.x1 == 0.0 && (half.x2 - (0.3 + RELAXED_BY)).abs() < 1e-6, "{half:?}");
     }
 }

@@ -195,14 +195,21 @@ impl BoxTask {
         phrase_summaries(&self.mini.denoiser.text, self.text_width, tokens, device)
     }
 
-    /// The boxes of one object in each latent frame, as they are: hard.
+    /// The boxes of one object in each latent frame, as they are: hard. Where it is outside of the frame it has a line along the
+    /// border, as in scripts.
     fn true_boxes(&self, track: &[Option<UnitBox>]) -> Vec<LatentBoxes> {
         let time = self.mini.compression.time;
-        let hard = |place: Option<UnitBox>| place.map(|place| GuideBox { place, kind: BoxKind::Hard });
+        let seen: Vec<usize> = (0..track.len()).filter(|frame| track[*frame].is_some()).collect();
+        let at = |frame: usize| {
+            let nearest = seen.iter().min_by_key(|seen| seen.abs_diff(frame))?;
+            let place = track[*nearest]?;
+            let place = if *nearest == frame { place } else { place.at_border() };
+            Some(GuideBox { place, kind: BoxKind::Hard })
+        };
         (0..1 + (track.len() - 1) / time)
             .map(|latent| {
                 let begin = if latent == 0 { 0 } else { (latent - 1) * time + 1 };
-                Some([hard(track[begin])?, hard(track[latent * time])?])
+                Some([at(begin)?, at(latent * time)?])
             })
             .collect()
     }
@@ -211,7 +218,8 @@ impl BoxTask {
     fn drawn_boxes(&self, track: &[Option<UnitBox>], random: &mut Random) -> Vec<LatentBoxes> {
         let task = &self.config.task;
         let soften = |end: GuideBox, random: &mut Random| {
-            if !random.chance(task.soft) {
+            // A line says that nothing is seen: there is no larger place in which that could be.
+            if !random.chance(task.soft) || end.place.area() == 0.0 {
                 return end;
             }
             let by = std::array::from_fn(|_| expansion(random));
@@ -295,8 +303,13 @@ impl Task for BoxTask {
     fn preview(&self, model: &BoxAdapter, device: &Device, path: &Path) -> Result<(), TrainError> {
         let shape = PixelShape::new(25, 128, 128);
         let mut rows = Vec::new();
-        for (index, story) in [(0, Story::Plain), (1, Story::Plain), (2, Story::Plain), (0, Story::Crossing)]
-        {
+        for (index, story) in [
+            (0, Story::Plain),
+            (1, Story::Plain),
+            (0, Story::Passage),
+            (1, Story::Passage),
+            (0, Story::Crossing),
+        ] {
             let source = self.cache.source();
             let clip = source.clip(story, index, shape)?;
             let description = source.describe(story, index, 1);

@@ -139,7 +139,7 @@ impl Bucket {
     }
 
     fn gives_itself(&self) -> bool {
-        !matches!(self.story(), Story::Plain | Story::Pair | Story::Crossing)
+        !matches!(self.story(), Story::Plain | Story::Pair | Story::Crossing | Story::Passage)
     }
 
     /// Probabilities of what may be given of a clip.
