@@ -1,6 +1,6 @@
 //! What is asked for, and real clips that show it.
 
-use vidit_data::{Composite, Description, Pack, Random, Scene, prompt_with_phrases, render};
+use vidit_data::{Composite, Description, Pack, Random, Scene, Split, prompt_with_phrases, render};
 use vidit_models::mini::DEFAULT_SHAPE;
 use vidit_motion::{BoxKind, BoxScript, Guide, Keyframe, ObjectScript, Track, UnitBox};
 use vidit_video::{Frames, PixelShape};
@@ -12,6 +12,9 @@ use crate::suite::{held_out, random};
 /// Streams of choices.
 const ALONE: u64 = 1;
 const CROSSING: u64 = 2;
+const PASSING: u64 = 3;
+/// How far the ways between keyframes stray from those of a clip, a fraction of the frame.
+const TOLERANCE: f32 = 0.05;
 /// The last frame: boxes are asked for there and at frame 0.
 pub(crate) const LAST: usize = DEFAULT_SHAPE.frames - 1;
 
@@ -51,6 +54,39 @@ impl Case {
                 let appearances = appearances.collect();
                 return Self { appearances, ..Self::new(scene, said, real, &mut random) };
             }
+        }
+    }
+
+    /// One object that comes in from outside of the frame, or goes out.
+    pub fn passing(pack: &Pack, seed: u64, case: usize) -> Self {
+        let mut random = random(seed, PASSING, case);
+        loop {
+            let scene = Scene::sample(pack, random.bits(), case as u64, Split::HeldOut);
+            let Some(real) = scene.passing(pack, DEFAULT_SHAPE, random.bits()) else { continue };
+            let track = &real.tracks[0];
+            let seen: Vec<usize> = (0..=LAST).filter(|frame| track.boxes[*frame].is_some()).collect();
+            // Outside at one end, and seen for a third of the time at least.
+            if !(LAST / 3..LAST).contains(&seen.len()) {
+                continue;
+            }
+            let said = prompt_with_phrases(pack, &scene, scene.language, random.bits());
+            let script = ObjectScript::from_track(&track.id, &track.boxes, TOLERANCE);
+            let mut script = ObjectScript { phrase: said.phrases[0].clone(), ..script.expect("it is seen") };
+            let line = |frame: usize, seen: usize| {
+                let place = track.boxes[seen].expect("seen").at_border();
+                let corners = [place.x1, place.y1, place.x2, place.y2];
+                Keyframe { frame, corners, kind: BoxKind::Hard }
+            };
+            let (first, last) = (seen[0], seen[seen.len() - 1]);
+            if first > 0 {
+                script.keyframes.insert(0, line(first - 1, first));
+            }
+            if last < LAST {
+                script.keyframes.push(line(last + 1, last));
+            }
+            let script = BoxScript { boxes: vec![script] };
+            let guides = script.guides(DEFAULT_SHAPE.frames).expect("boxes of a clip make a script");
+            return Self { scene, prompt: said.text, seed: random.bits(), guides, real, appearances: vec![] };
         }
     }
 

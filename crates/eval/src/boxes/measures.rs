@@ -54,6 +54,43 @@ impl Look {
     }
 }
 
+/// One object that is outside of the frame for a part of the time.
+pub(crate) struct LookAtPassing {
+    /// Overlap with the object of the composed clip, of every frame in which that is seen; 0 where nothing is.
+    pub ious: Vec<f64>,
+    /// Nothing is seen in any frame in which the object is outside.
+    pub absent: bool,
+    /// What the judge names is what the prompt names, by the frames in which it is seen whole.
+    pub named: bool,
+}
+
+/// A share of its largest box with which an object is whole.
+const WHOLE: f32 = 0.9;
+/// A share of the frame that is less than an object: what a decoder leaves of one.
+const SPECK: f32 = 0.01;
+
+impl LookAtPassing {
+    pub fn at(judge: &Judge, case: &Case, frames: &Frames) -> Self {
+        let mut found = track(frames);
+        let real = &case.real.tracks[0].boxes;
+        let bounds = found.iter().map(|frame| frame.blob.map(|blob| blob.bounds));
+        let (mut ious, mut absent) = (Vec::new(), true);
+        for (found, real) in bounds.zip(real) {
+            match real {
+                Some(real) => ious.push(found.map_or(0.0, |found| f64::from(found.iou(real)))),
+                None => absent &= found.is_none_or(|found| found.area() < SPECK),
+            }
+        }
+        let area = |place: &Option<UnitBox>| place.map_or(0.0, |place| place.area());
+        let largest = real.iter().map(area).fold(0.0, f32::max);
+        for (found, real) in found.iter_mut().zip(real) {
+            found.blob = found.blob.filter(|_| area(real) > WHOLE * largest);
+        }
+        let named = judge.object(frames, &found) == Some(case.scene.actors[0].object);
+        Self { ious, absent, named }
+    }
+}
+
 /// Two objects, of which each has a box on the first and on the last frame.
 pub(crate) struct LookAtTwo {
     /// Overlap with its box of what stands out nearest to it; 0 where nothing does.

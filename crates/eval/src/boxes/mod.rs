@@ -1,7 +1,8 @@
 //! The suite for boxes: does an object go where it is told to?
 //!
 //! Every case is a held-out scene. Its composed clip says where its objects are on the first and on the last frame; those boxes
-//! are asked for as a person asks for them, by a [`BoxScript`], which interpolates, relaxes and softens what lies between. The
+//! are asked for as a person asks for them, by a [`BoxScript`], which interpolates, relaxes and softens what lies between. Of an
+//! object that comes into the frame or goes out, a line along the border is asked for where that happens. The
 //! first frame is not given. The same prompts and seeds are drawn without boxes, too, and beside every number stands the same of
 //! the composed clips, the most that the measurement can give, and of the same through the VAE, the most that a denoiser can give
 //! with it.
@@ -29,14 +30,15 @@ use vidit_video::Frames;
 use crate::suite::Suite;
 use crate::{EvalError, EvalOptions, EvalProgress, Judge, Make, Makers};
 use cases::Case;
-use measures::{Look, LookAtTwo};
+use measures::{Look, LookAtPassing, LookAtTwo};
 pub use precision::{Detection, Precision, average_precision};
-pub use report::{BoxesReport, Compared, Crossed, Followed};
+pub use report::{BoxesReport, Compared, Crossed, Followed, Passed};
 
-/// Generations of a case of one object and one of two: by text alone, with boxes, and of one without the soft ones.
-const PASSES: usize = 5;
+/// Generations of a case of one object, one of two and one that passes the border: by text alone, with boxes, and of the first
+/// without the soft ones.
+const PASSES: usize = 7;
 /// Those by a second adapter: with boxes alone.
-const PASSES_OF_SECOND: usize = 2;
+const PASSES_OF_SECOND: usize = 3;
 
 /// Scores a model with a box adapter. `request` is what every clip is drawn with; `without_self_tracking` draws like
 /// [`Makers::make`] by an adapter that was trained without outlines painted into what it learned, if there is one.
@@ -61,9 +63,11 @@ pub fn evaluate_boxes(
         Suite { pack, judge, request, make, seed, stop, on_progress, done: 0, total: passes * cases };
     let of_one = suite.cases(cases, Case::alone)?;
     let of_two = suite.cases(cases, Case::crossing)?;
+    let of_passing = suite.cases(cases, Case::passing)?;
 
     let followed = |looks: Vec<Look>| Followed::of(&looks);
     let crossed = |looks: Vec<LookAtTwo>| Crossed::of(&looks);
+    let passed = |looks: Vec<LookAtPassing>| Passed::of(&looks);
     let mut through_vae = |case: &Case, pack: &Pack| {
         let clip = case.frames(pack);
         again(&clip).map_err(|source| EvalError::Reconstruct { object: case.objects(pack), source })
@@ -85,6 +89,14 @@ pub fn evaluate_boxes(
         without_soft: None,
         without_self_tracking: None,
     };
+    let mut passing = Compared {
+        real: passed(suite.looks_at_real(&of_passing, as_it_is, LookAtPassing::at)?),
+        rebuilt: passed(suite.looks_at_real(&of_passing, &mut through_vae, LookAtPassing::at)?),
+        text: passed(suite.looks(&of_passing, Case::free, LookAtPassing::at)?),
+        boxes: passed(suite.looks(&of_passing, Case::guided, LookAtPassing::at)?),
+        without_soft: None,
+        without_self_tracking: None,
+    };
     let in_each_other_s_place = |case: &Case, pack: &Pack| Ok(case.frames_exchanged(pack));
     let exchanged = crossed(suite.looks_at_real(&of_two, in_each_other_s_place, LookAtTwo::at)?).both;
     if let Some(make) = without_self_tracking {
@@ -93,9 +105,11 @@ pub fn evaluate_boxes(
         alone.without_self_tracking = Some(followed(looks));
         let looks = suite.looks(&of_two, Case::guided, LookAtTwo::at)?;
         crossing.without_self_tracking = Some(crossed(looks));
+        let looks = suite.looks(&of_passing, Case::guided, LookAtPassing::at)?;
+        passing.without_self_tracking = Some(passed(looks));
     }
     let seconds = started.elapsed().as_secs_f64();
-    Ok(BoxesReport { cases, seed, alone, crossing, exchanged, seconds })
+    Ok(BoxesReport { cases, seed, alone, crossing, passing, exchanged, seconds })
 }
 
 impl Suite<'_> {

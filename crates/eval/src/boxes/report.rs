@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::measures::{Look, LookAtTwo};
+use super::measures::{Look, LookAtPassing, LookAtTwo};
 use super::precision::{Detection, Precision};
 use crate::Share;
 use crate::suite::mean;
@@ -49,6 +49,26 @@ impl Followed {
             tracked: share(|look| look.tracked),
             named: share(|look| look.named),
         }
+    }
+}
+
+/// How far one object that comes into the frame, or goes out of it, does so in its boxes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Passed {
+    /// Mean overlap with the object of the composed clip over all frames in which that is seen, wholly or in part.
+    pub iou: f64,
+    /// Nothing is seen in any frame in which it is outside.
+    pub absent: Share,
+    /// It is the object that the prompt names.
+    pub named: Share,
+}
+
+impl Passed {
+    pub(super) fn of(looks: &[LookAtPassing]) -> Self {
+        let share =
+            |right: fn(&LookAtPassing) -> bool| Share::of(&looks.iter().map(right).collect::<Vec<_>>());
+        let ious: Vec<f64> = looks.iter().flat_map(|look| look.ious.iter().copied()).collect();
+        Self { iou: mean(&ious), absent: share(|look| look.absent), named: share(|look| look.named) }
     }
 }
 
@@ -117,6 +137,8 @@ pub struct BoxesReport {
     pub alone: Compared<Followed>,
     /// Two whose ways meet.
     pub crossing: Compared<Crossed>,
+    /// One that comes in from outside of the frame, or goes out.
+    pub passing: Compared<Passed>,
     /// [`Crossed::both`] of composed clips in which the two objects have changed places: it must be near 0.
     pub exchanged: Share,
     /// Seconds in all.
@@ -144,7 +166,7 @@ impl<T> Compared<T> {
 
 impl fmt::Display for BoxesReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { alone, crossing, .. } = self;
+        let Self { alone, crossing, passing, .. } = self;
         writeln!(f, "{} cases of each, seed {}, {:.0} s", self.cases, self.seed, self.seconds)?;
         writeln!(f)?;
         writeln!(
@@ -168,6 +190,9 @@ impl fmt::Display for BoxesReport {
         crossing.row(f, "  its own rather than the other", |two| two.told_apart.to_string())?;
         crossing.row(f, "  their colours", |two| two.coloured.to_string())?;
         crossing.row(f, "  all of that: each in its own box", |two| two.both.to_string())?;
+        passing.row(f, "one that comes or goes: IoU", |one| fraction(one.iou))?;
+        passing.row(f, "  not seen while it is outside", |one| one.absent.to_string())?;
+        passing.row(f, "  the object named", |one| one.named.to_string())?;
         writeln!(f)?;
         writeln!(f, "Real clips in which the two have changed places: {}.", self.exchanged)?;
         writeln!(

@@ -142,6 +142,42 @@ fn crossings_begin_and_end_apart_and_meet() {
     }
 }
 
+#[test]
+fn what_comes_and_goes_is_seen_while_it_is_there_and_no_longer() {
+    let (pack, judge) = parts();
+    let passed = |show: fn(&Case, &Pack) -> Frames| {
+        let looks = (0..30).map(|index| {
+            let case = Case::passing(&pack, SEED, index);
+            LookAtPassing::at(&judge, &case, &show(&case, &pack))
+        });
+        Passed::of(&looks.collect::<Vec<_>>())
+    };
+    let real = passed(Case::frames);
+    assert!(real.iou > 0.85 && real.absent.share > 0.95 && real.named.share > 0.9, "{real:?}");
+    // It stands at the border, as it does where it is seen first, or last.
+    let stands = passed(|case, _| {
+        let mut frames = case.real.frames.clone();
+        let seen = |frame: &usize| case.real.tracks[0].boxes[*frame].is_some();
+        for frame in (0..=LAST).filter(|frame| !seen(frame)) {
+            let nearest = (0..=LAST).filter(seen).min_by_key(|other| other.abs_diff(frame)).unwrap();
+            let whole = if nearest < frame { nearest - LAST / 6 } else { nearest + LAST / 6 };
+            let shown = case.real.frames.frame(whole).to_vec();
+            frames.frame_mut(frame).copy_from_slice(&shown);
+        }
+        frames
+    });
+    assert!(stands.absent.share < 0.1, "{stands:?}");
+    let mut ends = [0, 0];
+    for index in 0..30 {
+        let case = Case::passing(&pack, SEED, index);
+        assert!(case.scene.is_held_out(&pack, case.scene.language));
+        let asked = [0, LAST].map(|frame| case.guides[0].boxes[frame].unwrap().place.area() == 0.0);
+        assert!(asked[0] || asked[1], "a line along the border");
+        ends = [0, 1].map(|end| ends[end] + usize::from(asked[end]));
+    }
+    assert!(ends[0] > 5 && ends[1] > 5, "{ends:?}");
+}
+
 /// The suite, made by `make`.
 fn run(make: Make, second: Option<Make>, limit: usize, stop: &AtomicBool) -> Result<BoxesReport, EvalError> {
     let (pack, judge) = parts();
@@ -164,6 +200,7 @@ fn every_column_is_of_its_own_generations() {
     let pack = Pack::embedded();
     let mut cases: Vec<Case> = (0..CASES).map(|index| Case::alone(&pack, SEED, index)).collect();
     cases.extend((0..CASES).map(|index| Case::crossing(&pack, SEED, index)));
+    cases.extend((0..CASES).map(|index| Case::passing(&pack, SEED, index)));
     let drawn = std::cell::Cell::new(0);
     // Real clips where all boxes are asked for, black ones elsewhere.
     let mut make = |request: Request| {
@@ -178,7 +215,7 @@ fn every_column_is_of_its_own_generations() {
     };
     let go_on = AtomicBool::new(false);
     let report = run(&mut make, Some(&mut black), CASES, &go_on).unwrap();
-    assert_eq!(drawn.get(), 5 * CASES);
+    assert_eq!(drawn.get(), 7 * CASES);
     let Compared { text, boxes, without_soft, without_self_tracking, rebuilt, real } = report.alone;
     assert_eq!((boxes, rebuilt), (real, real));
     assert!(real.iou_at_keyframes > 0.9, "{report}");
@@ -189,6 +226,12 @@ fn every_column_is_of_its_own_generations() {
     assert_eq!((crossing.boxes, crossing.without_soft), (crossing.real, None));
     assert!(crossing.real.iou_at_keyframes > 0.8 && crossing.text.iou_at_keyframes == 0.0, "{report}");
     assert_eq!(crossing.without_self_tracking.unwrap().both, Share { clips: CASES, share: 0.0 });
+    let passing = &report.passing;
+    assert_eq!((passing.boxes, passing.rebuilt), (passing.real, passing.real));
+    assert!(
+        passing.real.iou > 0.8 && passing.text.iou == 0.0 && passing.text.absent.share == 1.0,
+        "{report}"
+    );
     let words = report.to_string();
     assert!(
         words.contains("3 cases of each") && words.contains("mAP") && words.contains("100.0 %"),
@@ -209,7 +252,7 @@ fn errors_and_interruptions_end_the_suite() {
     assert!(matches!(run(&mut fail, None, 0, &go_on), Err(EvalError::NoPrompts)));
     let stopped = AtomicBool::new(true);
     let interrupted = run(&mut fail, None, 1, &stopped);
-    assert!(matches!(interrupted, Err(EvalError::Interrupted { done: 0, total: 5 })));
+    assert!(matches!(interrupted, Err(EvalError::Interrupted { done: 0, total: 7 })));
     // A generation that is told to stop fails; that is no failure of the suite.
     let stop = AtomicBool::new(false);
     let mut cancelled = |_: Request| {
@@ -217,5 +260,5 @@ fn errors_and_interruptions_end_the_suite() {
         Err("cancelled".into())
     };
     let interrupted = run(&mut cancelled, None, 1, &stop);
-    assert!(matches!(interrupted, Err(EvalError::Interrupted { done: 0, total: 5 })));
+    assert!(matches!(interrupted, Err(EvalError::Interrupted { done: 0, total: 7 })));
 }
