@@ -668,8 +668,7 @@ pub struct EvalMini {
     #[arg(long, value_enum, default_value = "text")]
     pub suite: MiniSuite,
 
-    /// At most so many prompts instead of 300, taken from the three languages in turn; or cases of each part of another suite
-    /// instead of 60
+    /// So many prompts instead of 300, taken from the three languages in turn; or cases of each part of another suite instead of 60
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
 

@@ -148,6 +148,7 @@ pub fn evaluate<E: Into<Box<dyn Error + Send + Sync>>>(
         languages,
         real: against(&real),
         rebuilt: against(&rebuilt),
+        rebuilt_languages: by_language(&targets, &rebuilt),
         shuffled: shuffled(&targets, &generated),
         chance: Chance {
             object: object_chance,
@@ -189,7 +190,8 @@ pub fn psnr(a: &Frames, b: &Frames) -> f64 {
 
 /// The held-out prompts, one language after the other in turn.
 fn targets(pack: &Pack, options: &EvalOptions) -> Vec<Target> {
-    let prompts = held_out_prompts(pack, PROMPTS_PER_LANGUAGE, options.seed);
+    let each = options.limit.map_or(0, |limit| limit.div_ceil(Language::ALL.len())).max(PROMPTS_PER_LANGUAGE);
+    let prompts = held_out_prompts(pack, each, options.seed);
     let target = |prompt: &HeldOutPrompt| Target {
         prompt: prompt.prompt.clone(),
         language: prompt.language,
@@ -197,8 +199,7 @@ fn targets(pack: &Pack, options: &EvalOptions) -> Vec<Target> {
         motion: prompt.motion,
         colour: prompt.colour,
     };
-    let in_turn = (0..PROMPTS_PER_LANGUAGE)
-        .flat_map(|index| prompts.iter().skip(index).step_by(PROMPTS_PER_LANGUAGE).map(target));
+    let in_turn = (0..each).flat_map(|index| prompts.iter().skip(index).step_by(each).map(target));
     in_turn.take(options.limit.unwrap_or(usize::MAX)).collect()
 }
 
@@ -286,6 +287,10 @@ mod tests {
             assert_eq!(some.iter().filter(|target| target.language == language).count(), 4);
         }
         assert!(some.iter().zip(&all).all(|(a, b)| a.prompt == b.prompt));
+        // More than those of the default begin with them.
+        let many = targets(&pack, &EvalOptions { limit: Some(310), ..Default::default() });
+        assert_eq!(many.len(), 310);
+        assert!(all.iter().zip(&many).all(|(a, b)| a.prompt == b.prompt));
     }
 
     #[test]

@@ -123,6 +123,9 @@ pub struct MiniReport {
     pub real: Scores,
     /// The same clips encoded and decoded by the model's VAE: the most that its denoiser can give.
     pub rebuilt: Scores,
+    /// The same by language: objects of one language's prompts may be harder to draw than another's.
+    #[serde(default)]
+    pub rebuilt_languages: Vec<LanguageScores>,
     /// Generated clips against the prompts of all others, the mean over every way to shuffle; it must be near
     /// [`MiniReport::chance`]. `None` for a single prompt.
     pub shuffled: Option<Scores>,
@@ -163,6 +166,9 @@ impl fmt::Display for MiniReport {
         row(f, "  largest difference", "", self.language_gap.columns())?;
         scores(f, "real clips", &self.real)?;
         scores(f, "  through the VAE", &self.rebuilt)?;
+        for language in &self.rebuilt_languages {
+            scores(f, &format!("    {}", language.language.code()), &language.scores)?;
+        }
         if let Some(shuffled) = &self.shuffled {
             scores(f, "shuffled prompts", shuffled)?;
         }
