@@ -71,8 +71,13 @@ pub fn run(args: &Generate, path: &Path) -> Outcome {
         }
     }
     check_places(&pictures).map_err(of_board)?;
-    let size =
-        args.size.unwrap_or_else(|| source::near(pictures.first().map_or(DEFAULT_SHAPE, |(_, p)| p.shape())));
+    let size = match args.size {
+        Some(size) => size,
+        None => {
+            let first = pictures.first().map_or(DEFAULT_SHAPE, |(_, picture)| picture.shape());
+            source::near_within(first, limits.side_max)?
+        }
+    };
     let shape = PixelShape::new(board.frames, size.height, size.width);
     let of_part = |part: &Part| -> Result<(Range<usize>, Request), Failure> {
         let one = PixelShape { frames: 1, ..shape };
