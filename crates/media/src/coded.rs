@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use vidit_video::Frames;
 
-use crate::h264::{Sample, Stream, idr_number, length_prefixed, nal_type};
+use crate::h264::{NAL_IDR, NAL_SLICE, Sample, Stream, idr_number, length_prefixed, nal_type};
 use crate::mp4::demux::Track;
 use crate::sps::Sps;
 use crate::turn::Turn;
@@ -26,6 +26,9 @@ struct CodedFrame {
     hash: u64,
 }
 
+/// Bytes of the length before each NAL unit, as we write it.
+const LENGTH_BYTES: usize = 4;
+
 /// A part of a clip that is to be encoded.
 #[derive(Debug, PartialEq)]
 pub(crate) enum Part<'a> {
@@ -38,7 +41,6 @@ pub(crate) enum Part<'a> {
 impl Coded {
     /// Of a track that decodes to these frames. `None` where a frame is not one sample, in order, as it is shown.
     pub(crate) fn of(file: &[u8], track: &Track, frames: &Frames) -> Option<Self> {
-        const LENGTH_BYTES: usize = 4;
         let [sps, pps] = track.parameter_sets.as_slice() else { return None };
         let count = frames.shape().frames;
         let plain = track.length_bytes == LENGTH_BYTES
@@ -49,9 +51,10 @@ impl Coded {
         if !plain {
             return None;
         }
+        let parsed = Sps::parse(sps)?;
         let of = |(index, place): (usize, &Range<usize>)| {
             let data = file[place.clone()].to_vec();
-            let sample = Sample { key: key(&data, sps)?, data };
+            let sample = Sample { key: key(&data, &parsed)?, data };
             Some(CodedFrame { sample, hash: hash(frames.frame(index)) })
         };
         let frames = track.samples.iter().enumerate().map(of).collect::<Option<Vec<_>>>()?;
@@ -140,13 +143,12 @@ pub(crate) fn joined<E>(
 }
 
 /// The number of a key frame, `Some(None)` of another frame; `None` of what is not slices alone.
-fn key(data: &[u8], sps: &[u8]) -> Option<Option<u32>> {
-    let sps = Sps::parse(sps)?;
+fn key(data: &[u8], sps: &Sps) -> Option<Option<u32>> {
     let mut key = None;
-    for nal in length_prefixed(data, 4) {
+    for nal in length_prefixed(data, LENGTH_BYTES) {
         match nal_type(nal?)? {
-            1 => {}
-            5 => key = Some(idr_number(nal?, &sps)?),
+            NAL_SLICE => {}
+            NAL_IDR => key = Some(idr_number(nal?, sps)?),
             _ => return None,
         }
     }

@@ -32,8 +32,8 @@ pub(crate) const QUANTISERS: [u8; 4] = [16, 24, 32, 40];
 /// The encoder wants a number to check against its level; nothing follows from it at a constant quantiser.
 const BITS_PER_SECOND: BitRate = BitRate::from_bps(1_000_000);
 
-const NAL_SLICE: u8 = 1;
-const NAL_IDR: u8 = 5;
+pub(crate) const NAL_SLICE: u8 = 1;
+pub(crate) const NAL_IDR: u8 = 5;
 const NAL_SPS: u8 = 7;
 const NAL_PPS: u8 = 8;
 

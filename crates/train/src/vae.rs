@@ -76,9 +76,7 @@ pub struct VaeTask {
 
 /// What stays when the decoder alone learns.
 struct Kept {
-    /// Where the whole model is from.
-    path: PathBuf,
-    /// It.
+    /// The whole model.
     store: TensorStore,
     /// Its VAE's sizes.
     sizes: VaeConfig,
@@ -125,7 +123,7 @@ impl VaeTask {
                 }
                 let train_device = device.clone().autodiff();
                 let encoder = load(&sizes, &store, path, &mut Init::new(0, &train_device))?.no_grad();
-                Some(Kept { path: path.clone(), store, sizes, encoder })
+                Some(Kept { store, sizes, encoder })
             }
         };
         Ok(Self { config, source, kept })
@@ -191,17 +189,12 @@ impl Task for VaeTask {
         let init = &mut Init::new(seed, device);
         match &self.kept {
             None => Ok(Vae::new(&self.config.model, init)),
-            Some(kept) if kept.sizes == self.config.model => load(&kept.sizes, &kept.store, &kept.path, init),
             Some(kept) => {
-                let small = load(&kept.sizes, &kept.store, &kept.path, &mut Init::new(0, device))?;
-                let large = Vae::new(&self.config.model, init);
-                let weights = widen::widened(
-                    &collect(&small, ""),
-                    &kept.sizes,
-                    collect(&large, ""),
-                    &self.config.model,
-                );
-                Ok(load_into(large, &weights)?)
+                let model = Vae::new(&self.config.model, init);
+                let smaller = MiniWeights::vae(&kept.store).unwrap_or_default();
+                let fresh = collect(&model, "");
+                let weights = widen::widened(&smaller, &kept.sizes, fresh, &self.config.model);
+                Ok(load_into(model, &weights)?)
             }
         }
     }

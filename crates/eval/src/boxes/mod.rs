@@ -65,48 +65,25 @@ pub fn evaluate_boxes(
     let of_two = suite.cases(cases, Case::crossing)?;
     let of_passing = suite.cases(cases, Case::passing)?;
 
-    let followed = |looks: Vec<Look>| Followed::of(&looks);
-    let crossed = |looks: Vec<LookAtTwo>| Crossed::of(&looks);
-    let passed = |looks: Vec<LookAtPassing>| Passed::of(&looks);
     let mut through_vae = |case: &Case, pack: &Pack| {
         let clip = case.frames(pack);
         again(&clip).map_err(|source| EvalError::Reconstruct { object: case.objects(pack), source })
     };
-    let as_it_is = |case: &Case, pack: &Pack| Ok(case.frames(pack));
-    let mut alone = Compared {
-        real: followed(suite.looks_at_real(&of_one, as_it_is, Look::at)?),
-        rebuilt: followed(suite.looks_at_real(&of_one, &mut through_vae, Look::at)?),
-        text: followed(suite.looks(&of_one, Case::free, Look::at)?),
-        boxes: followed(suite.looks(&of_one, Case::guided, Look::at)?),
-        without_soft: Some(followed(suite.looks(&of_one, Case::guided_at_keyframes, Look::at)?)),
-        without_self_tracking: None,
-    };
-    let mut crossing = Compared {
-        real: crossed(suite.looks_at_real(&of_two, as_it_is, LookAtTwo::at)?),
-        rebuilt: crossed(suite.looks_at_real(&of_two, &mut through_vae, LookAtTwo::at)?),
-        text: crossed(suite.looks(&of_two, Case::free, LookAtTwo::at)?),
-        boxes: crossed(suite.looks(&of_two, Case::guided, LookAtTwo::at)?),
-        without_soft: None,
-        without_self_tracking: None,
-    };
-    let mut passing = Compared {
-        real: passed(suite.looks_at_real(&of_passing, as_it_is, LookAtPassing::at)?),
-        rebuilt: passed(suite.looks_at_real(&of_passing, &mut through_vae, LookAtPassing::at)?),
-        text: passed(suite.looks(&of_passing, Case::free, LookAtPassing::at)?),
-        boxes: passed(suite.looks(&of_passing, Case::guided, LookAtPassing::at)?),
-        without_soft: None,
-        without_self_tracking: None,
-    };
+    let mut alone = suite.compared(&of_one, Look::at, Followed::of, &mut through_vae)?;
+    let looks = suite.looks(&of_one, Case::guided_at_keyframes, Look::at)?;
+    alone.without_soft = Some(Followed::of(&looks));
+    let mut crossing = suite.compared(&of_two, LookAtTwo::at, Crossed::of, &mut through_vae)?;
+    let mut passing = suite.compared(&of_passing, LookAtPassing::at, Passed::of, &mut through_vae)?;
     let in_each_other_s_place = |case: &Case, pack: &Pack| Ok(case.frames_exchanged(pack));
-    let exchanged = crossed(suite.looks_at_real(&of_two, in_each_other_s_place, LookAtTwo::at)?).both;
+    let exchanged = Crossed::of(&suite.looks_at_real(&of_two, in_each_other_s_place, LookAtTwo::at)?).both;
     if let Some(make) = without_self_tracking {
         suite.make = make;
         let looks = suite.looks(&of_one, Case::guided, Look::at)?;
-        alone.without_self_tracking = Some(followed(looks));
+        alone.without_self_tracking = Some(Followed::of(&looks));
         let looks = suite.looks(&of_two, Case::guided, LookAtTwo::at)?;
-        crossing.without_self_tracking = Some(crossed(looks));
+        crossing.without_self_tracking = Some(Crossed::of(&looks));
         let looks = suite.looks(&of_passing, Case::guided, LookAtPassing::at)?;
-        passing.without_self_tracking = Some(passed(looks));
+        passing.without_self_tracking = Some(Passed::of(&looks));
     }
     let seconds = started.elapsed().as_secs_f64();
     Ok(BoxesReport { cases, seed, alone, crossing, passing, exchanged, seconds })
@@ -116,6 +93,25 @@ impl Suite<'_> {
     fn cases(&self, count: usize, case: fn(&Pack, u64, usize) -> Case) -> Result<Vec<Case>, EvalError> {
         let all = (0..count).map(|index| self.go_on().map(|()| case(self.pack, self.seed, index)));
         all.collect()
+    }
+
+    /// What every part compares: composed clips as they are and through the VAE, and generations without boxes and with them.
+    fn compared<L, T>(
+        &mut self,
+        cases: &[Case],
+        look: fn(&Judge, &Case, &Frames) -> L,
+        of: fn(&[L]) -> T,
+        through_vae: &mut impl FnMut(&Case, &Pack) -> Result<Frames, EvalError>,
+    ) -> Result<Compared<T>, EvalError> {
+        let as_it_is = |case: &Case, pack: &Pack| Ok(case.frames(pack));
+        Ok(Compared {
+            real: of(&self.looks_at_real(cases, as_it_is, look)?),
+            rebuilt: of(&self.looks_at_real(cases, through_vae, look)?),
+            text: of(&self.looks(cases, Case::free, look)?),
+            boxes: of(&self.looks(cases, Case::guided, look)?),
+            without_soft: None,
+            without_self_tracking: None,
+        })
     }
 
     /// What is seen in a generation of each case.
