@@ -269,3 +269,52 @@ fn a_decoder_learns_alone_and_steps_of_frames_with_it() {
     let error = train(&other, false, |_| {}).unwrap_err().to_string();
     assert!(error.contains("coarse_width: 24") && error.contains("coarse_width: 32"), "{error}");
 }
+
+#[test]
+fn a_decoder_learns_from_what_the_denoiser_makes_of_clips() {
+    let folder = Folder::new("remade");
+    let path = &folder.0;
+    let from = model(path, 1);
+    let text = std::fs::read_to_string(vae_config(path, "none", 2, 6)).unwrap();
+    let config = |run: &str, levels: &str| {
+        let remade = format!(
+            "latent_noise = 0.0\ndecoder_of = \"{}\"\n[task.remade]\nshare = 1.0\nlevels = {levels}\nsteps = 4\nguidance = [1.0, 2.0]",
+            from.display()
+        );
+        let text = text.replace("latent_noise = 0.0", &remade).replace("/none\"", &format!("/{run}\""));
+        write(path, &format!("{run}.toml"), &text)
+    };
+    let psnr = |run: &str, part: &str| {
+        let metrics = std::fs::read_to_string(path.join(run).join("metrics.jsonl")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+        line[part].as_f64().unwrap_or_else(|| panic!("no `{part}` in {metrics}"))
+    };
+    for (run, levels) in
+        [("near", "[1e-3, 1e-3]"), ("nearer", "[1e-4, 1e-4]"), ("far", "[0.8, 0.9]"), ("again", "[0.8, 0.9]")]
+    {
+        train(&config(run, levels), false, |_| {}).unwrap();
+    }
+    let real = std::fs::read_to_string(config("real", "[0.1, 0.1]")).unwrap();
+    train(&write(path, "real.toml", &real.replace("share = 1.0", "share = 0.0")), false, |_| {}).unwrap();
+    assert!(psnr("real", "psnr_db") > 0.0);
+    // What is hardly noised stays what the encoder says, what is mostly noise does not.
+    let [near, nearer, far] = ["near", "nearer", "far"].map(|run| psnr(run, "psnr_db_remade"));
+    assert!((near - nearer).abs() < 2e-3 && (far - near).abs() > 2e-2, "{near} {nearer} {far}");
+    assert_eq!(far, psnr("again", "psnr_db_remade"));
+    let found = TensorStore::read(&path.join("far/model.safetensors")).unwrap();
+    for (key, entry) in &TensorStore::read(&from).unwrap().tensors {
+        assert_eq!(*entry == found.tensors[key], !key.starts_with("vae.decoder."), "{key}");
+    }
+    for (levels, named) in
+        [("[0.5, 0.2]", "`levels`"), ("[0.0, 0.2]", "`levels`"), ("[0.5, 1.5]", "`levels`")]
+    {
+        let error = train(&config("wrong", levels), false, |_| {}).unwrap_err().to_string();
+        assert!(error.contains("`remade`") && error.contains(named), "{error}");
+    }
+    let alone = text.replace(
+        "latent_noise = 0.0",
+        "latent_noise = 0.0\n[task.remade]\nshare = 1.0\nlevels = [0.1, 0.2]\nsteps = 4\nguidance = [1.0]",
+    );
+    let error = train(&write(path, "alone.toml", &alone), false, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("`decoder_of`"), "{error}");
+}
