@@ -2,12 +2,15 @@
 
 Each case is timed in rounds: `vidit bench --json` in a process of its own, then every peer that has it, so that both see
 the same state of the machine. The figure of a case is the median of its rounds' medians.
+
+With `--beside "--threads 1"` the peer is the same binary with other options: how threads scale, or what bytes gain.
 """
 
 import argparse
 import json
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -42,6 +45,10 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--runs", type=int, default=3, help="runs of a case in a round")
     parser.add_argument("--cold", action="store_true", help="time the peers' first run, where a second takes minutes")
+    parser.add_argument(
+        "--beside", action="append", default=[], metavar="OPTIONS",
+        help="ours with these options as the peer, instead of other people's; may be given several times",
+    )
     parser.add_argument("--suite", choices=SUITES, action="append", help="may be given several times; all by default")
     parser.add_argument("--filter", default="", help="only cases whose name holds this text")
     parser.add_argument("--tokens", help="of wan-block, instead of its two lengths")
@@ -57,13 +64,22 @@ def bench(args, suite):
     return [args.vidit, "bench", suite] + [word for pair in shapes.items() if pair[1] for word in pair]
 
 
-def ours(args, suite, *more):
-    command = bench(args, suite) + ["--json", "--dtype", args.dtype, "--threads", str(args.threads)]
-    command += ["--runs", str(args.runs)] + (["--isa", args.isa] if args.isa else []) + list(more)
+def ours(args, suite, **other):
+    """One object a case; `other` options stand in for those that were asked for."""
+    options = {"dtype": args.dtype, "threads": args.threads, "runs": args.runs, "isa": args.isa, **other}
+    words = [word for name, value in options.items() if value for word in (f"--{name}", str(value))]
+    command = bench(args, suite) + ["--json"] + words
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
     return {line["name"]: line for line in map(json.loads, done.stdout.splitlines())}
+
+
+def options_of(text):
+    words = shlex.split(text)
+    if len(words) % 2 or not all(word.startswith("--") for word in words[::2]):
+        sys.exit(f'--beside takes options with their values, such as "--threads 1", found "{text}"')
+    return {name[2:]: value for name, value in zip(words[::2], words[1::2], strict=True)}
 
 
 def names(args, suite):
@@ -82,27 +98,45 @@ def main():
     args = arguments()
     os.environ.update(LIMITS[args.isa] if args.isa else {})
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    import peers
+    versions = {}
+    if args.beside:
+        beside = [(text, options_of(text)) for text in args.beside]
 
-    peers.prepare(args.threads)
+        def contestants_of(suite, name):
+            def once(options):
+                return lambda: ours(args, suite, filter=name, **options)[name]["seconds"]
+
+            return [(f"vidit {text}", once(options)) for text, options in beside]
+    else:
+        import peers
+
+        peers.prepare(args.threads)
+        versions = peers.versions()
+
+        def contestants_of(suite, name):
+            def once(work):
+                return lambda: peers.median_of(work, args.runs, 0 if args.cold else 1)
+
+            return [(peer, once(work)) for peer, work in peers.of(name, args.peer_dtype or args.dtype)]
     peer_dtype = args.peer_dtype or args.dtype
     results = []
     print("| case | ours ms | peer | peer ms | ratio |\n|---|---|---|---|---|", flush=True)
     for suite in args.suite or SUITES:
         for name in names(args, suite):
-            contestants = peers.of(name, peer_dtype)
+            contestants = contestants_of(suite, name)
             if not contestants:
                 continue
             own, theirs = [], {peer: [] for peer, _ in contestants}
             for _ in range(args.rounds):
-                own.append(ours(args, suite, "--filter", name)[name])
-                for peer, work in contestants:
-                    theirs[peer].append(peers.median_of(work, args.runs, 0 if args.cold else 1))
+                own.append(ours(args, suite, filter=name)[name])
+                for peer, median in contestants:
+                    theirs[peer].append(median())
             line = sorted(own, key=lambda line: line["seconds"])[len(own) // 2]
             for peer, seconds in theirs.items():
                 seconds = statistics.median_high(seconds)  # of two rounds the slower one, as ours
                 ratio = seconds / line["seconds"]
-                results.append({**line, "peer": peer, "peer_dtype": peer_dtype, "peer_seconds": seconds, "ratio": ratio})
+                dtype = {} if args.beside else {"peer_dtype": peer_dtype}
+                results.append({**line, "peer": peer, **dtype, "peer_seconds": seconds, "ratio": ratio})
                 print(f"| {name} | {line['seconds'] * 1e3:.2f} | {peer} | {seconds * 1e3:.2f} | {ratio:.2f}× |", flush=True)
     if args.output:
         setup = {
@@ -113,7 +147,7 @@ def main():
             "runs": args.runs,
             "cold": args.cold,
             "limits": LIMITS.get(args.isa, {}),
-            "versions": peers.versions(),
+            "versions": versions,
         }
         args.output.write_text(json.dumps({"setup": setup, "results": results}, indent=1) + "\n")
 

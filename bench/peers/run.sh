@@ -2,7 +2,7 @@
 # Runs our benches and their peers in turn and writes medians and ratios:
 #
 #     bench/peers/run.sh [--isa avx2|avx512|avx512bf16|amx] [--dtype f32|bf16] [--peer-dtype f32|bf16] [--threads N] [--rounds N]
-#         [--runs N] [--cold] [--suite NAME]... [--filter TEXT] [--tokens N] [--frames N] [--size WxH] [-o FILE]
+#         [--runs N] [--cold] [--beside OPTIONS]... [--suite NAME]... [--filter TEXT] [--tokens N] [--frames N] [--size WxH] [-o FILE]
 #
 # `--help` says more. bf16, where the machine multiplies it, has to be asked for: `--dtype bf16`.
 #
