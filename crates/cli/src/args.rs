@@ -122,6 +122,15 @@ pub struct Making {
     #[command(flatten)]
     pub speech: Speech,
 
+    /// Say first what the prompt leaves open, as `vidit expand` does with the same seed
+    #[arg(long)]
+    pub expand: bool,
+
+    /// Expand with this language model, as `vidit expand --lm` does. `mini` has room for short prompts alone, and spells words
+    /// that it does not know
+    #[arg(long, value_name = "NAME_OR_PATH", requires = "expand", value_hint = ValueHint::AnyPath)]
+    pub lm: Option<OsString>,
+
     /// Seed of the noise; the same seed makes the same video. Random by default
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -171,15 +180,6 @@ pub struct Generate {
     /// A picture, or a clip, that stands at frame N, which is 0 or 4n+1; may be given several times
     #[arg(long, value_name = "N=FILE", value_parser = parse_keyframe, help_heading = "Given pictures")]
     pub frame: Vec<Keyframe>,
-
-    /// Say first what the prompt leaves open, as `vidit expand` does with the same seed
-    #[arg(long)]
-    pub expand: bool,
-
-    /// Expand with this language model, as `vidit expand --lm` does. `mini` has room for short prompts alone, and spells words
-    /// that it does not know
-    #[arg(long, value_name = "NAME_OR_PATH", requires = "expand", value_hint = ValueHint::AnyPath)]
-    pub lm: Option<OsString>,
 
     /// Keep the latents, too, for `vidit decode`
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, group = NAMED, help_heading = "Output")]

@@ -1,23 +1,20 @@
 //! `vidit generate`
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
-use vidit_data::Pack;
-use vidit_language::Options as LanguageOptions;
 use vidit_media::{FrameRate, check_file, fit};
 use vidit_pipeline::{
-    DEFAULT_SHAPE, FRAMES_PER_LATENT, Given, Latents, Limits, Request, RequestError, TOLD_AT_ONCE, Wish,
-    timeline,
+    DEFAULT_SHAPE, FRAMES_PER_LATENT, Given, Latents, Limits, Request, TOLD_AT_ONCE, Wish, timeline,
 };
 use vidit_video::{Frames, PixelShape};
 
-use super::making::{Work, request, utf8};
-use super::{boxes, expand, language, model, source, storyboard};
-use crate::args::{Generate, Size, Speech};
+use super::making::Work;
+use super::prompt::Prompt;
+use super::{boxes, model, source, storyboard};
+use crate::args::{Generate, Size};
+use crate::interrupt;
 use crate::report::{Failure, Outcome};
-use crate::{interrupt, output, settings};
 
 pub fn run(args: Generate) -> Outcome {
     if let Some(path) = &args.storyboard {
@@ -27,22 +24,11 @@ pub fn run(args: Generate) -> Outcome {
     let pictures = Pictures::read(&args)?;
     let size = args.size.map_or_else(|| pictures.size(&limits), Ok)?;
     let shape = PixelShape::new(frames(&args, &limits)?, size.height, size.width);
-    let prompt = utf8("prompt", args.prompt.as_ref().expect("the parser asks for one without a storyboard"))?;
-    let asked = args.expand.then(|| prompt.clone());
-    if args.expand {
-        expand::check(&prompt, args.lm.is_some())?;
-    }
-    let prompt = match args.expand && args.lm.is_none() {
-        true => {
-            let prompt = vidit_data::expand(&Pack::embedded(), &prompt, args.making.seed.unwrap_or(0)).text;
-            tell(&args, &prompt, "")?;
-            prompt
-        }
-        false => prompt,
-    };
-    let mut request = Request { shape, fps: args.fps, ..request(&args.making, prompt)? };
+    let typed = args.prompt.as_ref().expect("the parser asks for one without a storyboard");
+    let mut prompt = Prompt::read(&args.making, typed)?;
+    let request = Request { shape, fps: args.fps, ..prompt.request()? };
     request.check(&limits).map_err(Failure::usage)?;
-    let work = Work::new(&args.making, &request.prompt, "mp4")?.asked_as(asked);
+    let work = Work::new(&args.making, &request.prompt, "mp4")?.asked_as(prompt.asked());
     if let Some(path) = &args.save_latents {
         check_file(path, args.making.overwrite).map_err(Failure::usage)?;
         if place(path) == place(work.target()) {
@@ -56,18 +42,14 @@ pub fn run(args: Generate) -> Outcome {
     let fps = FrameRate::from(args.fps);
     let noise = args.init_latents.as_deref().map(Latents::read).transpose()?;
     let guides = boxes::asked(&args.making, shape.frames)?;
-    if let Some(lm) = &args.lm {
-        request.prompt = rewritten(&args, lm, &request.prompt)?;
-        request.check(&limits).map_err(|error| about(&args, error.into(), &request.prompt))?;
-    }
+    let request = prompt.rewritten(request)?;
     // What is longer than the model was trained for goes on from its own end, unless it is asked for as one.
     let at_once = noise.is_some() || args.save_latents.is_some() || pictures.last.is_some();
     if shape.frames > TOLD_AT_ONCE && !at_once {
         let request = Request { shape: PixelShape { frames: 1, ..shape }, ..request };
         let pictures = pictures.placed(size);
         return work.run(fps, |maker| {
-            let checked = maker.check(&request, shape, fps);
-            checked.map_err(|failure| about(&args, failure, &request.prompt))?;
+            maker.check(&request, shape, fps).map_err(|failure| prompt.about(failure))?;
             timeline(&[(0..shape.frames, request)], &pictures, &guides, &mut |wish| maker.fulfil(wish, false))
         });
     }
@@ -75,8 +57,7 @@ pub fn run(args: Generate) -> Outcome {
     work.run_and_keep(
         fps,
         |maker| {
-            let checked = maker.check(&wish.request, shape, fps);
-            checked.map_err(|failure| about(&args, failure, &wish.request.prompt))?;
+            maker.check(&wish.request, shape, fps).map_err(|failure| prompt.about(failure))?;
             maker.fulfil(&wish, false)
         },
         |maker| match &args.save_latents {
@@ -86,48 +67,6 @@ pub fn run(args: Generate) -> Outcome {
                 Ok(maker.latents().write(path)?)
             }
         },
-    )
-}
-
-/// The prompt as a language model says it.
-fn rewritten(args: &Generate, lm: &OsStr, prompt: &str) -> Result<String, Failure> {
-    let speech = args.making.speech;
-    settings::apply(&args.making.network.compute)?;
-    let options = LanguageOptions { seed: args.making.seed.unwrap_or(0), ..LanguageOptions::default() };
-    let (_, said) = language::rewrite(lm, prompt, &options, speech.json || speech.quiet)?;
-    tell(args, &said.rewritten.text, &said.changes())?;
-    Ok(said.rewritten.text)
-}
-
-/// Shows what a prompt became, before the wait for its video; `changes` is whole lines.
-fn tell(args: &Generate, prompt: &str, changes: &str) -> Outcome {
-    let Speech { json, quiet } = args.making.speech;
-    if json || quiet { Ok(()) } else { output::print(format!("expanded: {prompt}\n{changes}")) }
-}
-
-/// A refusal that may be of a prompt which the user did not write.
-fn about(args: &Generate, failure: Failure, prompt: &str) -> Failure {
-    match failure {
-        Failure::Usage(error) if args.lm.is_some() && is_of_prompt(&error) => {
-            Failure::Usage(error.context(format!(
-                "the video model refuses what the language model made of the prompt: `{prompt}`\n\
-                 hint: without `--lm`, `--expand` says what is left open in words that `mini` knows"
-            )))
-        }
-        failure => failure,
-    }
-}
-
-fn is_of_prompt(error: &anyhow::Error) -> bool {
-    matches!(
-        error.downcast_ref::<RequestError>(),
-        Some(
-            RequestError::EmptyPrompt
-                | RequestError::NoWords
-                | RequestError::PromptBytes { which: "prompt", .. }
-                | RequestError::PromptTokens { which: "prompt", .. }
-                | RequestError::ControlCharacter { which: "prompt", .. }
-        )
     )
 }
 
@@ -223,33 +162,7 @@ fn place(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
-    use crate::args::{Args, Command};
-
-    #[test]
-    fn a_language_model_is_named_where_its_prompt_is_refused_and_only_there() {
-        let generate = |words: &[&str]| match Args::parse_from(words).command {
-            Command::Generate(args) => args,
-            _ => unreachable!("the words ask for it"),
-        };
-        let with = generate(&["vidit", "generate", "a cat", "--expand", "--lm", "tiny"]);
-        let without = generate(&["vidit", "generate", "a cat"]);
-        let said = |args, error: RequestError| match about(args, error.into(), "a long cat") {
-            Failure::Usage(error) => error.to_string(),
-            other => panic!("{other:?}"),
-        };
-        let long = RequestError::PromptTokens { which: "prompt", found: 99, limit: 64 };
-        assert!(said(&with, long.clone()).contains("refuses what the language model made"));
-        assert_eq!(said(&without, long.clone()), long.to_string());
-        for other in [
-            RequestError::NoBoxAdapter,
-            RequestError::PromptTokens { which: "negative prompt", found: 99, limit: 64 },
-        ] {
-            assert_eq!(said(&with, other.clone()), other.to_string());
-        }
-    }
 
     #[test]
     fn seconds_become_the_nearest_legal_frames() {

@@ -15,6 +15,7 @@ mod language;
 mod making;
 mod measuring;
 mod model;
+mod prompt;
 mod source;
 mod storyboard;
 mod train;

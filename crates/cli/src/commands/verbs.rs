@@ -1,6 +1,5 @@
 //! `vidit image`, `extend`, `loop`, `connect`, `blend` and `remix`
 
-use std::ffi::OsString;
 use std::path::Path;
 
 use anyhow::anyhow;
@@ -8,7 +7,8 @@ use vidit_media::FrameRate;
 use vidit_pipeline::{DEFAULT_FPS, Direction, FRAMES_PER_LATENT, Request, Wish, check_strength, go_on};
 use vidit_video::PixelShape;
 
-use super::making::{Work, request, utf8};
+use super::making::Work;
+use super::prompt::Prompt;
 use super::source::{self, Source};
 use super::{boxes, model};
 use crate::args::{Blend, Connect, DirectionName, Extend, Image, Lasting, Loop, Remix};
@@ -21,21 +21,26 @@ const NEW_MAX: usize = 1024;
 
 pub fn image(args: Image) -> Outcome {
     let shape = PixelShape::new(1, args.size.height, args.size.width);
-    let request = Request { shape, ..request(&args.making, utf8("prompt", &args.prompt)?)? };
+    let mut prompt = Prompt::read(&args.making, &args.prompt)?;
+    let request = Request { shape, ..prompt.request()? };
     request.check(&model::limits()).map_err(Failure::usage)?;
-    let work = Work::new(&args.making, &request.prompt, "png")?;
+    let work = Work::new(&args.making, &request.prompt, "png")?.asked_as(prompt.asked());
     let fps = FrameRate::from(DEFAULT_FPS);
-    let request = Request { guides: boxes::asked(&args.making, 1)?, ..request };
+    let guides = boxes::asked(&args.making, 1)?;
+    let request = Request { guides, ..prompt.rewritten(request)? };
     work.run(fps, |maker| {
-        maker.check(&request, shape, fps)?;
+        maker.check(&request, shape, fps).map_err(|failure| prompt.about(failure))?;
         maker.make(request)
     })
 }
 
 pub fn extend(args: Extend) -> Outcome {
-    let request = prompted(&args.joining.making, &args.prompt)?;
+    let mut prompt = Prompt::read(&args.joining.making, &args.prompt)?;
+    let request = prompt.checked_request()?;
     let Source { frames: clip, fps, coded } = source::clip(&args.input, args.joining.source.size)?;
-    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?.going_on_from([coded]);
+    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?
+        .going_on_from([coded])
+        .asked_as(prompt.asked());
     let (count, shape) = (lasting(args.frames, &args.lasting, fps, 1)?, clip.shape());
     let direction = match args.direction {
         DirectionName::Forward => Direction::Forward,
@@ -44,7 +49,8 @@ pub fn extend(args: Extend) -> Outcome {
     let written = if args.joining.only_new { count } else { shape.frames + count };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     let guides = boxes::asked(&args.joining.making, shape.frames + count)?;
-    work.run(fps, |maker| {
+    let request = prompt.rewritten(request)?;
+    let done = work.run(fps, |maker| {
         let before = clip.shape().frames;
         let mut fulfil = |wish: &Wish| maker.fulfil(wish, false);
         let whole = go_on(&request, clip, direction, count, &guides, 0, &mut fulfil)?;
@@ -53,7 +59,8 @@ pub fn extend(args: Extend) -> Outcome {
             (true, Direction::Forward) => whole.part(before..before + count),
             (true, Direction::Backward) => whole.part(0..count),
         })
-    })
+    });
+    done.map_err(|failure| prompt.about(failure))
 }
 
 pub fn repeat(args: Loop) -> Outcome {
@@ -66,22 +73,24 @@ pub fn repeat(args: Loop) -> Outcome {
             "a loop of a clip has the clip's frame rate, found `--fps {fps}`\nhint: leave `--fps` out"
         )));
     }
-    let prompt = optional(args.prompt.as_ref())?;
-    let request = request(&args.joining.making, prompt)?;
+    let mut prompt = Prompt::read_optional(&args.joining.making, args.prompt.as_ref())?;
+    let request = prompt.request()?;
     let Source { frames: clip, fps, coded } = source::clip(path, args.joining.source.size)?;
     let name = name_of(path, &request.prompt, "loop");
-    let work = Work::new(&args.joining.making, &name, "mp4")?.going_on_from([coded]);
+    let work = Work::new(&args.joining.making, &name, "mp4")?.going_on_from([coded]).asked_as(prompt.asked());
     let count = lasting(args.frames.unwrap_or(LOOP_FRAMES.1), &args.lasting, fps, FRAMES_PER_LATENT)?;
     let shape = clip.shape();
     let written = if args.joining.only_new { count } else { shape.frames + count };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     // What leads from the end of the clip to its own beginning.
     let guides = boxes::asked(&args.joining.making, shape.frames + count)?;
+    let request = prompt.rewritten(request)?;
     let wish = Wish::lead(request, clip.clone(), clip, count).steered(&guides, shape.frames);
-    work.run(fps, |maker| {
+    let done = work.run(fps, |maker| {
         let new = maker.fulfil(&wish, true)?;
         Ok(if args.joining.only_new { new } else { wish.before_and(&new) })
-    })
+    });
+    done.map_err(|failure| prompt.about(failure))
 }
 
 /// Whether a prompt is more likely the name of a file that is not there.
@@ -105,7 +114,8 @@ fn repeat_prompt(args: &Loop) -> Outcome {
             "all frames of a loop from a prompt are new, found `--only-new`\nhint: leave it out; it is for loops of a clip"
         )));
     }
-    let request = prompted(&args.joining.making, &args.prompt_or_clip)?;
+    let mut prompt = Prompt::read(&args.joining.making, &args.prompt_or_clip)?;
+    let request = prompt.checked_request()?;
     let size = args
         .joining
         .source
@@ -114,39 +124,47 @@ fn repeat_prompt(args: &Loop) -> Outcome {
     let fps = args.fps.unwrap_or(DEFAULT_FPS);
     let request = Request { shape: PixelShape { frames: 1, ..size }, fps, ..request };
     request.check(&model::limits()).map_err(Failure::usage)?;
-    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?;
+    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?.asked_as(prompt.asked());
     let fps = FrameRate::from(fps);
     let count = lasting(args.frames.unwrap_or(LOOP_FRAMES.0), &args.lasting, fps, FRAMES_PER_LATENT)?;
     work.check_clip(PixelShape { frames: count, ..size }, fps)?;
     let guides = boxes::asked(&args.joining.making, count)?;
-    work.run(fps, |maker| {
+    let request = prompt.rewritten(request)?;
+    let done = work.run(fps, |maker| {
         let first = Wish::animate(request.clone(), None, None, Vec::new()).steered(&guides, 0);
         let image = maker.fulfil(&first, true)?;
         maker.fulfil(&Wish::repeat(request, image, count).steered(&guides, 0), true)
-    })
+    });
+    done.map_err(|failure| prompt.about(failure))
 }
 
 pub fn connect(args: Connect) -> Outcome {
     check_strength(args.strength).map_err(Failure::usage)?;
-    let request = prompted(&args.joining.making, &args.prompt)?;
+    let mut prompt = Prompt::read(&args.joining.making, &args.prompt)?;
+    let request = prompt.checked_request()?;
     let [from, to] = source::pair(&args.from, &args.to, args.joining.source.size)?;
-    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?.going_on_from([from.coded, to.coded]);
+    let work = Work::new(&args.joining.making, &request.prompt, "mp4")?
+        .going_on_from([from.coded, to.coded])
+        .asked_as(prompt.asked());
     let (from, to, fps) = (from.frames, to.frames, from.fps);
     let (count, shape) = (lasting(args.frames, &args.lasting, fps, FRAMES_PER_LATENT)?, from.shape());
     let written = if args.joining.only_new { count } else { shape.frames + count + to.shape().frames };
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     let guides = boxes::asked(&args.joining.making, shape.frames + count + to.shape().frames)?;
+    let request = prompt.rewritten(request)?;
     let wish = Wish::connect(request, from, to, count, args.strength).steered(&guides, shape.frames);
-    work.run(fps, |maker| maker.fulfil(&wish, args.joining.only_new))
+    let done = work.run(fps, |maker| maker.fulfil(&wish, args.joining.only_new));
+    done.map_err(|failure| prompt.about(failure))
 }
 
 pub fn blend(args: Blend) -> Outcome {
     check_strength(args.strength).map_err(Failure::usage)?;
-    let prompt = optional(args.prompt.as_ref())?;
-    let request = request(&args.making, prompt)?;
+    let mut prompt = Prompt::read_optional(&args.making, args.prompt.as_ref())?;
+    let request = prompt.request()?;
     let [Source { frames: from, fps, .. }, Source { frames: to, .. }] =
         source::pair(&args.from, &args.to, args.source.size)?;
-    let work = Work::new(&args.making, &name_of(&args.from, &request.prompt, "blend"), "mp4")?;
+    let name = name_of(&args.from, &request.prompt, "blend");
+    let work = Work::new(&args.making, &name, "mp4")?.asked_as(prompt.asked());
     let frames = from.shape().frames.min(to.shape().frames);
     if frames < 2 {
         let short = if from.shape().frames < 2 { &args.from } else { &args.to };
@@ -157,21 +175,27 @@ pub fn blend(args: Blend) -> Outcome {
     }
     let (from, to) = (from.part(0..frames), to.part(0..frames));
     work.check_clip(from.shape(), fps)?;
+    let guides = boxes::asked(&args.making, frames)?;
+    let request = prompt.rewritten(request)?;
     let wish = Wish::blend(request, &from, &to, args.strength, |moment| args.curve.share(moment))
-        .steered(&boxes::asked(&args.making, frames)?, 0);
-    work.run(fps, |maker| maker.fulfil(&wish, false))
+        .steered(&guides, 0);
+    let done = work.run(fps, |maker| maker.fulfil(&wish, false));
+    done.map_err(|failure| prompt.about(failure))
 }
 
 pub fn remix(args: Remix) -> Outcome {
     check_strength(args.strength).map_err(Failure::usage)?;
-    let request = prompted(&args.making, &args.prompt)?;
+    let mut prompt = Prompt::read(&args.making, &args.prompt)?;
+    let request = prompt.checked_request()?;
     let Source { frames: clip, fps, .. } = source::clip(&args.input, args.source.size)?;
     let mask = args.mask.as_deref().map(|path| source::mask(path, clip.shape())).transpose()?;
-    let work = Work::new(&args.making, &request.prompt, "mp4")?;
+    let work = Work::new(&args.making, &request.prompt, "mp4")?.asked_as(prompt.asked());
     work.check_clip(clip.shape(), fps)?;
     let guides = boxes::asked(&args.making, clip.shape().frames)?;
+    let request = prompt.rewritten(request)?;
     let wish = Wish::remix(request, clip, args.strength, mask).steered(&guides, 0);
-    work.run(fps, |maker| maker.fulfil(&wish, false))
+    let done = work.run(fps, |maker| maker.fulfil(&wish, false));
+    done.map_err(|failure| prompt.about(failure))
 }
 
 /// How many frames are new: those asked for, or of the seconds the nearest multiple of `step`.
@@ -184,18 +208,6 @@ fn lasting(frames: u32, lasting: &Lasting, fps: FrameRate, step: usize) -> Resul
         )));
     }
     Ok(((seconds * fps.hz() / step as f64).round() as usize).max(1) * step)
-}
-
-/// The request of a prompt, checked as far as that goes without a clip.
-fn prompted(making: &crate::args::Making, prompt: &OsString) -> Result<Request, Failure> {
-    let request = request(making, utf8("prompt", prompt)?)?;
-    request.check(&model::limits()).map_err(Failure::usage)?;
-    Ok(request)
-}
-
-/// A prompt, or none.
-fn optional(prompt: Option<&OsString>) -> Result<String, Failure> {
-    Ok(prompt.map(|prompt| utf8("prompt", prompt)).transpose()?.unwrap_or_default())
 }
 
 /// What a video without a prompt is called after.

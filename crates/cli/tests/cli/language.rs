@@ -44,6 +44,10 @@ fn a_video_is_made_of_what_the_language_model_said() {
     let words = place.vidit([&args[..], &["--steps", "1", "--threads", "1"]].concat()).done();
     let told = format!("expanded: {ANSWER}\n  added: shiny red · drives slowly ");
     assert!(words.starts_with(&told) && words.contains("\n  removed: nothing\na-car.mp4\n"), "{words}");
+    let remix =
+        ["remix", "car.png", "a car", "--expand", "--lm", MODEL, "--steps", "1", "-o", "other.png", "--json"];
+    let told: Value = serde_json::from_str(&place.vidit(remix).done()).unwrap();
+    assert_eq!((&told["prompt"], &told["asked"]), (&ANSWER.into(), &"a car".into()));
     // What cannot be written is refused before the model is asked.
     let refused = place.vidit([&args[..], &["-o", "car.png"]].concat());
     assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""));

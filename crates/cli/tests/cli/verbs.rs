@@ -67,6 +67,18 @@ fn expansions_show_what_they_added() {
     let line = place.vidit([&args[..], &["-o", "cat.png", "--json"]].concat()).done();
     let told: serde_json::Value = serde_json::from_str(&line).unwrap();
     assert_eq!(told["prompt"].as_str(), words.lines().next());
+    // So it is for every verb that takes one.
+    let short = ["--expand", "--seed", "3", "--steps", "1"];
+    let args = ["extend", "cat.png", "cat", "--frames", "1", "-o", "on.png", "--json"];
+    let line = place.vidit([&args[..], &short].concat()).done();
+    let told: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((told["prompt"].as_str(), told["asked"].as_str()), (words.lines().next(), Some("cat")));
+    let image =
+        place.vidit([&["image", "cat", "--size", "64x64", "-o", "one.png"][..], &short].concat()).done();
+    assert!(image.starts_with(&format!("expanded: {}\none.png\n", words.lines().next().unwrap())), "{image}");
+    place
+        .vidit([&["loop", "cat.png", "-o", "round.mp4"][..], &short].concat())
+        .refused(2, "error: there is no prompt to expand\nhint: give one, or leave `--expand` out\n");
 }
 
 #[test]
