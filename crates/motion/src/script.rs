@@ -80,6 +80,40 @@ pub struct Guide {
     pub boxes: Vec<Option<GuideBox>>,
 }
 
+impl Guide {
+    /// Of an object that is outside of the frame at first: the first frame in which it stands off the border that it comes in through;
+    /// if it never does, the first in which most of it is seen. `None` for other objects.
+    pub fn comes_in_at(&self) -> Option<usize> {
+        let line = self.boxes.first().copied().flatten().filter(GuideBox::is_outside)?.place;
+        let seen = |frame: &usize| self.boxes[*frame].filter(|found| !found.is_outside());
+        let off = |place: UnitBox| match (line.x1 == line.x2, line.x1.max(line.x2), line.y1.max(line.y2)) {
+            (true, 0.0, _) => place.x1 > 0.0,
+            (true, ..) => place.x2 < 1.0,
+            (false, _, 0.0) => place.y1 > 0.0,
+            (false, ..) => place.y2 < 1.0,
+        };
+        let frames = 0..self.boxes.len();
+        let whole = frames.clone().find(|frame| seen(frame).is_some_and(|found| off(found.place)));
+        whole.or_else(|| {
+            let area = |frame: &usize| seen(frame).map_or(0.0, |found| found.place.area());
+            // Of equal ones the first.
+            frames.filter(|frame| seen(frame).is_some()).rev().max_by(|a, b| area(a).total_cmp(&area(b)))
+        })
+    }
+
+    /// Whether it has a box in a frame that says that it is outside.
+    pub fn is_outside_at(&self, frame: usize) -> bool {
+        self.boxes[frame].is_some_and(|found| found.is_outside())
+    }
+}
+
+impl GuideBox {
+    /// Whether it is a line along the border.
+    pub fn is_outside(&self) -> bool {
+        self.place.area() == 0.0
+    }
+}
+
 /// Why a script cannot be followed.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ScriptError {
@@ -481,5 +515,27 @@ mod tests {
         // What is seen of it grows from the line.
         let half = guide.boxes[6].unwrap().place;
         assert!(half.x1 == 0.0 && (half.x2 - (0.3 + RELAXED_BY)).abs() < 1e-6, "{half:?}");
+    }
+
+    #[test]
+    fn an_object_comes_in_where_it_stands_off_its_border() {
+        let guide = |keyframes: &str| {
+            let json = format!(r#"{{"boxes":[{{"id":"a","keyframes":[{keyframes}]}}]}}"#);
+            BoxScript::from_json(&json).unwrap().guides(25).unwrap().remove(0)
+        };
+        let key = |frame: usize, corners: [f32; 4]| format!(r#"{{"frame":{frame},"box":{corners:?}}}"#);
+        let line = key(4, [0.0, 0.3, 0.0, 0.7]);
+        // Soft boxes reach a ninth of the frame farther: 0.4·t > 1/9 at t = 5/16.
+        let inside = guide(&[line.clone(), key(20, [0.4, 0.3, 0.8, 0.7])].join(","));
+        assert_eq!(inside.comes_in_at(), Some(9));
+        assert!(inside.is_outside_at(0) && inside.is_outside_at(4) && !inside.is_outside_at(9));
+        // Half of it is all that is ever seen.
+        let half =
+            guide(&[line.clone(), key(5, [0.0, 0.3, 0.2, 0.7]), key(6, [0.0, 0.3, 0.2, 0.7])].join(","));
+        assert_eq!(half.comes_in_at(), Some(5));
+        let leaves = guide(&[key(0, [0.4, 0.3, 0.8, 0.7]), key(20, [1.0, 0.3, 1.0, 0.7])].join(","));
+        assert_eq!(leaves.comes_in_at(), None);
+        let above = guide(&[key(0, [0.3, 0.0, 0.7, 0.0]), key(1, [0.3, 0.1, 0.7, 0.5])].join(","));
+        assert_eq!(above.comes_in_at(), Some(1));
     }
 }

@@ -38,6 +38,6 @@ pub use memory::MemoryPlan;
 pub use model::{MINI, Model};
 pub use request::{Request, ValidRequest, drawn_seed};
 pub use seam::Again;
-pub use verbs::{Direction, TIME as FRAMES_PER_LATENT, TOLD_AT_ONCE, Wish, go_on, timeline};
+pub use verbs::{Direction, TIME as FRAMES_PER_LATENT, TOLD_AT_ONCE, Wish, go_on, in_boxes, timeline};
 pub use vidit_diffusion::sampler::Sampler;
 pub use vidit_models::mini::{DEFAULT_FPS, DEFAULT_SHAPE};

@@ -345,6 +345,33 @@ pub fn go_on<E>(
     Ok(whole)
 }
 
+/// The frame from which a clip with these boxes is begun: where something comes into the frame, the first one that shows all of it.
+/// What is drawn first is a picture, and everything else follows from what it shows; drawn of an empty frame, it shows nothing of
+/// what is to come. 0 where nothing comes in, and where something else is outside by then.
+fn begun_at(guides: &[Guide]) -> usize {
+    let moment = guides.iter().filter_map(Guide::comes_in_at).max().unwrap_or(0);
+    match guides.iter().any(|guide| guide.is_outside_at(moment)) {
+        true => 0,
+        false => moment,
+    }
+}
+
+/// A clip of `count` frames, one or more, with these boxes: begun where all is to be seen that comes into the frame, and led up to from
+/// there. `fulfil` makes each part and joins all.
+///
+/// # Errors
+/// The first of `fulfil`.
+pub fn in_boxes<E>(
+    request: &Request,
+    count: usize,
+    guides: &[Guide],
+    fulfil: &mut impl FnMut(&Wish) -> Result<Frames, E>,
+) -> Result<Frames, E> {
+    let before = begun_at(guides);
+    let begun = fulfil(&Wish::begin(request.clone(), count - before).steered(guides, before))?;
+    go_on(request, begun, Direction::Backward, before, guides, 0, fulfil)
+}
+
 /// The source where nothing was remade, what was made elsewhere; without a mask the source.
 fn keep(source: &Frames, remade: Option<&Mask>, made: &Frames) -> Frames {
     let Some(mask) = remade else { return source.clone() };
@@ -623,6 +650,45 @@ mod tests {
             [at(&backward, 0), at(&backward, 1), at(&backward, 24)],
             [None, Some(place(0)), Some(place(23))]
         );
+    }
+
+    #[test]
+    fn what_comes_in_is_drawn_where_it_is_whole_and_led_up_to() {
+        let guide = |outside: std::ops::Range<usize>| {
+            let at = |frame: usize| {
+                let x1 = if outside.contains(&frame) { 0.0 } else { 0.01 * frame as f32 };
+                let x2 = if outside.contains(&frame) { 0.0 } else { x1 + 0.3 };
+                Some(GuideBox { place: UnitBox { x1, y1: 0.2, x2, y2: 0.8 }, kind: BoxKind::Hard })
+            };
+            Guide { id: "a".into(), phrase: String::new(), boxes: (0..25).map(at).collect() }
+        };
+        let made = |guides: &[Guide]| {
+            let mut wishes = Vec::new();
+            let mut fulfil = |wish: &Wish| {
+                let shape = wish.request.shape;
+                wishes.push((shape.frames, places(wish), wish.request.guides[0].clone(), wish.made.clone()));
+                checked(wish);
+                wish.join(&clip(shape.frames, 9), false, &mut exact)
+            };
+            let whole = in_boxes(&request(), 25, guides, &mut fulfil).unwrap();
+            assert_eq!(whole.shape().frames, 25);
+            wishes
+        };
+        // Seen from frame 10 on: fifteen frames of seventeen, then ten of twelve that lead to them.
+        let parts = made(&[guide(0..10)]);
+        assert_eq!(
+            parts.iter().map(|part| (part.0, part.1.clone())).collect::<Vec<_>>(),
+            [(17, vec![]), (21, vec![(13, 8)])]
+        );
+        let left = |part: usize, frame: usize| {
+            parts[part].2.boxes[frame].map(|found| (found.place.x1 * 100.0).round())
+        };
+        assert_eq!((left(0, 0), left(0, 14), left(0, 15)), (Some(10.0), Some(24.0), None));
+        assert_eq!((parts[1].3.clone(), left(1, 3), left(1, 13)), (3..13, Some(0.0), Some(10.0)));
+        // Nothing comes in, or something else is gone by then: all at once.
+        for guides in [vec![guide(0..0)], vec![guide(5..25)], vec![guide(0..10), guide(8..25)]] {
+            assert_eq!(made(&guides).iter().map(|part| part.0).collect::<Vec<_>>(), [25]);
+        }
     }
 
     #[test]

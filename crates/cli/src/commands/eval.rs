@@ -10,7 +10,7 @@ use vidit_eval::{
     EvalError, EvalOptions, EvalProgress, Judge, Makers, evaluate, evaluate_boxes, evaluate_sora,
 };
 use vidit_kernels::on_pool;
-use vidit_pipeline::{Device, Error, Limits, Model, Request, RequestError, generate, reconstruct};
+use vidit_pipeline::{Device, Error, Limits, Model, Request, RequestError, generate, in_boxes, reconstruct};
 use vidit_video::Frames;
 
 use super::model;
@@ -70,11 +70,11 @@ pub fn mini(args: EvalMini) -> Outcome {
         }
         MiniSuite::Boxes => {
             let report = on_pool(|| {
-                let mut by_first = |request| Ok(make(&model, request, stop)?);
+                let mut by_first = |request| Ok(make_in_boxes(&model, request, stop)?);
                 let mut again = |frames: &Frames| Ok(reconstruct(&model, frames, stop)?);
                 let makers = Makers { make: &mut by_first, again: &mut again };
                 let mut by_second =
-                    second.as_ref().map(|model| move |request| Ok(make(model, request, stop)?));
+                    second.as_ref().map(|model| move |request| Ok(make_in_boxes(model, request, stop)?));
                 evaluate_boxes(
                     &pack,
                     &judge,
@@ -107,6 +107,22 @@ fn check_adapters(args: &EvalMini) -> Outcome {
 fn make(model: &Model, request: Request, stop: &AtomicBool) -> Result<Frames, Error> {
     let request = request.validate(model, &Limits::default())?;
     Ok(generate(model, &request, |_| {}, stop)?.frames)
+}
+
+/// As `generate` makes a clip with boxes.
+fn make_in_boxes(model: &Model, request: Request, stop: &AtomicBool) -> Result<Frames, Error> {
+    let guides = request.guides.clone();
+    if guides.is_empty() {
+        return make(model, request, stop);
+    }
+    let (request, count) = (Request { guides: Vec::new(), ..request.clone() }, request.shape.frames);
+    let mut seed = request.seed;
+    in_boxes(&request, count, &guides, &mut |wish| {
+        let made = make(model, Request { seed, ..wish.request.clone() }, stop)?;
+        // Each part has noise of its own, as from the command line.
+        seed = seed.map(|seed| seed.wrapping_add(1));
+        wish.join(&made, false, &mut |frames| reconstruct(model, frames, stop))
+    })
 }
 
 fn tell(report: Result<impl Serialize + Display, EvalError>, json: bool) -> Outcome {

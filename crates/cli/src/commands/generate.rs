@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::anyhow;
 use vidit_media::{FrameRate, check_file, fit};
 use vidit_pipeline::{
-    DEFAULT_SHAPE, FRAMES_PER_LATENT, Given, Latents, Limits, Request, TOLD_AT_ONCE, Wish, timeline,
+    DEFAULT_SHAPE, FRAMES_PER_LATENT, Given, Latents, Limits, Request, TOLD_AT_ONCE, Wish, in_boxes, timeline,
 };
 use vidit_video::{Frames, PixelShape};
 
@@ -53,6 +53,13 @@ pub fn run(args: Generate) -> Outcome {
             timeline(&[(0..shape.frames, request)], &pictures, &guides, &mut |wish| maker.fulfil(wish, false))
         });
     }
+    if !guides.is_empty() && !at_once && pictures.none() {
+        return work.run(fps, |maker| {
+            let whole = Request { guides: guides.clone(), ..request.clone() };
+            maker.check(&whole, shape, fps).map_err(|failure| prompt.about(failure))?;
+            in_boxes(&request, shape.frames, &guides, &mut |wish| maker.fulfil(wish, false))
+        });
+    }
     let wish = pictures.wish(Request { noise, ..request }, size).steered(&guides, 0);
     work.run_and_keep(
         fps,
@@ -86,6 +93,11 @@ impl Pictures {
             last: read(&args.last_image)?,
             others: others.collect::<Result<_, Failure>>()?,
         })
+    }
+
+    /// Whether nothing is given.
+    fn none(&self) -> bool {
+        self.first.is_none() && self.last.is_none() && self.others.is_empty()
     }
 
     /// That no two of them stand in one place.
