@@ -135,16 +135,19 @@ pub fn evaluate<E: Into<Box<dyn Error + Send + Sync>>>(
 
     let languages = by_language(&targets, &generated);
     let object_name = |object: usize| pack.objects()[object].id.clone();
+    let language_gap = gap(&languages);
     let pairs = || targets.iter().zip(&generated);
     let against =
         |seen: &[Sighting]| Scores::of(targets.iter().zip(seen).map(|(target, seen)| seen.right(target)));
     let object_chance = 1.0 / pack.objects().len() as f64;
     let (motion_chance, colour_chance) = (1.0 / Motion::ALL.len() as f64, 1.0 / Colour::ALL.len() as f64);
+    let of_generated = against(&generated);
     Ok(MiniReport {
         prompts: total,
         seed: options.seed,
-        generated: against(&generated),
-        language_gap: gap(&languages),
+        generated: of_generated,
+        language_gap_by_chance: gap_by_chance(&of_generated, language_gap.clips, languages.len()),
+        language_gap,
         languages,
         real: against(&real),
         rebuilt: against(&rebuilt),
@@ -222,6 +225,21 @@ fn gap(languages: &[LanguageScores]) -> Scores {
         motion: spread(|scores| scores.motion),
         background: spread(|scores| scores.background),
         all_three: spread(|scores| scores.all_three),
+    }
+}
+
+/// The mean range of the shares of `languages` equal ones, each of `clips`: of 1, 2 and 3 normal numbers it is 0, 1.13 and 1.69 of
+/// their deviation (Tippett 1925), which of a share `p` is √(p(1 − p) / clips).
+fn gap_by_chance(all: &Scores, clips: usize, languages: usize) -> Scores {
+    const RANGES: [f64; 4] = [0.0, 0.0, 1.128_379, 1.692_569];
+    let range = RANGES[languages.min(RANGES.len() - 1)];
+    let of = |share: f64| range * (share * (1.0 - share) / clips.max(1) as f64).sqrt();
+    Scores {
+        clips,
+        object: of(all.object),
+        motion: of(all.motion),
+        background: of(all.background),
+        all_three: of(all.all_three),
     }
 }
 
@@ -381,5 +399,21 @@ mod tests {
             Err(Failure::from("cancelled"))
         };
         assert!(matches!(run(&stop, &mut stopped, 3), Err(EvalError::Interrupted { done: 0, total: 3 })));
+    }
+
+    #[test]
+    fn equal_languages_differ_by_chance() {
+        // Three shares of 100 throws each, right nine times in ten, again and again.
+        let mut random = vidit_data::Random::new(3, 0);
+        let mut share = || (0..100).filter(|_| random.chance(0.9)).count() as f64 / 100.0;
+        let range = |_| {
+            let shares = [share(), share(), share()];
+            shares.into_iter().fold(0.0, f64::max) - shares.into_iter().fold(1.0, f64::min)
+        };
+        let seen = (0..2000).map(range).sum::<f64>() / 2000.0;
+        let all = Scores { object: 0.9, background: 1.0, ..Scores::default() };
+        let expected = gap_by_chance(&all, 100, 3);
+        assert!((seen - expected.object).abs() < 0.002, "{seen}, {expected:?}");
+        assert_eq!((expected.background, gap_by_chance(&all, 100, 1).object), (0.0, 0.0));
     }
 }

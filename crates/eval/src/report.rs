@@ -119,6 +119,10 @@ pub struct MiniReport {
     pub languages: Vec<LanguageScores>,
     /// Per score, the best language's less the worst one's; `clips` are those of the smallest language.
     pub language_gap: Scores,
+    /// How large that difference is on average where there is none, from prompts as many and right as often: less than a few times this
+    /// says nothing about languages.
+    #[serde(default)]
+    pub language_gap_by_chance: Scores,
     /// Real clips of the very same combinations: the most that the judge can give.
     pub real: Scores,
     /// The same clips encoded and decoded by the model's VAE: the most that its denoiser can give.
@@ -164,6 +168,7 @@ impl fmt::Display for MiniReport {
             scores(f, &format!("  {}", language.language.code()), &language.scores)?;
         }
         row(f, "  largest difference", "", self.language_gap.columns())?;
+        row(f, "  the same by chance", "", self.language_gap_by_chance.columns())?;
         scores(f, "real clips", &self.real)?;
         scores(f, "  through the VAE", &self.rebuilt)?;
         for language in &self.rebuilt_languages {
