@@ -1,8 +1,7 @@
 //! Training the VAE: reconstruct crops of composed clips. All of it, or the decoder alone of a model whose latents are to stay what
-//! its denoiser knows; from latents of the encoder, or from such as the denoiser makes of them, which is what a decoder is given.
+//! its denoiser knows.
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 
 use burn::module::Module;
@@ -11,14 +10,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use vidit_data::{Random, Story};
 use vidit_diffusion::noise;
-use vidit_diffusion::sampler::{Known, Sampler, draw};
-use vidit_diffusion::schedule::sigmas;
-use vidit_models::conditioning::Conditioning;
 use vidit_models::mini::vae::{Vae, VaeConfig};
-use vidit_models::mini::{Mini, MiniWeights, metadata};
+use vidit_models::mini::{MiniWeights, metadata};
 use vidit_models::nn::Init;
 use vidit_models::pixels::{frames_from_tensor, tensor_from_frames};
-use vidit_pipeline::{Request, guided_velocity};
 use vidit_video::{Frames, PixelShape};
 use vidit_weights::{TensorStore, WeightsError, collect, load_into};
 
@@ -70,46 +65,6 @@ pub struct VaeTaskConfig {
     /// it begins as one that makes the same frames.
     #[serde(default)]
     pub decoder_of: Option<PathBuf>,
-    /// Latents that the denoiser of `decoder_of` makes anew, beside those of the encoder. Absent: none.
-    #[serde(default)]
-    pub remade: Option<Remade>,
-}
-
-/// Latents that are noised, and made anew from there by the denoiser, by the clip's caption: as its own clips are, but near enough to a
-/// real one that a decoder can learn what they should have shown.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Remade {
-    /// Probability that a batch is of such.
-    pub share: f32,
-    /// Least and largest noise level, of which one is drawn for each batch: 0 keeps a clip, 1 forgets it.
-    pub levels: [f32; 2],
-    /// Steps from pure noise; from a level those that are left.
-    pub steps: usize,
-    /// Guidance scales, of which one is drawn for each batch.
-    pub guidance: Vec<f32>,
-}
-
-impl Remade {
-    fn check(&self) -> Result<(), TrainError> {
-        let [least, largest] = self.levels;
-        let wrong = |what: &str, found: String| {
-            Err(TrainError::Setting(format!("`remade`: {what}, found `{found}`")))
-        };
-        if !(0.0..=1.0).contains(&self.share) {
-            return wrong("`share` must lie in 0..1", self.share.to_string());
-        }
-        if !(0.0 < least && least <= largest && largest <= 1.0) {
-            return wrong("`levels` must rise within 0..1", format!("{:?}", self.levels));
-        }
-        if self.steps == 0 {
-            return wrong("`steps` must be at least 1", "0".into());
-        }
-        match self.guidance.iter().all(|scale| scale.is_finite()) && !self.guidance.is_empty() {
-            true => Ok(()),
-            false => wrong("`guidance` must have a scale at least", format!("{:?}", self.guidance)),
-        }
-    }
 }
 
 /// The task.
@@ -127,15 +82,12 @@ struct Kept {
     sizes: VaeConfig,
     /// Its VAE, which encodes; without gradients.
     encoder: Vae,
-    /// All of it without tape, where it makes latents anew.
-    remaking: Option<(Mini, Remade)>,
 }
 
-/// A batch: pixels `[B, Fp, Hp, Wp, 3]` in -1..1 and noise for their latents, or latents that the denoiser made of them.
+/// A batch: pixels `[B, Fp, Hp, Wp, 3]` in -1..1 and noise for the latents.
 pub struct VaeBatch {
     pixels: Tensor<5>,
     noise: Tensor<5>,
-    remade: Option<Tensor<5>>,
 }
 
 impl VaeTask {
@@ -157,11 +109,6 @@ impl VaeTask {
         }
         let source = Source::open(&config.task.data, config.run.seed)?;
         let kept = match &task.decoder_of {
-            None if task.remade.is_some() => {
-                return Err(TrainError::Setting(
-                    "`remade` needs a denoiser\nhint: `decoder_of` names a whole model".into(),
-                ));
-            }
             None => None,
             Some(path) => {
                 let store = TensorStore::read(path)?;
@@ -176,16 +123,7 @@ impl VaeTask {
                 }
                 let train_device = device.clone().autodiff();
                 let encoder = load(&sizes, &store, path, &mut Init::new(0, &train_device))?.no_grad();
-                let remaking = match &task.remade {
-                    None => None,
-                    Some(remade) => {
-                        remade.check()?;
-                        let weights = MiniWeights { store: store.clone() };
-                        let mini = Mini::load(&weights, device);
-                        Some((mini.map_err(|error| error.in_file(path.display()))?, remade.clone()))
-                    }
-                };
-                Some(Kept { store, sizes, encoder, remaking })
+                Some(Kept { store, sizes, encoder })
             }
         };
         Ok(Self { config, source, kept })
@@ -235,47 +173,6 @@ impl VaeTask {
             (0..count).into_par_iter().map(|i| self.crop(first + i)).collect::<Result<_, TrainError>>()?;
         Ok(tensor_from_frames(&crops, device))
     }
-
-    /// Latents `[B, F, H, W, C]` of crops, `pixels [B, Fp, Hp, Wp, 3]`, the first of which is crop `first`, made anew by the model as
-    /// its own clips are made.
-    fn remake(
-        &self,
-        mini: &Mini,
-        remade: &Remade,
-        first: u64,
-        pixels: Tensor<5>,
-        random: &mut Random,
-    ) -> Tensor<5> {
-        let clean = mini.normalise(mini.vae.encode(pixels).mean);
-        let [batch, frames, ..] = clean.dims();
-        let noise = noise::normal(clean.dims(), random.bits(), &clean.device());
-        let level = random.between(remade.levels[0], remade.levels[1]);
-        let scale = *random.choose(&remade.guidance);
-        let mut prompts: Vec<Vec<u32>> = (first..first + batch as u64)
-            .map(|crop| {
-                let clip = crop % self.source.len();
-                let mut tokens =
-                    mini.vocabulary.encode(&self.source.describe(Story::Plain, clip, random.bits()).text);
-                tokens.truncate(mini.tokens_max);
-                tokens
-            })
-            .collect();
-        prompts.extend(std::iter::repeat_n(mini.vocabulary.encode(""), batch));
-        let conditioning = Conditioning { text: mini.denoiser.text.forward(&prompts), boxes: None };
-        let predict = |x: Tensor<5>, levels: &[f32]| {
-            Ok::<_, Infallible>(guided_velocity(
-                &mini.denoiser.transformer,
-                x,
-                levels,
-                &conditioning,
-                Some(scale),
-            ))
-        };
-        let known = Known { clean, levels: vec![level; frames] };
-        let sigmas = sigmas(remade.steps, Request::SHIFT);
-        let Ok(latents) = draw(Sampler::Euler, noise, &known, &sigmas, predict, |_| {});
-        mini.denormalise(latents)
-    }
 }
 
 /// The VAE of a whole model.
@@ -314,15 +211,7 @@ impl Task for VaeTask {
             task.crop / 8,
             self.config.model.latent_channels,
         ];
-        let mut random = Random::new(seed ^ 0x7265_6d61_6465, first);
-        let remaking = self.kept.as_ref().and_then(|kept| kept.remaking.as_ref());
-        let remade = remaking.filter(|(_, remade)| random.chance(remade.share)).map(|(mini, remade)| {
-            let untaped = Tensor::from_data(pixels.to_data(), &mini.device());
-            let latents = self.remake(mini, remade, first, untaped, &mut random);
-            Tensor::from_data(latents.into_data(), device)
-        });
-        let noise = noise::normal(latent, seed ^ 0x6e6f_6973 ^ first << 20, device);
-        Ok(VaeBatch { pixels, noise, remade })
+        Ok(VaeBatch { pixels, noise: noise::normal(latent, seed ^ 0x6e6f_6973 ^ first << 20, device) })
     }
 
     fn loss(&self, model: &Vae, batch: VaeBatch) -> (Tensor<1>, Vec<(&'static str, f32)>) {
@@ -330,10 +219,7 @@ impl Task for VaeTask {
         let encoder = self.kept.as_ref().map_or(model, |kept| &kept.encoder);
         let posterior = encoder.encode(batch.pixels.clone());
         let deviation = (posterior.log_variance.clone() * 0.5).exp();
-        let made_anew = batch.remade.is_some();
-        let latents = batch
-            .remade
-            .unwrap_or_else(|| posterior.mean.clone() + (deviation + task.latent_noise) * batch.noise);
+        let latents = posterior.mean.clone() + (deviation + task.latent_noise) * batch.noise;
         let difference = model.decode(latents) - batch.pixels;
         let squared = difference.clone().square().mean();
         let later = task.frames - 1;
@@ -351,8 +237,7 @@ impl Task for VaeTask {
         let step_error = step.clone().into_scalar::<f32>();
         let loss = absolute + squared * task.squared + step * task.temporal + divergence * task.divergence;
         // pixels span 2, so the peak signal is 4 in squared units
-        let psnr = if made_anew { "psnr_db_remade" } else { "psnr_db" };
-        (loss, vec![(psnr, 10.0 * (4.0 / mse).log10()), ("divergence", kl), ("step_error", step_error)])
+        (loss, vec![("psnr_db", 10.0 * (4.0 / mse).log10()), ("divergence", kl), ("step_error", step_error)])
     }
 
     fn preview(&self, model: &Vae, device: &Device, path: &Path) -> Result<(), TrainError> {

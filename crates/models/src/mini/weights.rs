@@ -117,11 +117,6 @@ impl Mini {
         })
     }
 
-    /// Where it computes.
-    pub fn device(&self) -> Device {
-        self.latent_mean.device()
-    }
-
     /// VAE latents → latents of mean 0 and deviation 1, as the denoiser sees them. `[B, F, H, W, C]`.
     pub fn normalise(&self, latents: Tensor<5>) -> Tensor<5> {
         (latents - self.latent_mean.clone()) / self.latent_deviation.clone()
