@@ -15,6 +15,8 @@ const FADE: usize = 8;
 /// Levels by which a pixel has changed since the edge at which nothing of the difference there belongs to it any more: what was an
 /// outline of an object would be left behind as its ghost.
 const MOVED: f32 = 64.0;
+/// Pixels around what has changed that are taken for changed, too, at most; beside the edge one, and two more for each frame further.
+const HALO: usize = 4;
 /// Frames on a side of a seam that are seen anew; the one beside it nine tenths, each further one less by [`SHARE_STEP`].
 const MENDED: usize = 6;
 const SHARE_STEP: f32 = 0.15;
@@ -233,7 +235,8 @@ fn drift(frame: &[u8], than: &[u8]) -> [f32; 3] {
 }
 
 /// Adds to `frames` what `right` is above `found` at their edge: its median in each channel to all of them (where the other
-/// edge has a say, too: linearly less towards it), the rest to the nearest [`FADE`], as far as they show there what `found` shows.
+/// edge has a say, too: linearly less towards it), the rest to the nearest [`FADE`], as far as they show there what `found` shows, and
+/// beside it: a decoder's error is around an object as well as in it.
 pub(crate) fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: Direction, both: bool) {
     let count = frames.shape().frames;
     let differences: Vec<f32> = right.iter().zip(found).map(|(r, f)| f32::from(*r) - f32::from(*f)).collect();
@@ -242,16 +245,37 @@ pub(crate) fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: D
         let frame = from_seam(frames, edge, distance);
         let of_whole = if both { 1.0 - (distance + 1) as f32 / (count + 1) as f32 } else { 1.0 };
         let of_rest = (1.0 - (distance + 1) as f32 / (FADE + 1) as f32).max(0.0) * of_whole.min(1.0);
-        let pixels = frames.frame_mut(frame).chunks_exact_mut(3).zip(found.chunks_exact(3));
-        for ((pixel, found), difference) in pixels.zip(differences.chunks_exact(3)) {
-            let changed = pixel.iter().zip(found).map(|(now, then)| now.abs_diff(*then)).max();
-            let of_rest = of_rest * (1.0 - f32::from(changed.unwrap_or(0)) / MOVED).max(0.0);
+        let width = frames.shape().width;
+        let changed = most_around(changes(frames.frame(frame), found), width, (2 * distance + 1).min(HALO));
+        let pixels = frames.frame_mut(frame).chunks_exact_mut(3).zip(changed);
+        for ((pixel, changed), difference) in pixels.zip(differences.chunks_exact(3)) {
+            let of_rest = of_rest * (1.0 - f32::from(changed) / MOVED).max(0.0);
             for ((byte, difference), whole) in pixel.iter_mut().zip(difference).zip(whole) {
                 let add = whole * of_whole + (difference - whole) * of_rest;
                 *byte = (f32::from(*byte) + add).round().clamp(0.0, 255.0) as u8;
             }
         }
     }
+}
+
+/// How many levels each pixel of one frame is apart from that of another, in the channel where it is most.
+fn changes(frame: &[u8], other: &[u8]) -> Vec<u8> {
+    let pixels = frame.chunks_exact(3).zip(other.chunks_exact(3));
+    pixels.map(|(a, b)| (0..3).map(|c| a[c].abs_diff(b[c])).max().unwrap_or(0)).collect()
+}
+
+/// The largest value of each square of `2 reach + 1` pixels around a pixel, of rows of `width`.
+fn most_around(values: Vec<u8>, width: usize, reach: usize) -> Vec<u8> {
+    let near = |at: usize, length: usize| at.saturating_sub(reach)..(at + reach + 1).min(length);
+    let across: Vec<u8> = (0..values.len())
+        .map(|i| {
+            let row = &values[i / width * width..][..width];
+            row[near(i % width, width)].iter().copied().max().unwrap_or(0)
+        })
+        .collect();
+    let height = values.len() / width;
+    let down = |i: usize| near(i / width, height).map(|y| across[y * width + i % width]).max().unwrap_or(0);
+    (0..values.len()).map(down).collect()
 }
 
 #[cfg(test)]
@@ -289,6 +313,25 @@ mod tests {
         let shape = PixelShape::new(levels.len(), 2, 2);
         let frame = |level: &u8| [[50; 3], [*level; 3], [50; 3], [50; 3]].concat();
         Frames::from_rgb(shape, levels.iter().flat_map(frame).collect())
+    }
+
+    #[test]
+    fn what_is_beside_something_that_went_away_leaves_no_ghost() {
+        // An object of one pixel with a faint rim, decoded without the rim; four frames before it is not there yet.
+        let shape = PixelShape::new(5, 1, 12);
+        let row = |levels: [u8; 12]| levels.iter().flat_map(|level| [*level; 3]).collect::<Vec<u8>>();
+        let bare = row([50; 12]);
+        let found = row([50, 50, 50, 50, 50, 50, 50, 50, 50, 200, 50, 50]);
+        let right = row([50, 50, 50, 50, 50, 50, 50, 50, 30, 200, 30, 50]);
+        let rgb: Vec<u8> = [bare.clone(), bare.clone(), bare.clone(), bare.clone(), found.clone()].concat();
+        let mut frames = Frames::from_rgb(shape, rgb);
+        take_back(&mut frames, &right, &found, Direction::Backward, false);
+        assert_eq!(frames.frame(3), bare, "one frame away a pixel away");
+        assert_eq!(frames.frame(0), bare);
+        // Where it is still there, its rim comes back.
+        assert_eq!((frames.frame(4)[8 * 3], frames.frame(4)[9 * 3]), (32, 200));
+        assert_eq!(most_around(vec![0, 9, 0, 0, 0, 0, 0, 0, 3], 3, 1), [9, 9, 9, 9, 9, 9, 0, 3, 3]);
+        assert_eq!(most_around(vec![4, 1, 2], 3, 0), [4, 1, 2]);
     }
 
     #[test]
