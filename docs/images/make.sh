@@ -31,6 +31,9 @@ make generate "a red car on a green background" --boxes "$here/boxes.json" --see
 make boxes draw boxes "$here/boxes.json" -o "$here/boxes.png"
 make generate "a frog goes left and a rocket goes right on a yellow background" --boxes "$here/boxes-crossing.json" --seed 1 -o crossing
 make boxes draw crossing "$here/boxes-crossing.json" -o "$here/boxes-crossing.png"
-make generate "a red car drives to the right on a green background" --boxes "$here/boxes-leaving.json" \
-    --box-adapter "$here/../../assets/mini/boxes-passing.safetensors" --seed 2 -o leaving
+make generate "a red car drives to the right on a green background" --boxes "$here/boxes-leaving.json" --seed 2 \
+    -o leaving
 make boxes draw leaving "$here/boxes-leaving.json" -o "$here/boxes-leaving.png"
+make generate "a red car drives to the right on a yellow background" --boxes "$here/boxes-entering.json" --seed 3 \
+    -o entering
+make boxes draw entering "$here/boxes-entering.json" -o "$here/boxes-entering.png"

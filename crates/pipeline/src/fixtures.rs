@@ -50,11 +50,16 @@ pub fn model() -> Model {
     Model::from_weights("tiny", weights, &device).expect("the fixture is a whole model")
 }
 
-/// The same with a box adapter that was trained to nothing in particular.
-pub fn model_with_boxes() -> Model {
-    let (mut model, device) = (model(), Device::flex());
+/// A box adapter as training begins with it.
+pub fn untrained_adapter() -> BoxAdapter {
     let config = BoxAdapterConfig { width: 32, heads: 2, hidden: 16, blocks: vec![1] };
-    let mut store = collect(&BoxAdapter::new(&config, 32, &mut Init::new(4, &device)), "");
+    BoxAdapter::new(&config, 32, &mut Init::new(4, &Device::flex()))
+}
+
+/// The same model with a box adapter that was trained to nothing in particular.
+pub fn model_with_boxes() -> Model {
+    let mut model = model();
+    let mut store = collect(&untrained_adapter(), "");
     for (i, value) in store
         .tensors
         .get_mut("layers.0.output.weight")
@@ -65,8 +70,7 @@ pub fn model_with_boxes() -> Model {
     {
         *value = 0.3 * (i as f32 * 12.9898).sin();
     }
-    let fresh = BoxAdapter::new(&config, 32, &mut Init::new(4, &device));
-    model.boxes = Some(load_into(fresh, &store).expect("its own weights"));
+    model.boxes = Some(load_into(untrained_adapter(), &store).expect("its own weights"));
     model
 }
 

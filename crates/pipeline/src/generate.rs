@@ -143,8 +143,8 @@ fn encode(model: &Model, request: &ValidRequest, on_progress: &mut impl FnMut(Pr
         prompts.push(request.negative_tokens.clone());
     }
     let text = model.mini.denoiser.text.forward(&prompts);
-    let boxes = model.boxes.as_ref().filter(|_| !request.request.guides.is_empty());
-    let boxes = boxes.map(|adapter| control(model, adapter, request));
+    let adapter = model.adapter_for(&request.request.guides);
+    let boxes = adapter.map(|adapter| control(model, adapter, request));
     report(1);
     Conditioning { text, boxes }
 }
@@ -389,6 +389,32 @@ mod tests {
         };
         assert_eq!(ask(13, &crate::fixtures::model()), RequestError::NoBoxAdapter);
         assert!(ask(17, &model).to_string().contains("17 frames, the clip has 13"));
+    }
+
+    #[test]
+    fn what_comes_in_or_goes_out_has_an_adapter_of_its_own() {
+        let ask = |model: &Model, first: [f32; 4]| {
+            let keyframes = [(0, first), (12, [0.3, 0.2, 0.7, 0.8])];
+            let keyframes =
+                keyframes.map(|(frame, corners)| Keyframe { frame, corners, kind: BoxKind::Hard });
+            let object = ObjectScript {
+                id: "cat".into(),
+                phrase: "cat".into(),
+                keyframes: keyframes.to_vec(),
+                path: vec![],
+            };
+            let guides = BoxScript { boxes: vec![object] }.guides(13).unwrap();
+            make(model, Request { guides, ..request("a cat walks", 5) }).latents
+        };
+        let (inside, outside) = ([0.1, 0.2, 0.5, 0.8], [0.0, 0.2, 0.0, 0.8]);
+        let one = model_with_boxes();
+        let mut two = model_with_boxes();
+        two.boxes_passing = Some(crate::fixtures::untrained_adapter());
+        assert_eq!(ask(&one, inside), ask(&two, inside));
+        assert_ne!(ask(&one, outside), ask(&two, outside));
+        // Untrained, it changes nothing of what is made without boxes.
+        let guidance = Some(Request::GUIDANCE_IN_BOXES);
+        assert_eq!(ask(&two, outside), make(&two, Request { guidance, ..request("a cat walks", 5) }).latents);
     }
 
     #[test]

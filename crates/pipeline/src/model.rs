@@ -6,6 +6,7 @@ use vidit_models::mini::boxes::{BoxAdapter, BoxAdapterConfig};
 use vidit_models::mini::vae::VaeConfig;
 use vidit_models::mini::{DenoiserConfig, Mini, MiniWeights, metadata};
 use vidit_models::nn::Init;
+use vidit_motion::{Guide, GuideBox};
 use vidit_video::{Compression, LatentShape, PixelShape};
 use vidit_weights::{TensorStore, WeightsError, load_into};
 
@@ -23,6 +24,8 @@ pub struct Model {
     pub(crate) mini: Mini,
     /// What follows boxes, if it was loaded.
     pub(crate) boxes: Option<BoxAdapter>,
+    /// The same for clips in which something comes in or goes out, where another adapter is better at that.
+    pub(crate) boxes_passing: Option<BoxAdapter>,
     pub(crate) device: Device,
     name: String,
     parameters: usize,
@@ -32,7 +35,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// The model that the binary carries, with the box adapter beside it.
+    /// The model that the binary carries, with the box adapters beside it.
     ///
     /// # Errors
     /// If this build carries none.
@@ -41,13 +44,13 @@ impl Model {
         const NAME: &str = "the embedded model";
         let weights = MiniWeights { store: TensorStore::from_bytes(NAME, bytes)? };
         let model = Self::from_weights(MINI, weights, device).map_err(|error| error.in_file(NAME))?;
-        match embedded::BOXES {
-            None => Ok(model),
-            Some(bytes) => {
-                const NAME: &str = "the embedded box adapter";
-                model.with_adapter(Path::new(NAME), &TensorStore::from_bytes(NAME, bytes)?)
-            }
-        }
+        let adapter = |bytes: Option<&[u8]>| -> Result<Option<BoxAdapter>, Error> {
+            const NAME: &str = "an embedded box adapter";
+            let Some(bytes) = bytes else { return Ok(None) };
+            Ok(Some(model.adapter(Path::new(NAME), &TensorStore::from_bytes(NAME, bytes)?)?))
+        };
+        let (boxes, boxes_passing) = (adapter(embedded::BOXES)?, adapter(embedded::BOXES_PASSING)?);
+        Ok(Self { boxes, boxes_passing, ..model })
     }
 
     /// The weights file that the binary carries, if it carries one.
@@ -75,6 +78,7 @@ impl Model {
         Ok(Self {
             mini,
             boxes: None,
+            boxes_passing: None,
             device: device.clone(),
             name: name.to_owned(),
             parameters: store.tensors.values().map(|entry| entry.values.len()).sum(),
@@ -84,15 +88,16 @@ impl Model {
         })
     }
 
-    /// The same model with a box adapter, from the file that a run of kind `boxes` left.
+    /// The same model with one box adapter for all clips, from the file that a run of kind `boxes` left.
     ///
     /// # Errors
     /// If the file cannot be read, is damaged, or holds an adapter for another model.
     pub fn with_boxes(self, path: &Path) -> Result<Self, Error> {
-        self.with_adapter(path, &TensorStore::read(path)?)
+        let adapter = self.adapter(path, &TensorStore::read(path)?)?;
+        Ok(Self { boxes: Some(adapter), boxes_passing: None, ..self })
     }
 
-    fn with_adapter(self, path: &Path, store: &TensorStore) -> Result<Self, Error> {
+    fn adapter(&self, path: &Path, store: &TensorStore) -> Result<BoxAdapter, Error> {
         let in_file = |error: WeightsError| error.in_file(path.display());
         let sizes: BoxAdapterConfig = metadata(store, "boxes").map_err(in_file)?;
         let transformer = &self.denoiser.transformer;
@@ -104,7 +109,16 @@ impl Model {
             });
         }
         let adapter = BoxAdapter::new(&sizes, self.text_width(), &mut Init::new(0, &self.device));
-        Ok(Self { boxes: Some(load_into(adapter, store).map_err(in_file)?), ..self })
+        load_into(adapter, store).map_err(|error| in_file(error).into())
+    }
+
+    /// What follows these boxes; nothing where there are none, or no adapter.
+    pub(crate) fn adapter_for(&self, guides: &[Guide]) -> Option<&BoxAdapter> {
+        if guides.is_empty() {
+            return None;
+        }
+        let passes = guides.iter().any(|guide| guide.boxes.iter().flatten().any(GuideBox::is_outside));
+        self.boxes_passing.as_ref().filter(|_| passes).or(self.boxes.as_ref())
     }
 
     /// Whether it has a box adapter, which requests with boxes need.
