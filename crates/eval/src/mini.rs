@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::f64::consts::FRAC_2_SQRT_PI;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -231,7 +232,7 @@ fn gap(languages: &[LanguageScores]) -> Scores {
 /// The mean range of the shares of `languages` equal ones, each of `clips`: of 1, 2 and 3 normal numbers it is 0, 1.13 and 1.69 of
 /// their deviation (Tippett 1925), which of a share `p` is √(p(1 − p) / clips).
 fn gap_by_chance(all: &Scores, clips: usize, languages: usize) -> Scores {
-    const RANGES: [f64; 4] = [0.0, 0.0, 1.128_379, 1.692_569];
+    const RANGES: [f64; 4] = [0.0, 0.0, FRAC_2_SQRT_PI, 1.5 * FRAC_2_SQRT_PI];
     let range = RANGES[languages.min(RANGES.len() - 1)];
     let of = |share: f64| range * (share * (1.0 - share) / clips.max(1) as f64).sqrt();
     Scores {
