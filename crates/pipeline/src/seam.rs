@@ -15,7 +15,8 @@ const FADE: usize = 8;
 /// Levels by which a pixel has changed since the edge at which nothing of the difference there belongs to it any more: what was an
 /// outline of an object would be left behind as its ghost.
 const MOVED: f32 = 64.0;
-/// Pixels around what has changed that are taken for changed, too, at most; beside the edge one, and two more for each frame further.
+/// Pixels around what has changed that are taken for changed, too, at most; as many as frames lie between, none beside the edge, where an
+/// object has hardly moved and is to be seen as it was.
 const HALO: usize = 4;
 /// Frames on a side of a seam that are seen anew; the one beside it nine tenths, each further one less by [`SHARE_STEP`].
 const MENDED: usize = 6;
@@ -246,7 +247,7 @@ pub(crate) fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: D
         let of_whole = if both { 1.0 - (distance + 1) as f32 / (count + 1) as f32 } else { 1.0 };
         let of_rest = (1.0 - (distance + 1) as f32 / (FADE + 1) as f32).max(0.0) * of_whole.min(1.0);
         let width = frames.shape().width;
-        let changed = most_around(changes(frames.frame(frame), found), width, (2 * distance + 1).min(HALO));
+        let changed = most_around(changes(frames.frame(frame), found), width, distance.min(HALO));
         let pixels = frames.frame_mut(frame).chunks_exact_mut(3).zip(changed);
         for ((pixel, changed), difference) in pixels.zip(differences.chunks_exact(3)) {
             let of_rest = of_rest * (1.0 - f32::from(changed) / MOVED).max(0.0);
