@@ -82,6 +82,19 @@ def options_of(text):
     return {name[2:]: value for name, value in zip(words[::2], words[1::2], strict=True)}
 
 
+def ours_beside(args):
+    """What gives the contestants of a case: ours, with each of the other options."""
+    beside = [(text, options_of(text)) for text in args.beside]
+
+    def contestants_of(suite, name):
+        def once(options):
+            return lambda: ours(args, suite, filter=name, **options)[name]["seconds"]
+
+        return [(f"vidit {text}", once(options)) for text, options in beside]
+
+    return contestants_of
+
+
 def names(args, suite):
     done = subprocess.run(bench(args, suite) + ["--list"], capture_output=True, text=True, check=True)
     return [name for name in done.stdout.split() if args.filter in name]
@@ -98,27 +111,21 @@ def main():
     args = arguments()
     os.environ.update(LIMITS[args.isa] if args.isa else {})
     os.environ["OMP_NUM_THREADS"] = str(args.threads)
-    versions = {}
+    peer_dtype = args.peer_dtype or args.dtype
     if args.beside:
-        beside = [(text, options_of(text)) for text in args.beside]
-
-        def contestants_of(suite, name):
-            def once(options):
-                return lambda: ours(args, suite, filter=name, **options)[name]["seconds"]
-
-            return [(f"vidit {text}", once(options)) for text, options in beside]
+        versions, peer_facts, contestants_of = {}, {}, ours_beside(args)
     else:
         import peers
 
         peers.prepare(args.threads)
-        versions = peers.versions()
+        versions, peer_facts = peers.versions(), {"peer_dtype": peer_dtype}
 
-        def contestants_of(suite, name):
+        def contestants_of(_suite, name):
             def once(work):
                 return lambda: peers.median_of(work, args.runs, 0 if args.cold else 1)
 
-            return [(peer, once(work)) for peer, work in peers.of(name, args.peer_dtype or args.dtype)]
-    peer_dtype = args.peer_dtype or args.dtype
+            return [(peer, once(work)) for peer, work in peers.of(name, peer_dtype)]
+
     results = []
     print("| case | ours ms | peer | peer ms | ratio |\n|---|---|---|---|---|", flush=True)
     for suite in args.suite or SUITES:
@@ -135,8 +142,7 @@ def main():
             for peer, seconds in theirs.items():
                 seconds = statistics.median_high(seconds)  # of two rounds the slower one, as ours
                 ratio = seconds / line["seconds"]
-                dtype = {} if args.beside else {"peer_dtype": peer_dtype}
-                results.append({**line, "peer": peer, **dtype, "peer_seconds": seconds, "ratio": ratio})
+                results.append({**line, "peer": peer, **peer_facts, "peer_seconds": seconds, "ratio": ratio})
                 print(f"| {name} | {line['seconds'] * 1e3:.2f} | {peer} | {seconds * 1e3:.2f} | {ratio:.2f}× |", flush=True)
     if args.output:
         setup = {

@@ -247,7 +247,10 @@ pub(crate) fn take_back(frames: &mut Frames, right: &[u8], found: &[u8], edge: D
         let of_whole = if both { 1.0 - (distance + 1) as f32 / (count + 1) as f32 } else { 1.0 };
         let of_rest = (1.0 - (distance + 1) as f32 / (FADE + 1) as f32).max(0.0) * of_whole.min(1.0);
         let width = frames.shape().width;
-        let changed = most_around(changes(frames.frame(frame), found), width, distance.min(HALO));
+        let changed = match of_rest > 0.0 {
+            true => most_around(changes(frames.frame(frame), found), width, distance.min(HALO)),
+            false => vec![0; found.len() / 3],
+        };
         let pixels = frames.frame_mut(frame).chunks_exact_mut(3).zip(changed);
         for ((pixel, changed), difference) in pixels.zip(differences.chunks_exact(3)) {
             let of_rest = of_rest * (1.0 - f32::from(changed) / MOVED).max(0.0);

@@ -110,14 +110,10 @@ fn make(model: &Model, request: Request, stop: &AtomicBool) -> Result<Frames, Er
 }
 
 /// As `generate` makes a clip with boxes.
-fn make_in_boxes(model: &Model, request: Request, stop: &AtomicBool) -> Result<Frames, Error> {
-    let guides = request.guides.clone();
-    if guides.is_empty() {
-        return make(model, request, stop);
-    }
-    let (request, count) = (Request { guides: Vec::new(), ..request.clone() }, request.shape.frames);
+fn make_in_boxes(model: &Model, mut request: Request, stop: &AtomicBool) -> Result<Frames, Error> {
+    let guides = std::mem::take(&mut request.guides);
     let mut seed = request.seed;
-    in_boxes(&request, count, &guides, &mut |wish| {
+    in_boxes(&request, request.shape.frames, &guides, &mut |wish| {
         let made = make(model, Request { seed, ..wish.request.clone() }, stop)?;
         // Each part has noise of its own, as from the command line.
         seed = seed.map(|seed| seed.wrapping_add(1));

@@ -48,15 +48,15 @@ pub fn run(args: Generate) -> Outcome {
     if shape.frames > TOLD_AT_ONCE && !at_once {
         let request = Request { shape: PixelShape { frames: 1, ..shape }, ..request };
         let pictures = pictures.placed(size);
-        return work.run(fps, |maker| {
-            maker.check(&request, shape, fps).map_err(|failure| prompt.about(failure))?;
+        return prompt.run(work, fps, |maker| {
+            maker.check(&request, shape, fps)?;
             timeline(&[(0..shape.frames, request)], &pictures, &guides, &mut |wish| maker.fulfil(wish, false))
         });
     }
     if !guides.is_empty() && !at_once && pictures.none() {
-        return work.run(fps, |maker| {
+        return prompt.run(work, fps, |maker| {
             let whole = Request { guides: guides.clone(), ..request.clone() };
-            maker.check(&whole, shape, fps).map_err(|failure| prompt.about(failure))?;
+            maker.check(&whole, shape, fps)?;
             in_boxes(&request, shape.frames, &guides, &mut |wish| maker.fulfil(wish, false))
         });
     }

@@ -6,9 +6,11 @@ use std::ffi::OsString;
 use anyhow::anyhow;
 use vidit_data::Pack;
 use vidit_language::Options;
+use vidit_media::FrameRate;
 use vidit_pipeline::{Request, RequestError};
+use vidit_video::Frames;
 
-use super::making::{request, utf8};
+use super::making::{Maker, Work, request, utf8};
 use super::{expand, language, model};
 use crate::args::{Making, Speech};
 use crate::report::{Failure, Outcome};
@@ -83,6 +85,16 @@ impl<'a> Prompt<'a> {
         let request = Request { prompt: self.text.clone(), ..request };
         request.check(&model::limits()).map_err(|error| self.about(error.into()))?;
         Ok(request)
+    }
+
+    /// [`Work::run`], whose refusals may be of a prompt which the user did not write.
+    pub fn run(
+        &self,
+        work: Work,
+        fps: FrameRate,
+        make: impl FnOnce(&mut Maker) -> Result<Frames, Failure> + Send,
+    ) -> Outcome {
+        work.run(fps, make).map_err(|failure| self.about(failure))
     }
 
     /// Shows what a prompt became, before the wait for its video; `changes` is whole lines.

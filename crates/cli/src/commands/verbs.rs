@@ -28,8 +28,8 @@ pub fn image(args: Image) -> Outcome {
     let fps = FrameRate::from(DEFAULT_FPS);
     let guides = boxes::asked(&args.making, 1)?;
     let request = Request { guides, ..prompt.rewritten(request)? };
-    work.run(fps, |maker| {
-        maker.check(&request, shape, fps).map_err(|failure| prompt.about(failure))?;
+    prompt.run(work, fps, |maker| {
+        maker.check(&request, shape, fps)?;
         maker.make(request)
     })
 }
@@ -50,7 +50,7 @@ pub fn extend(args: Extend) -> Outcome {
     work.check_clip(PixelShape { frames: written, ..shape }, fps)?;
     let guides = boxes::asked(&args.joining.making, shape.frames + count)?;
     let request = prompt.rewritten(request)?;
-    let done = work.run(fps, |maker| {
+    prompt.run(work, fps, |maker| {
         let before = clip.shape().frames;
         let mut fulfil = |wish: &Wish| maker.fulfil(wish, false);
         let whole = go_on(&request, clip, direction, count, &guides, 0, &mut fulfil)?;
@@ -59,8 +59,7 @@ pub fn extend(args: Extend) -> Outcome {
             (true, Direction::Forward) => whole.part(before..before + count),
             (true, Direction::Backward) => whole.part(0..count),
         })
-    });
-    done.map_err(|failure| prompt.about(failure))
+    })
 }
 
 pub fn repeat(args: Loop) -> Outcome {
@@ -86,11 +85,10 @@ pub fn repeat(args: Loop) -> Outcome {
     let guides = boxes::asked(&args.joining.making, shape.frames + count)?;
     let request = prompt.rewritten(request)?;
     let wish = Wish::lead(request, clip.clone(), clip, count).steered(&guides, shape.frames);
-    let done = work.run(fps, |maker| {
+    prompt.run(work, fps, |maker| {
         let new = maker.fulfil(&wish, true)?;
         Ok(if args.joining.only_new { new } else { wish.before_and(&new) })
-    });
-    done.map_err(|failure| prompt.about(failure))
+    })
 }
 
 /// Whether a prompt is more likely the name of a file that is not there.
@@ -130,12 +128,11 @@ fn repeat_prompt(args: &Loop) -> Outcome {
     work.check_clip(PixelShape { frames: count, ..size }, fps)?;
     let guides = boxes::asked(&args.joining.making, count)?;
     let request = prompt.rewritten(request)?;
-    let done = work.run(fps, |maker| {
+    prompt.run(work, fps, |maker| {
         let first = Wish::animate(request.clone(), None, None, Vec::new()).steered(&guides, 0);
         let image = maker.fulfil(&first, true)?;
         maker.fulfil(&Wish::repeat(request, image, count).steered(&guides, 0), true)
-    });
-    done.map_err(|failure| prompt.about(failure))
+    })
 }
 
 pub fn connect(args: Connect) -> Outcome {
@@ -153,8 +150,7 @@ pub fn connect(args: Connect) -> Outcome {
     let guides = boxes::asked(&args.joining.making, shape.frames + count + to.shape().frames)?;
     let request = prompt.rewritten(request)?;
     let wish = Wish::connect(request, from, to, count, args.strength).steered(&guides, shape.frames);
-    let done = work.run(fps, |maker| maker.fulfil(&wish, args.joining.only_new));
-    done.map_err(|failure| prompt.about(failure))
+    prompt.run(work, fps, |maker| maker.fulfil(&wish, args.joining.only_new))
 }
 
 pub fn blend(args: Blend) -> Outcome {
@@ -179,8 +175,7 @@ pub fn blend(args: Blend) -> Outcome {
     let request = prompt.rewritten(request)?;
     let wish = Wish::blend(request, &from, &to, args.strength, |moment| args.curve.share(moment))
         .steered(&guides, 0);
-    let done = work.run(fps, |maker| maker.fulfil(&wish, false));
-    done.map_err(|failure| prompt.about(failure))
+    prompt.run(work, fps, |maker| maker.fulfil(&wish, false))
 }
 
 pub fn remix(args: Remix) -> Outcome {
@@ -194,8 +189,7 @@ pub fn remix(args: Remix) -> Outcome {
     let guides = boxes::asked(&args.making, clip.shape().frames)?;
     let request = prompt.rewritten(request)?;
     let wish = Wish::remix(request, clip, args.strength, mask).steered(&guides, 0);
-    let done = work.run(fps, |maker| maker.fulfil(&wish, false));
-    done.map_err(|failure| prompt.about(failure))
+    prompt.run(work, fps, |maker| maker.fulfil(&wish, false))
 }
 
 /// How many frames are new: those asked for, or of the seconds the nearest multiple of `step`.

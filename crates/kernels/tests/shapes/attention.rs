@@ -1,48 +1,67 @@
 use vidit_kernels::Precision;
 use vidit_kernels::attention::{AttentionShape, KeyBias, Keys, backward, forward, scalar};
 
-use crate::{PRECISIONS, Random, for_each, rounded};
+use crate::{Random, for_each};
 
-fn shape(random: &mut Random, [queries, keys]: [usize; 2]) -> AttentionShape {
-    AttentionShape {
-        batch: random.between(1, 3),
-        heads: random.between(1, 3),
-        head_dim: 8 * random.between(1, 12),
-        queries: random.size(queries),
-        keys: random.size(keys),
-    }
+struct Case {
+    shape: AttentionShape,
+    precision: Precision,
+    q: Vec<f32>,
+    k: Vec<f32>,
+    v: Vec<f32>,
+    /// `[B]`, for half of the cases.
+    lengths: Option<Vec<usize>>,
+    /// `[B, groups, Lk]`, for half of the cases.
+    bias: Option<Vec<f32>>,
+    groups: usize,
 }
 
-/// Queries, and keys and values, as products of this precision see them.
-fn operands(random: &mut Random, shape: &AttentionShape, precision: Precision) -> [Vec<f32>; 3] {
-    let width = shape.heads * shape.head_dim;
-    [shape.queries, shape.keys, shape.keys].map(|rows| {
-        let values = random.values(shape.batch * rows * width);
-        values.into_iter().map(|value| rounded(precision, value) as f32).collect()
-    })
+impl Case {
+    fn new(random: &mut Random, [queries, keys]: [usize; 2]) -> Self {
+        let shape = AttentionShape {
+            batch: random.between(1, 3),
+            heads: random.between(1, 3),
+            head_dim: 8 * random.between(1, 12),
+            queries: random.size(queries),
+            keys: random.size(keys),
+        };
+        let precision = random.precision();
+        let rows = [shape.queries, shape.keys, shape.keys];
+        let [q, k, v] =
+            rows.map(|rows| random.operand(shape.batch * rows * shape.heads * shape.head_dim, precision));
+        let lengths: Vec<usize> = (0..shape.batch).map(|_| random.between(1, shape.keys)).collect();
+        let lengths = (random.bits() % 2 == 0).then_some(lengths);
+        let groups = if shape.queries % 2 == 0 { 2 } else { 1 };
+        let bias = random.values(shape.batch * groups * shape.keys);
+        let bias = (random.bits() % 2 == 0).then_some(bias);
+        Self { shape, precision, q, k, v, lengths, bias, groups }
+    }
+
+    fn keys(&self) -> Keys<'_> {
+        let bias = self.bias.as_deref().map(|values| KeyBias { values, groups: self.groups });
+        Keys { lengths: self.lengths.as_deref(), bias }
+    }
+
+    /// Scaled queries and probabilities are rounded once more: eight bits, or sixteen in two parts.
+    fn tolerance(&self) -> f32 {
+        match self.precision {
+            Precision::F32 => 1e-5,
+            Precision::TwoParts => 2e-4,
+            Precision::Bf16 => 3e-2,
+        }
+    }
 }
 
 #[test]
 fn attention_of_any_size_mask_and_precision() {
     for_each(60, |random, what| {
-        let shape = shape(random, [220, 600]);
-        let precision = PRECISIONS[random.between(0, 2)];
-        let [q, k, v] = operands(random, &shape, precision);
-        let lengths: Vec<usize> = (0..shape.batch).map(|_| random.between(1, shape.keys)).collect();
-        let lengths = (random.bits() % 2 == 0).then_some(lengths.as_slice());
-        let groups = if shape.queries % 2 == 0 { 2 } else { 1 };
-        let mut values = random.values(shape.batch * groups * shape.keys);
-        values.iter_mut().skip(1).step_by(5).for_each(|value| *value = f32::NEG_INFINITY);
-        let bias = (random.bits() % 2 == 0).then_some(KeyBias { values: &values, groups });
-        let which = Keys { lengths, bias };
-        let expected = scalar::forward(&q, &k, &v, shape, which);
-        let found = forward(&q, &k, &v, shape, which, precision);
-        // Scaled queries and probabilities are rounded once more: eight bits, or sixteen in two parts.
-        let tolerance = match precision {
-            Precision::F32 => 1e-5,
-            Precision::TwoParts => 2e-4,
-            Precision::Bf16 => 3e-2,
-        };
+        let mut case = Case::new(random, [220, 600]);
+        let hidden = case.bias.iter_mut().flatten().skip(1).step_by(5);
+        hidden.for_each(|value| *value = f32::NEG_INFINITY);
+        let Case { shape, precision, q, k, v, .. } = &case;
+        let expected = scalar::forward(q, k, v, *shape, case.keys());
+        let found = forward(q, k, v, *shape, case.keys(), *precision);
+        let tolerance = case.tolerance();
         for (i, (found, expected)) in found.out.iter().zip(&expected).enumerate() {
             // A query that sees no key is not a number on both sides.
             let same = (found - expected).abs() < tolerance || (found.is_nan() && expected.is_nan());
@@ -97,33 +116,22 @@ fn dense(
 #[test]
 fn gradients_of_attention_of_any_size_mask_and_precision() {
     for_each(24, |random, what| {
-        let shape = shape(random, [60, 90]);
-        let precision = PRECISIONS[random.between(0, 2)];
-        let [q, k, v] = operands(random, &shape, precision);
-        let lengths: Vec<usize> = (0..shape.batch).map(|_| random.between(1, shape.keys)).collect();
-        let lengths = (random.bits() % 2 == 0).then_some(lengths.as_slice());
-        let groups = if shape.queries % 2 == 0 { 2 } else { 1 };
-        let values = random.values(shape.batch * groups * shape.keys);
-        let bias = (random.bits() % 2 == 0).then_some(KeyBias { values: &values, groups });
-        let which = Keys { lengths, bias };
-        let forward = forward(&q, &k, &v, shape, which, precision);
+        let case = Case::new(random, [60, 90]);
+        let Case { shape, precision, q, k, v, lengths, bias, groups } = &case;
+        let forward = forward(q, k, v, *shape, case.keys(), *precision);
         let d_out = random.values(q.len());
         let (out, sums) = (&forward.out, &forward.log_sum_exp);
-        let found = backward(&q, &k, &v, out, sums, &d_out, shape, which, precision);
+        let found = backward(q, k, v, out, sums, &d_out, *shape, case.keys(), *precision);
         let expected = dense(
-            [&q, &k, &v, &d_out],
-            &shape,
-            |b| lengths.map_or(shape.keys, |lengths| lengths[b]),
+            [q, k, v, &d_out],
+            shape,
+            |b| lengths.as_ref().map_or(shape.keys, |lengths| lengths[b]),
             |b, row, key| {
                 let group = b * groups + row / (shape.queries / groups);
-                bias.map_or(0.0, |_| f64::from(values[group * shape.keys + key]))
+                bias.as_ref().map_or(0.0, |bias| f64::from(bias[group * shape.keys + key]))
             },
         );
-        let tolerance = match precision {
-            Precision::F32 => 1e-5,
-            Precision::TwoParts => 2e-4,
-            Precision::Bf16 => 3e-2,
-        };
+        let tolerance = f64::from(case.tolerance());
         for (name, found, expected) in
             [("q", found.q, &expected[0]), ("k", found.k, &expected[1]), ("v", found.v, &expected[2])]
         {

@@ -2,7 +2,7 @@ use vidit_kernels::Precision;
 use vidit_kernels::conv3d::{Conv3dShape, backward_input, backward_weights, forward, scalar};
 use vidit_kernels::gemm::Plain;
 
-use crate::{PRECISIONS, Random, close_in, for_each, rounded};
+use crate::{Random, close_in, for_each};
 
 fn any(random: &mut Random) -> Conv3dShape {
     let kernel = [random.between(1, 3), random.between(1, 3), random.between(1, 3)];
@@ -17,20 +17,17 @@ fn any(random: &mut Random) -> Conv3dShape {
     }
 }
 
-/// Input and weights as products of this precision see them.
-fn operands(random: &mut Random, shape: &Conv3dShape, precision: Precision) -> [Vec<f32>; 2] {
-    [shape.positions_in() * shape.channels_in, shape.depth() * shape.channels_out].map(|count| {
-        let values = random.values(count);
-        values.into_iter().map(|value| rounded(precision, value) as f32).collect()
-    })
+/// A shape and a precision, and input and weights for them.
+fn case(random: &mut Random) -> (Conv3dShape, Precision, [Vec<f32>; 2]) {
+    let (shape, precision) = (any(random), random.precision());
+    let counts = [shape.positions_in() * shape.channels_in, shape.depth() * shape.channels_out];
+    (shape, precision, counts.map(|count| random.operand(count, precision)))
 }
 
 #[test]
 fn convolutions_of_any_kernel_stride_padding_and_precision() {
     for_each(60, |random, what| {
-        let shape = any(random);
-        let precision = PRECISIONS[random.between(0, 2)];
-        let [x, weights] = operands(random, &shape, precision);
+        let (shape, precision, [x, weights]) = case(random);
         let expected = scalar::forward(&x, &weights, shape);
         let found = forward(&x, &weights, shape, &Plain, precision);
         assert_eq!(found.len(), expected.len());
@@ -51,11 +48,8 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 #[test]
 fn gradients_of_convolutions_are_their_transposes() {
     for_each(40, |random, what| {
-        let shape = any(random);
-        let precision = PRECISIONS[random.between(0, 2)];
-        let [x, weights] = operands(random, &shape, precision);
-        let d_out = random.values(shape.positions_out() * shape.channels_out);
-        let d_out: Vec<f32> = d_out.into_iter().map(|value| rounded(precision, value) as f32).collect();
+        let (shape, precision, [x, weights]) = case(random);
+        let d_out = random.operand(shape.positions_out() * shape.channels_out, precision);
         let d_x = backward_input(&weights, &d_out, shape, precision);
         let d_weights = backward_weights(&x, &d_out, shape, precision);
         assert_eq!((d_x.len(), d_weights.len()), (x.len(), weights.len()));

@@ -38,6 +38,15 @@ impl Random {
     fn values(&mut self, count: usize) -> Vec<f32> {
         (0..count).map(|_| (self.bits() % 2001) as f32 / 1000.0 - 1.0).collect()
     }
+
+    /// The same as products of this precision see them.
+    fn operand(&mut self, count: usize, precision: Precision) -> Vec<f32> {
+        self.values(count).into_iter().map(|value| rounded(precision, value) as f32).collect()
+    }
+
+    fn precision(&mut self) -> Precision {
+        [Precision::F32, Precision::Bf16, Precision::TwoParts][self.between(0, 2)]
+    }
 }
 
 /// Runs `case` with many seeds under each instruction set of this machine, one after the other: the switch is global.
@@ -53,8 +62,6 @@ fn for_each(cases: u64, case: impl Fn(&mut Random, &str)) {
     }
     Isa::best().force().unwrap();
 }
-
-const PRECISIONS: [Precision; 3] = [Precision::F32, Precision::Bf16, Precision::TwoParts];
 
 /// What a value is once it is rounded for products.
 fn rounded(precision: Precision, value: f32) -> f64 {

@@ -3,7 +3,7 @@ use vidit_kernels::gemm::{
     gemm_packed, gemm_serial,
 };
 
-use crate::{PRECISIONS, close_in, for_each, rounded};
+use crate::{close_in, for_each, rounded};
 
 #[test]
 fn products_of_any_size_stride_and_layout() {
@@ -11,7 +11,7 @@ fn products_of_any_size_stride_and_layout() {
         let [m, n, k] = [random.size(150), random.size(1100), random.size(600)];
         let (pad_a, pad_b, pad_c) = (random.between(0, 5), random.between(0, 5), random.between(0, 5));
         let by_lane = [random.bits() % 2 == 0, random.bits() % 2 == 0];
-        let precision = PRECISIONS[random.between(0, 2)];
+        let precision = random.precision();
         let into = if random.bits() % 2 == 0 { Into::Overwrite } else { Into::Accumulate };
         let what = format!("{what}: {m}x{n}x{k} by lane {by_lane:?} {precision:?} {into:?}");
         // Lanes × depth, or depth × lanes, with room between rows.
