@@ -134,8 +134,7 @@ pub fn evaluate<E: Into<Box<dyn Error + Send + Sync>>>(
         on_progress(EvalProgress { done: index + 1, total });
     }
 
-    let languages = by_language(&targets, &generated);
-    let object_name = |object: usize| pack.objects()[object].id.clone();
+    let languages = by_language(pack, &targets, &generated);
     let language_gap = gap(&languages);
     let pairs = || targets.iter().zip(&generated);
     let against =
@@ -152,7 +151,7 @@ pub fn evaluate<E: Into<Box<dyn Error + Send + Sync>>>(
         languages,
         real: against(&real),
         rebuilt: against(&rebuilt),
-        rebuilt_languages: by_language(&targets, &rebuilt),
+        rebuilt_languages: by_language(pack, &targets, &rebuilt),
         shuffled: shuffled(&targets, &generated),
         chance: Chance {
             object: object_chance,
@@ -166,9 +165,7 @@ pub fn evaluate<E: Into<Box<dyn Error + Send + Sync>>>(
             min_db: decibels.iter().copied().fold(f64::INFINITY, f64::min),
         },
         empty_clips: generated.iter().filter(|seen| seen.object.is_none()).count(),
-        object_mistakes: mistakes(
-            pairs().map(|(target, seen)| (object_name(target.object), seen.object.map(object_name))),
-        ),
+        object_mistakes: object_mistakes(pack, pairs()),
         motion_mistakes: mistakes(pairs().map(|(target, seen)| {
             (target.motion.name().to_owned(), seen.motion.map(|motion| motion.name().to_owned()))
         })),
@@ -207,10 +204,14 @@ fn targets(pack: &Pack, options: &EvalOptions) -> Vec<Target> {
     in_turn.take(options.limit.unwrap_or(usize::MAX)).collect()
 }
 
-fn by_language(targets: &[Target], generated: &[Sighting]) -> Vec<LanguageScores> {
+fn by_language(pack: &Pack, targets: &[Target], seen: &[Sighting]) -> Vec<LanguageScores> {
     let scores = |language| {
-        let own = targets.iter().zip(generated).filter(|(target, _)| target.language == language);
-        LanguageScores { language, scores: Scores::of(own.map(|(target, seen)| seen.right(target))) }
+        let own = || targets.iter().zip(seen).filter(move |(target, _)| target.language == language);
+        LanguageScores {
+            language,
+            scores: Scores::of(own().map(|(target, seen)| seen.right(target))),
+            object_mistakes: object_mistakes(pack, own()),
+        }
     };
     Language::ALL.into_iter().map(scores).filter(|language| language.scores.clips > 0).collect()
 }
@@ -254,6 +255,11 @@ fn shuffled(targets: &[Target], generated: &[Sighting]) -> Option<Scores> {
         others.map(|(_, target)| seen.right(target))
     });
     Some(Scores { clips: generated.len(), ..Scores::of(pairs) })
+}
+
+fn object_mistakes<'a>(pack: &Pack, pairs: impl Iterator<Item = (&'a Target, &'a Sighting)>) -> Vec<Mistake> {
+    let name = |object: usize| pack.objects()[object].id.clone();
+    mistakes(pairs.map(|(target, seen)| (name(target.object), seen.object.map(name))))
 }
 
 /// The most frequent pairs of wanted and seen that differ, alphabetical where they are as frequent.
@@ -337,8 +343,13 @@ mod tests {
                 _ => sighting(target),
             })
             .collect();
-        let languages = by_language(&targets, &seen);
+        let languages = by_language(&pack, &targets, &seen);
         assert_eq!(languages.iter().map(|l| l.scores.object).collect::<Vec<_>>(), [1.0, 1.0, 0.0]);
+        assert_eq!(
+            languages.iter().map(|l| l.object_mistakes.len()).collect::<Vec<_>>(),
+            [0, 0, MISTAKES_LISTED]
+        );
+        assert!(languages[2].object_mistakes[0].to_string().starts_with("nothing for "), "{languages:?}");
         let gap = gap(&languages);
         assert_eq!((gap.object, gap.motion, gap.all_three), (1.0, 0.0, 1.0));
     }

@@ -62,12 +62,15 @@ impl fmt::Display for Share {
 }
 
 /// Scores of the prompts in one language.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LanguageScores {
     /// The language.
     pub language: Language,
     /// Its scores.
     pub scores: Scores,
+    /// The most frequent mistakes in objects: a name that is always taken for another is not understood.
+    #[serde(default)]
+    pub object_mistakes: Vec<Mistake>,
 }
 
 /// What clips score that have nothing to do with their prompts, when all names are equally frequent.
@@ -104,6 +107,12 @@ pub struct Mistake {
     pub seen: Option<String>,
     /// In how many clips.
     pub clips: usize,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} for {} ({})", self.seen.as_deref().unwrap_or("nothing"), self.wanted, self.clips)
+    }
 }
 
 /// The result of [`evaluate`](crate::evaluate).
@@ -185,16 +194,17 @@ impl fmt::Display for MiniReport {
         if self.empty_clips > 0 {
             writeln!(f, "nothing stands out in {} generated clips", self.empty_clips)?;
         }
-        for (what, mistakes) in [("objects", &self.object_mistakes), ("motions", &self.motion_mistakes)] {
+        let mistaken = |f: &mut fmt::Formatter<'_>, what: &str, mistakes: &[Mistake]| {
             if mistakes.is_empty() {
-                continue;
+                return Ok(());
             }
-            let list: Vec<String> = mistakes
-                .iter()
-                .map(|m| format!("{} for {} ({})", m.seen.as_deref().unwrap_or("nothing"), m.wanted, m.clips))
-                .collect();
-            writeln!(f, "{what} mistaken most: {}", list.join(", "))?;
+            let list: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
+            writeln!(f, "{what} mistaken most: {}", list.join(", "))
+        };
+        mistaken(f, "objects", &self.object_mistakes)?;
+        for language in &self.languages {
+            mistaken(f, &format!("  {}", language.language.code()), &language.object_mistakes)?;
         }
-        Ok(())
+        mistaken(f, "motions", &self.motion_mistakes)
     }
 }
