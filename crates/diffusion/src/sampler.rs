@@ -2,6 +2,8 @@
 
 use burn::tensor::{Device, Tensor};
 
+use crate::noise;
+
 /// An integrator, named by its paper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sampler {
@@ -9,17 +11,22 @@ pub enum Sampler {
     Euler,
     /// Two predictions a step but the last, second order (Karras et al. 2022, algorithm 1 without noise).
     Heun,
+    /// One prediction a step, and noise drawn anew behind each: of the data and the noise that a prediction tells apart, the data is
+    /// kept (Ho et al. 2020 and Karras et al. 2022, with all of the noise exchanged). What earlier predictions were wrong about
+    /// does not stay in the noise.
+    Ancestral,
 }
 
 impl Sampler {
     /// All of them.
-    pub const ALL: [Sampler; 2] = [Sampler::Euler, Sampler::Heun];
+    pub const ALL: [Sampler; 3] = [Sampler::Euler, Sampler::Heun, Sampler::Ancestral];
 
     /// Its name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Sampler::Euler => "euler",
             Sampler::Heun => "heun",
+            Sampler::Ancestral => "ancestral",
         }
     }
 
@@ -31,14 +38,14 @@ impl Sampler {
     /// Predictions that a run of `steps` takes.
     pub fn model_calls(self, steps: usize) -> usize {
         match self {
-            Sampler::Euler => steps,
+            Sampler::Euler | Sampler::Ancestral => steps,
             Sampler::Heun => 2 * steps - 1,
         }
     }
 
     /// Walks `x [B, F, H, W, C]` from the first level of the grid to the last, each frame no higher than its own of `levels`: one
     /// of level 0 stays as it is, one between waits at its level until the others come down to it. `predict(x, σ)` gives the
-    /// velocity at one level a frame; `on_step(done)` follows each step.
+    /// velocity at one level a frame; `on_step(done)` follows each step. `seed` is for noise drawn on the way.
     ///
     /// # Errors
     /// The first error of `predict`.
@@ -47,6 +54,7 @@ impl Sampler {
         mut x: Tensor<5>,
         levels: &[f32],
         sigmas: &[f32],
+        seed: u64,
         mut predict: impl FnMut(Tensor<5>, &[f32]) -> Result<Tensor<5>, E>,
         mut on_step: impl FnMut(usize),
     ) -> Result<Tensor<5>, E> {
@@ -55,21 +63,36 @@ impl Sampler {
         for (step, pair) in sigmas.windows(2).enumerate() {
             let (now, next) = (at(pair[0]), at(pair[1]));
             if now != next {
-                let way: Vec<f32> = next.iter().zip(&now).map(|(next, now)| next - now).collect();
-                let way = per_frame(&way, &device); // [1, F, 1, 1, 1]
                 let velocity = predict(x.clone(), &now)?;
-                let there = x.clone() + velocity.clone() * way.clone();
-                x = if self == Sampler::Heun && pair[1] > 0.0 {
-                    let velocity_there = predict(there, &next)?;
-                    x + (velocity + velocity_there) * (way * 0.5)
-                } else {
-                    there
+                let [from, to] = [&now, &next].map(|levels| per_frame(levels, &device)); // [1, F, 1, 1, 1]
+                let way = to.clone() - from.clone();
+                x = match self {
+                    Sampler::Heun if pair[1] > 0.0 => {
+                        let there = x.clone() + velocity.clone() * way.clone();
+                        let velocity_there = predict(there, &next)?;
+                        x + (velocity + velocity_there) * (way * 0.5)
+                    }
+                    Sampler::Euler | Sampler::Heun => x + velocity * way,
+                    Sampler::Ancestral => {
+                        let moves: Vec<f32> =
+                            now.iter().zip(&next).map(|(now, next)| f32::from(now != next)).collect();
+                        let moves = per_frame(&moves, &device);
+                        let clean = x.clone() - velocity * from; // x0
+                        let fresh = noise::normal(x.dims(), fresh_seed(seed, step), &device);
+                        let there = clean * (to.clone() * -1.0 + 1.0) + fresh * to; // (1 − σ)·x0 + σ·ε
+                        x.clone() + (there - x) * moves
+                    }
                 };
             }
             on_step(step + 1);
         }
         Ok(x)
     }
+}
+
+/// Another seed for each step, far from those that callers count up.
+fn fresh_seed(seed: u64, step: usize) -> u64 {
+    seed.rotate_left(32) ^ (step as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// One value a frame as `[1, F, 1, 1, 1]`.
@@ -129,21 +152,23 @@ pub fn draw<E>(
     noise: Tensor<5>,
     known: &Known,
     sigmas: &[f32],
+    seed: u64,
     mut predict: impl FnMut(Tensor<5>, &[f32]) -> Result<Tensor<5>, E>,
     mut on_step: impl FnMut(usize),
 ) -> Result<Tensor<5>, E> {
     let frames = noise.dims()[1];
     if known.keeps_any() || frames == 1 {
-        return sampler.sample(known.start(noise), &known.levels, sigmas, predict, on_step);
+        return sampler.sample(known.start(noise), &known.levels, sigmas, seed, predict, on_step);
     }
     let first = known.part(0, 1);
     let start = first.start(noise.clone().narrow(1, 0, 1)); // [B, 1, H, W, C]
-    let clean = sampler.sample(start, &first.levels, sigmas, &mut predict, &mut on_step)?;
+    let clean = sampler.sample(start, &first.levels, sigmas, seed, &mut predict, &mut on_step)?;
     let rest = known.part(1, frames - 1);
     let start = rest.start(noise.narrow(1, 1, frames - 1));
     let levels: Vec<f32> = [0.0].into_iter().chain(rest.levels).collect();
     let steps = sigmas.len() - 1;
-    sampler.sample(Tensor::cat(vec![clean, start], 1), &levels, sigmas, predict, |done| on_step(steps + done))
+    let start = Tensor::cat(vec![clean, start], 1); // [B, F, H, W, C]
+    sampler.sample(start, &levels, sigmas, seed.wrapping_add(1), predict, |done| on_step(steps + done))
 }
 
 #[cfg(test)]
@@ -170,7 +195,7 @@ mod tests {
             Ok::<_, Infallible>(velocity)
         };
         let grid = sigmas(2, 1.0);
-        let Ok(x) = draw(Sampler::Euler, noise, &known, &grid, predict, |done| steps.push(done));
+        let Ok(x) = draw(Sampler::Euler, noise, &known, &grid, 0, predict, |done| steps.push(done));
         assert_eq!(calls, [vec![1.0], vec![0.5], vec![0.0, 1.0, 1.0], vec![0.0, 0.5, 0.5]]);
         assert_eq!(steps, [1, 2, 3, 4]);
         assert_eq!(steps_of(&known, &grid), 4);
@@ -189,7 +214,7 @@ mod tests {
             Ok::<_, Infallible>(x.full_like(4.0))
         };
         let grid = sigmas(2, 1.0);
-        let Ok(x) = draw(Sampler::Euler, noise, &known, &grid, predict, |_| {});
+        let Ok(x) = draw(Sampler::Euler, noise, &known, &grid, 0, predict, |_| {});
         // ¾·2 + ¼·8 = 3.5 waits while the last frame goes from 8 by 4 a level.
         assert_eq!(
             calls,
@@ -208,7 +233,7 @@ mod tests {
             calls += 1;
             Ok::<_, Infallible>(x)
         };
-        let Ok(_) = draw(Sampler::Euler, noise, &known, &sigmas(10, 1.0), predict, |done| steps = done);
+        let Ok(_) = draw(Sampler::Euler, noise, &known, &sigmas(10, 1.0), 0, predict, |done| steps = done);
         assert_eq!((calls, steps), (3, 10));
     }
 
@@ -220,7 +245,7 @@ mod tests {
             calls += 1;
             Ok::<_, Infallible>(x)
         };
-        let end = sampler.sample(x, &[1.0], &sigmas(steps, 1.0), predict, |_| {}).unwrap();
+        let end = sampler.sample(x, &[1.0], &sigmas(steps, 1.0), 0, predict, |_| {}).unwrap();
         assert_eq!(calls, sampler.model_calls(steps));
         (end.into_scalar::<f32>() - (-1.0f32).exp()).abs()
     }
@@ -235,6 +260,40 @@ mod tests {
     }
 
     #[test]
+    fn ancestral_steps_keep_the_data_and_exchange_the_noise() {
+        // The velocity to data of 3: whatever the noise, the walk ends there.
+        let device = Device::flex();
+        let x: Tensor<5> = noise::normal([1, 3, 8, 8, 4], 1, &device);
+        let mut seen = Vec::new();
+        let predict = |x: Tensor<5>, levels: &[f32]| {
+            seen.push((x.clone(), levels.to_vec()));
+            let levels: Vec<f32> = levels.iter().map(|level| level.max(1e-9)).collect();
+            Ok::<_, Infallible>((x - 3.0) / per_frame(&levels, &Device::flex()))
+        };
+        // One frame is kept, one waits at half of the way.
+        let clean: Tensor<5> = Tensor::full([1, 3, 8, 8, 4], 3.0, &device);
+        let known = Known { clean, levels: vec![0.0, 0.5, 1.0] };
+        let Ok(end) = draw(Sampler::Ancestral, x, &known, &sigmas(4, 1.0), 7, predict, |_| {});
+        assert!((end - 3.0).abs().max().into_scalar::<f32>() < 1e-5);
+        let frame = |step: usize, frame: usize| -> Vec<f32> {
+            values((seen[step].0.clone() - 3.0 + 3.0 * seen[step].1[frame]).narrow(1, frame, 1))
+        };
+        for step in 1..4 {
+            assert!(frame(step, 0).iter().all(|value| *value == 0.0));
+            let level = seen[step].1[2];
+            let noise: Vec<f32> = frame(step, 2).iter().map(|value| value / level).collect();
+            let before: Vec<f32> =
+                frame(step - 1, 2).iter().map(|value| value / seen[step - 1].1[2]).collect();
+            let mean =
+                |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>() / a.len() as f32;
+            assert!((mean(&noise, &noise) - 1.0).abs() < 0.25, "unit noise at {step}");
+            assert!(mean(&noise, &before).abs() < 0.25, "and another one than before");
+        }
+        assert_eq!((frame(1, 1), frame(2, 1)), (frame(0, 1), frame(0, 1)), "what waits stays as it is");
+        assert_ne!(frame(3, 1), frame(0, 1));
+    }
+
+    #[test]
     fn a_failing_prediction_stops_the_walk() {
         let x = Tensor::full([1, 1, 1, 1, 1], 1.0, &Device::flex());
         let mut done = 0;
@@ -242,6 +301,7 @@ mod tests {
             x,
             &[1.0],
             &sigmas(5, 1.0),
+            0,
             |x, s| if s[0] < 0.5 { Err("no") } else { Ok(x) },
             |d| done = d,
         );

@@ -217,27 +217,29 @@ fn denoise(
     };
     let transformer = &model.mini.denoiser.transformer;
     let scale = is_guided(request).then_some(asked.guidance());
-    // Outside of a mask everything flows back to what it was: straight along ε − x0.
-    let outside = asked.mask.as_ref().map(|mask| {
-        (mask.cells(model, request.latent), noise.clone() - known.clean.clone()) // [1, 1, H, W, 1], [1, F, H, W, C]
-    });
+    let remade = asked.mask.as_ref().map(|mask| mask.cells(model, request.latent)); // [1, 1, H, W, 1]
     let predict = |x: Tensor<5>, levels: &[f32]| -> Result<Tensor<5>, Error> {
         check(cancel)?;
-        let velocity = guided_velocity(transformer, x, levels, conditioning, scale);
-        Ok(match &outside {
-            None => velocity,
-            Some((remade, back)) => {
-                let back = back.clone().narrow(1, 0, levels.len());
-                back.clone() + (velocity - back) * remade.clone()
-            }
-        })
+        let velocity = guided_velocity(transformer, x.clone(), levels, conditioning, scale);
+        let Some(remade) = &remade else { return Ok(velocity) };
+        // Outside of a mask everything flows back to what it was: straight along ε − x0.
+        let back = flow_to(known.clean.clone().narrow(1, 0, levels.len()), x, levels);
+        Ok(back.clone() + (velocity - back) * remade.clone())
     };
     let sigmas = schedule::sigmas(asked.steps, asked.shift);
     let total = steps_of(&known, &sigmas);
     let mut report = |done| on_progress(Progress { stage: Stage::Denoise, done, total });
     report(0);
-    let latents = draw(asked.sampler, noise, &known, &sigmas, predict, report)?;
+    let latents = draw(asked.sampler, noise, &known, &sigmas, request.seed(), predict, report)?;
     Ok(model.mini.denormalise(latents))
+}
+
+/// The velocity from which `x [B, F, H, W, C]`, noised to these levels, becomes `clean`: `(x − x0) / σ`, nothing where the level is 0.
+fn flow_to(clean: Tensor<5>, x: Tensor<5>, levels: &[f32]) -> Tensor<5> {
+    let inverse: Vec<f32> =
+        levels.iter().map(|level| if *level > 0.0 { level.recip() } else { 0.0 }).collect();
+    let inverse = Tensor::<1>::from_floats(&inverse[..], &x.device()).reshape([1, levels.len(), 1, 1, 1]);
+    (x - clean) * inverse
 }
 
 /// Latents → frames, latent frames joined, with word of how far it is.
@@ -327,6 +329,7 @@ mod tests {
             ("negative", |r| r.negative = "a dog".into()),
             ("guidance", |r| r.guidance = Some(2.0)),
             ("sampler", |r| r.sampler = Sampler::Heun),
+            ("noise on the way", |r| r.sampler = Sampler::Ancestral),
             ("steps", |r| r.steps = 4),
             ("shift", |r| r.shift = 1.0),
         ] {

@@ -35,7 +35,7 @@ pub fn draw_preview(
     let predict = |x: Tensor<5>, levels: &[f32]| {
         Ok::<_, Infallible>(guided_velocity(transformer, x, levels, conditioning, Some(guidance)))
     };
-    let Ok(latents) = draw(Sampler::Euler, noise, &known, &sigmas(STEPS, SHIFT), predict, |_| {});
+    let Ok(latents) = draw(Sampler::Euler, noise, &known, &sigmas(STEPS, SHIFT), 0, predict, |_| {});
     latents
 }
 
