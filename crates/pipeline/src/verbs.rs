@@ -345,19 +345,21 @@ pub fn go_on<E>(
     Ok(whole)
 }
 
-/// The frame from which a clip with these boxes is begun: where something comes into the frame, the first one that shows all of it.
-/// What is drawn first is a picture, and everything else follows from what it shows; drawn of an empty frame, it shows nothing of
-/// what is to come. 0 where nothing comes in, and where something else is outside by then.
-fn begun_at(guides: &[Guide]) -> usize {
-    let moment = guides.iter().filter_map(Guide::comes_in_at).max().unwrap_or(0);
-    match guides.iter().any(|guide| guide.is_outside_at(moment)) {
-        true => 0,
-        false => moment,
-    }
+/// The frame from which a clip of `count` frames with these boxes is begun: where something comes into the frame, the first one that
+/// shows all of it. What is drawn first is a picture, and everything else follows from what it shows; drawn of an empty frame, it shows
+/// nothing of what is to come. 0 where nothing comes in, and where something else is outside by then.
+fn begun_at(guides: &[Guide], count: usize) -> usize {
+    let part =
+        |guide: &Guide| Guide { boxes: guide.boxes.iter().take(count).copied().collect(), ..guide.clone() };
+    // What comes in later still has no say.
+    let is_seen = |guide: &Guide| (0..guide.boxes.len()).any(|frame| !guide.is_outside_at(frame));
+    let seen: Vec<Guide> = guides.iter().map(part).filter(is_seen).collect();
+    let moment = seen.iter().filter_map(Guide::comes_in_at).max().unwrap_or(0);
+    if seen.iter().any(|guide| guide.is_outside_at(moment)) { 0 } else { moment }
 }
 
-/// A clip of `count` frames, one or more, with these boxes: begun where all is to be seen that comes into the frame, and led up to from
-/// there. `fulfil` makes each part and joins all.
+/// A clip of `count` frames, one or more, with these boxes, which may go on behind it: begun where all is to be seen that comes into the
+/// frame, and led up to from there. `fulfil` makes each part and joins all.
 ///
 /// # Errors
 /// The first of `fulfil`.
@@ -367,7 +369,7 @@ pub fn in_boxes<E>(
     guides: &[Guide],
     fulfil: &mut impl FnMut(&Wish) -> Result<Frames, E>,
 ) -> Result<Frames, E> {
-    let before = begun_at(guides);
+    let before = begun_at(guides, count);
     let begun = fulfil(&Wish::begin(request.clone(), count - before).steered(guides, before))?;
     go_on(request, begun, Direction::Backward, before, guides, 0, fulfil)
 }
@@ -400,17 +402,17 @@ pub fn timeline<E>(
     for (frames, request) in parts {
         let mut from = frames.start;
         while from < frames.end {
-            let (count, wish) = match told.take() {
-                None => {
-                    let count = frames.len().min(DEFAULT_SHAPE.frames);
-                    (count, Wish::begin(request.clone(), count))
+            let count =
+                (frames.end - from).min(if told.is_none() { DEFAULT_SHAPE.frames } else { EXTENSION });
+            let shown = |wish: Wish| wish.shown(pictures, from).steered(guides, from);
+            told = Some(match told.take() {
+                Some(clip) => fulfil(&shown(Wish::extend(request.clone(), clip, Direction::Forward, count)))?,
+                // A picture at the beginning decides what is there to be led up to.
+                None if pictures.iter().any(|(at, _)| *at < count) => {
+                    fulfil(&shown(Wish::begin(request.clone(), count)))?
                 }
-                Some(clip) => {
-                    let count = (frames.end - from).min(EXTENSION);
-                    (count, Wish::extend(request.clone(), clip, Direction::Forward, count))
-                }
-            };
-            told = Some(fulfil(&wish.shown(pictures, from).steered(guides, from))?);
+                None => in_boxes(request, count, guides, fulfil)?,
+            });
             from += count;
         }
     }
@@ -689,6 +691,36 @@ mod tests {
         for guides in [vec![guide(0..0)], vec![guide(5..25)], vec![guide(0..10), guide(8..25)]] {
             assert_eq!(made(&guides).iter().map(|part| part.0).collect::<Vec<_>>(), [25]);
         }
+    }
+
+    #[test]
+    fn a_timeline_begins_where_what_comes_in_is_whole() {
+        let guide = |inside: usize| {
+            let at = |frame: usize| {
+                let place = match frame >= inside {
+                    true => UnitBox { x1: 0.1, y1: 0.2, x2: 0.5, y2: 0.8 },
+                    false => UnitBox { x1: 0.0, y1: 0.2, x2: 0.0, y2: 0.8 },
+                };
+                Some(GuideBox { place, kind: BoxKind::Hard })
+            };
+            Guide { id: "a".into(), phrase: String::new(), boxes: (0..60).map(at).collect() }
+        };
+        let made = |guides: &[Guide], pictures: &[(usize, Frames)]| {
+            let mut wishes = Vec::new();
+            let mut fulfil = |wish: &Wish| {
+                wishes.push(wish.made.clone());
+                wish.join(&clip(wish.request.shape.frames, 9), false, &mut exact)
+            };
+            let told = timeline(&[(0..60, request())], pictures, guides, &mut fulfil).unwrap();
+            assert_eq!(told.shape().frames, 60);
+            wishes
+        };
+        let (whole, rest) = (0..25, [9..25, 9..25, 9..12]);
+        let all_at_once = [std::slice::from_ref(&whole), &rest].concat();
+        // One comes in at frame 12, the other behind the first part.
+        assert_eq!(made(&[guide(12), guide(40)], &[]), [&[0..13, 1..13][..], &rest].concat());
+        assert_eq!(made(&[guide(40)], &[]), all_at_once);
+        assert_eq!(made(&[guide(12)], &[(4, clip(1, 3))]), all_at_once);
     }
 
     #[test]
