@@ -236,6 +236,20 @@ def new_adapter(config, text_width, device):
     return flat | {"null": torch.randn(d, device=device)}
 
 
+def new_blocks(p, count):
+    """Blocks of the sizes of the first one, that change nothing yet."""
+    blocks = {}
+    for key, value in under(p, "transformer.blocks.0.").items():
+        if key.startswith(("modulation", "cross_attention.output")):
+            fresh = lambda: torch.zeros_like(value)
+        elif value.ndim == 2:
+            fresh = lambda: torch.randn_like(value) / value.shape[0] ** 0.5
+        else:
+            fresh = lambda: torch.ones_like(value) if "norm" in key else torch.zeros_like(value)
+        blocks |= {f"transformer.blocks.{i}.{key}": fresh() for i in range(count)}
+    return blocks
+
+
 class Adapter:
     def __init__(self, config, p):
         self.config, self.p = config, p
@@ -448,17 +462,23 @@ def train(arguments):
     network = Network(sizes, denoiser)
     adapter = None
     if kind == "boxes":
-        transformer = sizes["transformer"]
+        transformer, own = sizes["transformer"], config["model"].get("blocks")
         shape = {
             "width": transformer["width"],
             "heads": transformer["heads"],
             "hidden": config["model"]["hidden"],
-            "blocks": list(range(0, transformer["blocks"], config["model"]["every"])),
+            "blocks": list(range(0, own or transformer["blocks"], config["model"]["every"])),
         }
-        if arguments.init:
-            learned = {key: value.float().to(device) for key, value in load_file(arguments.init).items()}
-        else:
-            learned = new_adapter(shape, sizes["text"]["width"], device)
+        fresh = new_adapter(shape, sizes["text"]["width"], device)
+        stage = arguments.init and {key: value.float().to(device) for key, value in load_file(arguments.init).items()}
+        learned = stage or fresh
+        if own:
+            # A transformer that comes with the adapter: an earlier stage's, else the base's, else what changes nothing yet.
+            shape["transformer"] = transformer | {"blocks": own}
+            brought = {key: value.clone() for key, value in denoiser.items() if key.startswith("transformer.")}
+            learned = fresh | new_blocks(denoiser, own) | brought | (stage or {})
+            tuned = {key: value for key, value in learned.items() if key.startswith("transformer.")}
+            network = Network(sizes | {"transformer": shape["transformer"]}, denoiser | tuned)
         adapter = Adapter(shape, learned)
     else:
         learned = denoiser

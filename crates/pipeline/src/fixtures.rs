@@ -52,7 +52,7 @@ pub fn model() -> Model {
 
 /// A box adapter as training begins with it.
 pub fn untrained_adapter() -> BoxAdapter {
-    let config = BoxAdapterConfig { width: 32, heads: 2, hidden: 16, blocks: vec![1] };
+    let config = BoxAdapterConfig { width: 32, heads: 2, hidden: 16, blocks: vec![1], transformer: None };
     BoxAdapter::new(&config, 32, &mut Init::new(4, &Device::flex()))
 }
 

@@ -3,6 +3,7 @@ use std::path::Path;
 
 use burn::tensor::Device;
 use vidit_models::mini::boxes::{BoxAdapter, BoxAdapterConfig};
+use vidit_models::mini::transformer::TransformerConfig;
 use vidit_models::mini::vae::VaeConfig;
 use vidit_models::mini::{DenoiserConfig, Mini, MiniWeights, metadata};
 use vidit_models::nn::Init;
@@ -100,7 +101,15 @@ impl Model {
     fn adapter(&self, path: &Path, store: &TensorStore) -> Result<BoxAdapter, Error> {
         let in_file = |error: WeightsError| error.in_file(path.display());
         let sizes: BoxAdapterConfig = metadata(store, "boxes").map_err(in_file)?;
-        let transformer = &self.denoiser.transformer;
+        let transformer = sizes.transformer.as_ref().unwrap_or(&self.denoiser.transformer);
+        let reads = |sizes: &TransformerConfig| [sizes.latent_channels, sizes.patch, sizes.width];
+        let (expected, found) = (reads(&self.denoiser.transformer), reads(transformer));
+        if found != expected {
+            let reason = format!(
+                "names a transformer of channels, patch and width {found:?}, the model has one of {expected:?}"
+            );
+            return Err(in_file(WeightsError::Metadata { key: "boxes".into(), reason }).into());
+        }
         if sizes.width != transformer.width || sizes.blocks.iter().any(|block| *block >= transformer.blocks) {
             return Err(Error::OtherAdapter {
                 path: path.to_owned(),

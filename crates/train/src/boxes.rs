@@ -11,13 +11,14 @@ use vidit_data::{Random, Story};
 use vidit_diffusion::schedule::LevelDistribution;
 use vidit_models::conditioning::Conditioning;
 use vidit_models::mini::boxes::{BoxAdapter, BoxAdapterConfig, BoxTokens, LatentBoxes, phrase_summaries};
+use vidit_models::mini::transformer::TransformerConfig;
 use vidit_models::mini::{Denoiser, DenoiserConfig, Mini, MiniWeights, metadata};
 use vidit_models::nn::Init;
 use vidit_models::pixels::frames_from_tensor;
 use vidit_motion::{BoxKind, COLOURS, GuideBox, OBJECTS_MAX, Track, UnitBox, paint_outline};
 use vidit_pipeline::Request;
 use vidit_video::{Frames, PixelShape};
-use vidit_weights::{TensorStore, WeightsError, load_into};
+use vidit_weights::{TensorStore, WeightsError, collect, load_into};
 
 use crate::denoiser::{Bucket, DenoiserBatch, flow_loss, insert_tokens, warm};
 use crate::feed::Fed;
@@ -48,6 +49,9 @@ pub struct BoxModelConfig {
     pub hidden: usize,
     /// Every so manieth block carries a control layer, the first one too.
     pub every: usize,
+    /// Blocks of a transformer that comes with the adapter and is tuned with it: it begins as the base's, and what it has more of
+    /// changes nothing yet. Absent: the base stays as it is.
+    pub blocks: Option<usize>,
 }
 
 /// What is learned from, and which boxes are seen.
@@ -124,6 +128,23 @@ fn paint(index: u64, frames: &mut Frames, tracks: &[Track], thickness: usize) {
     }
 }
 
+/// What an adapter with a transformer of its own begins from: an earlier stage, behind it the base's transformer, and where neither has
+/// anything, weights that change nothing yet.
+fn begun(
+    config: &BoxAdapterConfig,
+    text_width: usize,
+    seed: u64,
+    base: TensorStore,
+    stage: Option<TensorStore>,
+    device: &Device,
+) -> TensorStore {
+    let mut store = collect(&BoxAdapter::new(config, text_width, &mut Init::new(seed, device)), "");
+    let of_base = base.tensors.into_iter().filter(|(key, _)| key.starts_with("transformer."));
+    store.tensors.extend(of_base);
+    store.tensors.extend(stage.into_iter().flat_map(|stage| stage.tensors));
+    store
+}
+
 /// A share of the frame from Beta(1, 8): 1 − (1 − u)^⅛.
 fn expansion(random: &mut Random) -> f32 {
     1.0 - (1.0 - random.unit()).powf(1.0 / 8.0)
@@ -152,11 +173,17 @@ impl BoxTask {
                 return Err(TrainError::Setting("boxes are of whole clips\nhint: leave out `window`".into()));
             }
         }
-        if config.model.every == 0 || config.model.every > transformer.blocks {
+        let blocks = config.model.blocks.unwrap_or(transformer.blocks);
+        if blocks < transformer.blocks {
+            return Err(TrainError::Setting(format!(
+                "`blocks` must be {} or more, as the base has, found `{blocks}`\nhint: left out, the base stays as it is",
+                transformer.blocks
+            )));
+        }
+        if config.model.every == 0 || config.model.every > blocks {
             let found = config.model.every;
             return Err(TrainError::Setting(format!(
-                "`every` must be 1 to {}, found `{found}`\nhint: 1 puts a control layer into every block",
-                transformer.blocks
+                "`every` must be 1 to {blocks}, found `{found}`\nhint: 1 puts a control layer into every block"
             )));
         }
         let source = Source::open(&config.task.data, config.run.seed)?;
@@ -175,13 +202,20 @@ impl BoxTask {
             Box::new(outlined) as Adorn
         });
         let cache = LatentCache::with(source, mini.vae.clone(), mini.compression, statistics, adorn, device);
-        let init = config.task.init_from.as_deref().map(TensorStore::read).transpose()?;
         let adapter = BoxAdapterConfig {
             width: transformer.width,
             heads: transformer.heads,
             hidden: config.model.hidden,
-            blocks: (0..transformer.blocks).step_by(config.model.every).collect(),
+            blocks: (0..blocks).step_by(config.model.every).collect(),
+            transformer: config
+                .model
+                .blocks
+                .map(|blocks| TransformerConfig { blocks, ..transformer.clone() }),
         };
+        let mut init = config.task.init_from.as_deref().map(TensorStore::read).transpose()?;
+        if config.model.blocks.is_some() {
+            init = Some(begun(&adapter, denoiser.text.width, config.run.seed, weights.store, init, device));
+        }
         Ok(Self { adapter, text_width: denoiser.text.width, base, mini, init, cache, config })
     }
 
@@ -241,12 +275,9 @@ impl Task for BoxTask {
 
     fn model(&self, seed: u64, device: &Device) -> Result<BoxAdapter, TrainError> {
         let adapter = BoxAdapter::new(&self.adapter, self.text_width, &mut Init::new(seed, device));
-        match (&self.init, &self.config.task.init_from) {
-            (Some(store), Some(path)) => {
-                Ok(load_into(adapter, store).map_err(|error| error.in_file(path.display()))?)
-            }
-            _ => Ok(adapter),
-        }
+        let Some(store) = &self.init else { return Ok(adapter) };
+        let from = self.config.task.init_from.as_ref().unwrap_or(&self.config.task.base);
+        Ok(load_into(adapter, store).map_err(|error| error.in_file(from.display()))?)
     }
 
     fn batch(&self, seed: u64, step: u64, part: usize, device: &Device) -> Result<BoxBatch, TrainError> {

@@ -216,6 +216,40 @@ fn an_adapter_learns_stage_by_stage_beside_a_model_that_stays() {
 }
 
 #[test]
+fn a_transformer_that_comes_with_the_adapter_begins_as_the_base_and_learns_with_it() {
+    let folder = Folder::new("brought");
+    let path = &folder.0;
+    let base = model(path, 4);
+    let config = |run: &str, rest: &str, steps: u64| {
+        let text = std::fs::read_to_string(boxes_config(path, run, &base, false, steps)).unwrap();
+        write(path, &format!("{run}.toml"), &text.replacen("every = 1", &format!("every = 1\n{rest}"), 1))
+    };
+    let loss = |run: &str| {
+        let metrics = std::fs::read_to_string(path.join(run).join("metrics.jsonl")).unwrap();
+        let line: serde_json::Value = serde_json::from_str(metrics.lines().next().unwrap()).unwrap();
+        line["loss"].as_f64().unwrap()
+    };
+    for (run, rest) in [("frozen", ""), ("deeper", "blocks = 3")] {
+        train(&config(run, rest, 1), false, |_| {}).unwrap();
+    }
+    assert!((loss("frozen") - loss("deeper")).abs() < 1e-6, "{} {}", loss("frozen"), loss("deeper"));
+    let (base_weights, of) = (TensorStore::read(&base).unwrap(), "transformer.blocks.1.up.weight");
+    let found = TensorStore::read(&path.join("deeper/boxes.safetensors")).unwrap();
+    assert!(found.metadata["boxes"].contains("\"blocks\":[0,1,2]"), "{:?}", found.metadata);
+    assert!(found.tensors.contains_key("transformer.blocks.2.up.weight"));
+    assert_ne!(found.tensors[of], base_weights.tensors[of], "the base's block has learned");
+    // The next stage goes on with all of it, and a shallower one than the base is none.
+    let next = config("next", "blocks = 3", 1);
+    let text = std::fs::read_to_string(&next).unwrap();
+    let here = format!("base = \"{}\"", base.display());
+    let from = format!("{here}\ninit_from = \"{}/deeper/weights.safetensors\"", path.display());
+    train(&write(path, "next.toml", &text.replacen(&here, &from, 1)), false, |_| {}).unwrap();
+    assert!((loss("next") - loss("deeper")).abs() > 1e-6, "{} {}", loss("next"), loss("deeper"));
+    let error = train(&config("shallow", "blocks = 1", 1), false, |_| {}).unwrap_err().to_string();
+    assert!(error.contains("`blocks` must be 2 or more, as the base has, found `1`"), "{error}");
+}
+
+#[test]
 fn a_folder_of_clips_tells_no_story() {
     let folder = Folder::new("plain");
     train(&vae_config(&folder.0, "vae", 1, 5), false, |_| {}).unwrap();

@@ -10,7 +10,7 @@ use crate::binary::Place;
 
 /// Writes an untrained adapter for a transformer of this width: it changes nothing.
 fn adapter(place: &Place, name: &str, width: usize) {
-    let config = BoxAdapterConfig { width, heads: 3, hidden: 16, blocks: vec![0] };
+    let config = BoxAdapterConfig { width, heads: 3, hidden: 16, blocks: vec![0], transformer: None };
     let mut store = collect(&BoxAdapter::new(&config, 192, &mut Init::new(1, &Device::flex())), "");
     store.metadata.insert("boxes".to_owned(), serde_json::to_string(&config).unwrap());
     store.write(&place.file(name), |_| StoredType::F32).unwrap();

@@ -8,6 +8,9 @@
 //! What differs from the paper, for a temporal VAE and rotary positions: a token speaks of both ends of its four pixel frames and
 //! not of one frame; video tokens are told where they are, since rotary attention knows differences alone; phrases are
 //! heard, so that two objects need no first frame to be told apart.
+//!
+//! An adapter may come with a transformer of its own, tuned together with it and perhaps deeper: it predicts while boxes are asked
+//! for, and the model's own stays as it is.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
@@ -16,6 +19,7 @@ use vidit_motion::{BoxKind, Guide, GuideBox, OBJECTS_MAX};
 use vidit_ops::{Activation, Tail};
 
 use super::text::TextEncoder;
+use super::transformer::{Transformer, TransformerConfig};
 use crate::nn::{Init, Linear, RmsNorm};
 
 /// Sizes of the adapter, beside those of the transformer it was made for.
@@ -30,6 +34,9 @@ pub struct BoxAdapterConfig {
     pub hidden: usize,
     /// Blocks of the transformer that carry a control layer, from 0.
     pub blocks: Vec<usize>,
+    /// Sizes of a transformer that comes with the adapter; absent where it follows that of the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transformer: Option<TransformerConfig>,
 }
 
 /// Frequencies of a scalar: `100^(0/8) … 100^(7/8)`.
@@ -187,6 +194,7 @@ pub struct BoxAdapter {
     phrase: Linear,
     null: Param<Tensor<1>>,
     layers: Vec<ControlLayer>,
+    transformer: Option<Transformer>,
     #[module(skip)]
     config: BoxAdapterConfig,
 }
@@ -221,6 +229,7 @@ impl BoxAdapter {
             phrase: Linear::new(init, text_width, d, 1.0),
             null: init.normal([d], 1.0),
             layers: config.blocks.iter().map(|_| layer(init)).collect(),
+            transformer: config.transformer.as_ref().map(|transformer| Transformer::new(transformer, init)),
             config: config.clone(),
         }
     }
@@ -254,6 +263,11 @@ impl BoxControl {
         let d = self.adapter.config.width;
         let null = self.adapter.null.val().reshape([1, 1, d]);
         Self { adapter: self.adapter.clone(), tokens: null.repeat(&[batch * frames, OBJECTS_MAX, 1]) }
+    }
+
+    /// The transformer that predicts under this control, where it is not that of the model.
+    pub(super) fn transformer(&self) -> Option<&Transformer> {
+        self.adapter.transformer.as_ref()
     }
 
     /// Samples of this one, and those of another behind them.
@@ -301,6 +315,8 @@ fn places(h: usize, w: usize, device: &Device) -> Tensor<3> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::conditioning::{Conditioning, Timesteps};
+    use crate::mini::text::TextConfig;
     use burn::tensor::Distribution;
     use vidit_motion::{COLOURS, UnitBox};
 
@@ -309,7 +325,8 @@ mod tests {
 
     fn adapter(device: &Device) -> BoxAdapter {
         vidit_ops::set_precision(vidit_ops::Precision::F32);
-        let config = BoxAdapterConfig { width: D, heads: 2, hidden: 24, blocks: vec![0, 2] };
+        let config =
+            BoxAdapterConfig { width: D, heads: 2, hidden: 24, blocks: vec![0, 2], transformer: None };
         let mut init = Init::new(5, device);
         let mut adapter = BoxAdapter::new(&config, 16, &mut init);
         for layer in &mut adapter.layers {
@@ -348,7 +365,7 @@ mod tests {
     #[test]
     fn an_untrained_adapter_changes_nothing_and_other_blocks_carry_none() {
         let device = Device::flex();
-        let config = BoxAdapterConfig { width: D, heads: 2, hidden: 24, blocks: vec![0] };
+        let config = BoxAdapterConfig { width: D, heads: 2, hidden: 24, blocks: vec![0], transformer: None };
         let fresh = BoxAdapter::new(&config, 16, &mut Init::new(1, &device)).control(&tokens(0.1, &device));
         let x: Tensor<3> = Tensor::random([2, 24, D], Distribution::Normal(0.0, 1.0), &device);
         assert_eq!(largest(fresh.steer(0, x.clone(), SIZES) - x.clone()), 0.0);
@@ -369,6 +386,47 @@ mod tests {
         };
         assert!(of(0, 0) > 1e-3);
         assert_eq!([of(0, 1), of(1, 0), of(1, 1)], [0.0; 3]);
+    }
+
+    #[test]
+    fn a_transformer_that_comes_with_the_adapter_predicts_in_place_of_the_models() {
+        let device = Device::flex();
+        let mut init = Init::new(6, &device);
+        let sizes = |blocks| TransformerConfig {
+            latent_channels: 3,
+            patch: 2,
+            width: D,
+            blocks,
+            heads: 2,
+            mlp_width: 64,
+        };
+        let filled = |transformer: Transformer| {
+            let mut store = vidit_weights::collect(&transformer, "");
+            for entry in store.tensors.values_mut() {
+                entry
+                    .values
+                    .iter_mut()
+                    .enumerate()
+                    .for_each(|(i, value)| *value += 0.2 * (i as f32 * 1.7).sin());
+            }
+            vidit_weights::load_into(transformer, &store).expect("its own weights")
+        };
+        let [own, brought] = [1, 2].map(|blocks| filled(Transformer::new(&sizes(blocks), &mut init)));
+        let plain = adapter(&device);
+        let with = BoxAdapter { transformer: Some(brought.clone()), ..plain.clone() };
+        let text = TextConfig { tokens_max: 8, layers: 1, width: D, heads: 2 };
+        let text = TextEncoder::new(&text, 300, &mut init).forward(&[vec![0, 5, 7], vec![0]]);
+        let x: Tensor<5> = Tensor::random([2, 2, 6, 8, 3], Distribution::Normal(0.0, 1.0), &device);
+        let predict = |transformer: &Transformer, adapter: Option<&BoxAdapter>| {
+            let boxes = adapter.map(|adapter| adapter.control(&tokens(0.1, &device)));
+            let conditioning = Conditioning { text: text.clone(), boxes };
+            transformer.predict(x.clone(), &Timesteps::of_frames(&[0.4; 2], 2, &device), &conditioning)
+        };
+        let apart = |a: &Tensor<5>, b: Tensor<5>| (a.clone() - b).abs().max().into_scalar::<f32>();
+        let asked = predict(&own, Some(&with));
+        assert_eq!(apart(&asked, predict(&brought, Some(&plain))), 0.0);
+        assert!(apart(&asked, predict(&own, Some(&plain))) > 1e-3);
+        assert!(apart(&asked, predict(&own, None)) > 1e-3);
     }
 
     #[test]

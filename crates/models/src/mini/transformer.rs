@@ -6,6 +6,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use vidit_ops::{Activation, Tail};
 
+use super::boxes::BoxControl;
 use crate::conditioning::{Conditioning, Timesteps};
 use crate::nn::{Init, Linear, NORM_EPSILON, RmsNorm};
 
@@ -127,12 +128,13 @@ impl Transformer {
         }
     }
 
-    /// Velocity `ε − x0` at noised latents.
+    /// Velocity `ε − x0` at noised latents, by the transformer that the boxes' adapter comes with where it has one.
     ///
     /// # Shapes
     /// `x [B, F, H, W, C]` → the same; `timesteps [B, F]`.
     pub fn predict(&self, x: Tensor<5>, timesteps: &Timesteps, conditioning: &Conditioning) -> Tensor<5> {
-        self.predict_traced(x, timesteps, conditioning, &mut |_, _| {})
+        let brought = conditioning.boxes.as_ref().and_then(BoxControl::transformer);
+        brought.unwrap_or(self).predict_traced(x, timesteps, conditioning, &mut |_, _| {})
     }
 
     /// [`Self::predict`], showing `trace` each activation in the order of computation: `input [B, L, D]`,
