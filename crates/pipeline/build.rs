@@ -1,4 +1,4 @@
-//! Embeds the weights of `mini` and of its box adapters when they are there, so that a tree without them still builds and says so at run time.
+//! Embeds the weights of `mini` and of its box adapter when they are there, so that a tree without them still builds and says so at run time.
 //!
 //! `VIDIT_EMBED`, set while building, names another weights file to embed.
 
@@ -25,21 +25,18 @@ fn main() {
             "None".to_owned()
         }
     };
-    // Adapters are for the weights beside them.
-    let [boxes, passing] =
-        ["mini/boxes.safetensors", "mini/boxes-passing.safetensors"].map(|name| match &chosen {
-            None => embedded(assets.join(name), false),
-            Some(_) => "None".to_owned(),
-        });
+    // The adapter is for the weights beside it.
+    let boxes = match &chosen {
+        None => embedded(assets.join("mini/boxes.safetensors"), false),
+        Some(_) => "None".to_owned(),
+    };
     let required = chosen.is_some();
     let weights = embedded(chosen.unwrap_or_else(|| assets.join("mini/mini.safetensors")), required);
     let text = format!(
         "/// The weights file of `mini`.\n\
          pub(crate) const MINI: Option<&[u8]> = {weights};\n\
          /// The file of its box adapter.\n\
-         pub(crate) const BOXES: Option<&[u8]> = {boxes};\n\
-         /// The file of the one for clips in which something comes in or goes out.\n\
-         pub(crate) const BOXES_PASSING: Option<&[u8]> = {passing};\n"
+         pub(crate) const BOXES: Option<&[u8]> = {boxes};\n"
     );
     fs::write(out_folder.join("embedded.rs"), text).expect("cargo's output folder takes files");
 }

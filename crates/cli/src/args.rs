@@ -625,7 +625,7 @@ pub struct Sampling {
     #[arg(long, value_name = "N", default_value_t = Request::STEPS)]
     pub steps: usize,
 
-    /// How strongly the prompt is followed; 1 is neutral. 4 unless it is given, with boxes 1.5
+    /// How strongly the prompt is followed; 1 is neutral. 4 unless it is given, with boxes of one object 1.5, of several 2.2
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
     pub guidance: Option<f32>,
 
@@ -633,9 +633,9 @@ pub struct Sampling {
     #[arg(long, value_name = "S", default_value_t = Request::SHIFT, allow_negative_numbers = true)]
     pub shift: f32,
 
-    /// How noise becomes video
-    #[arg(long, value_name = "NAME", default_value = Request::SAMPLER.name(), value_parser = sampler_names())]
-    pub sampler: String,
+    /// How noise becomes video: `euler` unless it is given, with boxes `ancestral`
+    #[arg(long, value_name = "NAME", value_parser = sampler_names())]
+    pub sampler: Option<String>,
 }
 
 impl Sampling {
@@ -645,7 +645,7 @@ impl Sampling {
             steps: self.steps,
             guidance: self.guidance,
             shift: self.shift,
-            sampler: Sampler::from_name(&self.sampler).expect("the parser lets known names through alone"),
+            sampler: self.sampler.as_deref().and_then(Sampler::from_name),
             ..request
         }
     }

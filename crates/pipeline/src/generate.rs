@@ -143,7 +143,7 @@ fn encode(model: &Model, request: &ValidRequest, on_progress: &mut impl FnMut(Pr
         prompts.push(request.negative_tokens.clone());
     }
     let text = model.mini.denoiser.text.forward(&prompts);
-    let adapter = model.adapter_for(&request.request.guides);
+    let adapter = model.boxes.as_ref().filter(|_| !request.request.guides.is_empty());
     let boxes = adapter.map(|adapter| control(model, adapter, request));
     report(1);
     Conditioning { text, boxes }
@@ -230,7 +230,7 @@ fn denoise(
     let total = steps_of(&known, &sigmas);
     let mut report = |done| on_progress(Progress { stage: Stage::Denoise, done, total });
     report(0);
-    let latents = draw(asked.sampler, noise, &known, &sigmas, request.seed(), predict, report)?;
+    let latents = draw(asked.sampler(), noise, &known, &sigmas, request.seed(), predict, report)?;
     Ok(model.mini.denormalise(latents))
 }
 
@@ -328,8 +328,8 @@ mod tests {
             ("prompt", (|r| r.prompt = "a dog".into()) as fn(&mut Request)),
             ("negative", |r| r.negative = "a dog".into()),
             ("guidance", |r| r.guidance = Some(2.0)),
-            ("sampler", |r| r.sampler = Sampler::Heun),
-            ("noise on the way", |r| r.sampler = Sampler::Ancestral),
+            ("sampler", |r| r.sampler = Some(Sampler::Heun)),
+            ("noise on the way", |r| r.sampler = Some(Sampler::Ancestral)),
             ("steps", |r| r.steps = 4),
             ("shift", |r| r.shift = 1.0),
         ] {
@@ -386,38 +386,18 @@ mod tests {
         assert_ne!(left, steered(script(0.1, "cat"), None));
         assert_ne!(left, steered(script(0.1, ""), Some(1.0)));
         assert_eq!(left, steered(script(0.1, ""), Some(Request::GUIDANCE_IN_BOXES)));
+        let drawn_by = |sampler| {
+            let guides = script(0.1, "").guides(13).unwrap();
+            make(&model, Request { guides, sampler: Some(sampler), ..request("a cat walks", 5) }).latents
+        };
+        assert_eq!(left, drawn_by(Request::SAMPLER_IN_BOXES));
+        assert_ne!(left, drawn_by(Request::SAMPLER));
         let ask = |frames, model: &Model| {
             let guides = script(0.1, "").guides(frames).unwrap();
             Request { guides, ..request("a cat", 1) }.validate(model, &Limits::default()).unwrap_err()
         };
         assert_eq!(ask(13, &crate::fixtures::model()), RequestError::NoBoxAdapter);
         assert!(ask(17, &model).to_string().contains("17 frames, the clip has 13"));
-    }
-
-    #[test]
-    fn what_comes_in_or_goes_out_has_an_adapter_of_its_own() {
-        let ask = |model: &Model, first: [f32; 4]| {
-            let keyframes = [(0, first), (12, [0.3, 0.2, 0.7, 0.8])];
-            let keyframes =
-                keyframes.map(|(frame, corners)| Keyframe { frame, corners, kind: BoxKind::Hard });
-            let object = ObjectScript {
-                id: "cat".into(),
-                phrase: "cat".into(),
-                keyframes: keyframes.to_vec(),
-                path: vec![],
-            };
-            let guides = BoxScript { boxes: vec![object] }.guides(13).unwrap();
-            make(model, Request { guides, ..request("a cat walks", 5) }).latents
-        };
-        let (inside, outside) = ([0.1, 0.2, 0.5, 0.8], [0.0, 0.2, 0.0, 0.8]);
-        let one = model_with_boxes();
-        let mut two = model_with_boxes();
-        two.boxes_passing = Some(crate::fixtures::untrained_adapter());
-        assert_eq!(ask(&one, inside), ask(&two, inside));
-        assert_ne!(ask(&one, outside), ask(&two, outside));
-        // Untrained, it changes nothing of what is made without boxes.
-        let guidance = Some(Request::GUIDANCE_IN_BOXES);
-        assert_eq!(ask(&two, outside), make(&two, Request { guidance, ..request("a cat walks", 5) }).latents);
     }
 
     #[test]

@@ -7,7 +7,6 @@ use vidit_models::mini::transformer::TransformerConfig;
 use vidit_models::mini::vae::VaeConfig;
 use vidit_models::mini::{DenoiserConfig, Mini, MiniWeights, metadata};
 use vidit_models::nn::Init;
-use vidit_motion::{Guide, GuideBox};
 use vidit_video::{Compression, LatentShape, PixelShape};
 use vidit_weights::{TensorStore, WeightsError, load_into};
 
@@ -25,8 +24,6 @@ pub struct Model {
     pub(crate) mini: Mini,
     /// What follows boxes, if it was loaded.
     pub(crate) boxes: Option<BoxAdapter>,
-    /// The same for clips in which something comes in or goes out, where another adapter is better at that.
-    pub(crate) boxes_passing: Option<BoxAdapter>,
     pub(crate) device: Device,
     name: String,
     parameters: usize,
@@ -36,7 +33,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// The model that the binary carries, with the box adapters beside it.
+    /// The model that the binary carries, with the box adapter beside it.
     ///
     /// # Errors
     /// If this build carries none.
@@ -45,13 +42,10 @@ impl Model {
         const NAME: &str = "the embedded model";
         let weights = MiniWeights { store: TensorStore::from_bytes(NAME, bytes)? };
         let model = Self::from_weights(MINI, weights, device).map_err(|error| error.in_file(NAME))?;
-        let adapter = |bytes: Option<&[u8]>| -> Result<Option<BoxAdapter>, Error> {
-            const NAME: &str = "an embedded box adapter";
-            let Some(bytes) = bytes else { return Ok(None) };
-            Ok(Some(model.adapter(Path::new(NAME), &TensorStore::from_bytes(NAME, bytes)?)?))
-        };
-        let (boxes, boxes_passing) = (adapter(embedded::BOXES)?, adapter(embedded::BOXES_PASSING)?);
-        Ok(Self { boxes, boxes_passing, ..model })
+        const ADAPTER: &str = "the embedded box adapter";
+        let adapter = |bytes| model.adapter(Path::new(ADAPTER), &TensorStore::from_bytes(ADAPTER, bytes)?);
+        let boxes = embedded::BOXES.map(adapter).transpose()?;
+        Ok(Self { boxes, ..model })
     }
 
     /// The weights file that the binary carries, if it carries one.
@@ -79,7 +73,6 @@ impl Model {
         Ok(Self {
             mini,
             boxes: None,
-            boxes_passing: None,
             device: device.clone(),
             name: name.to_owned(),
             parameters: store.tensors.values().map(|entry| entry.values.len()).sum(),
@@ -89,13 +82,13 @@ impl Model {
         })
     }
 
-    /// The same model with one box adapter for all clips, from the file that a run of kind `boxes` left.
+    /// The same model with another box adapter, from the file that a run of kind `boxes` left.
     ///
     /// # Errors
     /// If the file cannot be read, is damaged, or holds an adapter for another model.
     pub fn with_boxes(self, path: &Path) -> Result<Self, Error> {
         let adapter = self.adapter(path, &TensorStore::read(path)?)?;
-        Ok(Self { boxes: Some(adapter), boxes_passing: None, ..self })
+        Ok(Self { boxes: Some(adapter), ..self })
     }
 
     fn adapter(&self, path: &Path, store: &TensorStore) -> Result<BoxAdapter, Error> {
@@ -119,15 +112,6 @@ impl Model {
         }
         let adapter = BoxAdapter::new(&sizes, self.text_width(), &mut Init::new(0, &self.device));
         load_into(adapter, store).map_err(|error| in_file(error).into())
-    }
-
-    /// What follows these boxes; nothing where there are none, or no adapter.
-    pub(crate) fn adapter_for(&self, guides: &[Guide]) -> Option<&BoxAdapter> {
-        if guides.is_empty() {
-            return None;
-        }
-        let passes = guides.iter().any(|guide| guide.boxes.iter().flatten().any(GuideBox::is_outside));
-        self.boxes_passing.as_ref().filter(|_| passes).or(self.boxes.as_ref())
     }
 
     /// Whether it has a box adapter, which requests with boxes need.

@@ -24,8 +24,8 @@ pub struct Request {
     pub steps: usize,
     /// Guidance scale: 1 follows the prompt as training did, more exaggerates it. What [`Self::guidance`] says if it is not given.
     pub guidance: Option<f32>,
-    /// How noise levels are walked.
-    pub sampler: Sampler,
+    /// How noise levels are walked. What [`Self::sampler`] says if it is not given.
+    pub sampler: Option<Sampler>,
     /// Moves the levels towards noise for values above 1; see [`vidit_diffusion::schedule::shifted`].
     pub shift: f32,
     /// The noise to start from at σ = 1, instead of one drawn from the seed. Taken as it is.
@@ -43,10 +43,14 @@ impl Request {
     pub const STEPS: usize = 30;
     /// Guidance when none is asked for, and no boxes are.
     pub const GUIDANCE: f32 = 4.0;
-    /// Guidance when none is asked for, but boxes are: what exaggerates the prompt drives objects out of them.
+    /// Guidance when none is asked for, but the boxes of one object are: what exaggerates the prompt drives objects out of them.
     pub const GUIDANCE_IN_BOXES: f32 = 1.5;
-    /// The sampler when none is asked for.
+    /// The same with those of several, of which one or the other is lost with less.
+    pub const GUIDANCE_OF_SEVERAL: f32 = 2.2;
+    /// The sampler when none is asked for, and no boxes are.
     pub const SAMPLER: Sampler = Sampler::Euler;
+    /// The sampler when none is asked for, but boxes are.
+    pub const SAMPLER_IN_BOXES: Sampler = Sampler::Ancestral;
     /// The shift when none is asked for.
     pub const SHIFT: f32 = 3.0;
 
@@ -60,7 +64,7 @@ impl Request {
             seed: None,
             steps: Self::STEPS,
             guidance: None,
-            sampler: Self::SAMPLER,
+            sampler: None,
             shift: Self::SHIFT,
             noise: None,
             given: Vec::new(),
@@ -71,8 +75,18 @@ impl Request {
 
     /// The guidance scale: what was asked for, else what suits a clip with boxes or without.
     pub fn guidance(&self) -> f32 {
-        let usual = if self.guides.is_empty() { Self::GUIDANCE } else { Self::GUIDANCE_IN_BOXES };
+        let usual = match self.guides.len() {
+            0 => Self::GUIDANCE,
+            1 => Self::GUIDANCE_IN_BOXES,
+            _ => Self::GUIDANCE_OF_SEVERAL,
+        };
         self.guidance.unwrap_or(usual)
+    }
+
+    /// The sampler, in the same way.
+    pub fn sampler(&self) -> Sampler {
+        let usual = if self.guides.is_empty() { Self::SAMPLER } else { Self::SAMPLER_IN_BOXES };
+        self.sampler.unwrap_or(usual)
     }
 
     /// Everything that can be checked before a model is loaded.
@@ -261,6 +275,20 @@ mod tests {
         assert_eq!(valid(Some(u64::MAX)).seed(), u64::MAX);
         assert_ne!(valid(None).seed(), valid(None).seed());
         assert!(valid(None).memory().peak_bytes > 0);
+    }
+
+    #[test]
+    fn boxes_decide_what_is_usual() {
+        let usual = |objects: usize| {
+            let guide = Guide { id: "a".into(), phrase: String::new(), boxes: vec![None; 25] };
+            let request = Request { guides: vec![guide; objects], ..Request::new("a cat walks") };
+            (request.guidance(), request.sampler())
+        };
+        assert_eq!(usual(0), (Request::GUIDANCE, Sampler::Euler));
+        assert_eq!(usual(1), (Request::GUIDANCE_IN_BOXES, Sampler::Ancestral));
+        assert_eq!(usual(2), (Request::GUIDANCE_OF_SEVERAL, Sampler::Ancestral));
+        let asked = Request { guidance: Some(3.0), sampler: Some(Sampler::Heun), ..Request::new("a cat") };
+        assert_eq!((asked.guidance(), asked.sampler()), (3.0, Sampler::Heun));
     }
 
     #[test]

@@ -229,7 +229,7 @@ impl Maker {
             ("seed", self.seed.to_string()),
             ("steps", asked.steps.to_string()),
             ("guidance", asked.guidance().to_string()),
-            ("sampler", asked.sampler.name().to_owned()),
+            ("sampler", asked.sampler().name().to_owned()),
         ];
         let asked = self.asked.iter().map(|prompt| ("asked", prompt.clone()));
         metadata.into_iter().chain(asked).map(|(key, value)| (format!("vidit.{key}"), value)).collect()
