@@ -645,7 +645,10 @@ impl Sampling {
             steps: self.steps,
             guidance: self.guidance,
             shift: self.shift,
-            sampler: self.sampler.as_deref().and_then(Sampler::from_name),
+            sampler: self
+                .sampler
+                .as_deref()
+                .map(|name| Sampler::from_name(name).expect("the parser lets known names through alone")),
             ..request
         }
     }

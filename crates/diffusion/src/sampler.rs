@@ -96,7 +96,7 @@ fn fresh_seed(seed: u64, step: usize) -> u64 {
 }
 
 /// One value a frame as `[1, F, 1, 1, 1]`.
-fn per_frame(values: &[f32], device: &Device) -> Tensor<5> {
+pub fn per_frame(values: &[f32], device: &Device) -> Tensor<5> {
     Tensor::<1>::from_floats(values, device).reshape([1, values.len(), 1, 1, 1])
 }
 

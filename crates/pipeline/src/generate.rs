@@ -2,7 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
-use vidit_diffusion::sampler::{Known, draw, steps_of};
+use vidit_diffusion::sampler::{Known, draw, per_frame, steps_of};
 use vidit_diffusion::{guidance, noise, schedule};
 use vidit_models::conditioning::{Conditioning, Timesteps};
 use vidit_models::mini::boxes::{
@@ -238,7 +238,7 @@ fn denoise(
 fn flow_to(clean: Tensor<5>, x: Tensor<5>, levels: &[f32]) -> Tensor<5> {
     let inverse: Vec<f32> =
         levels.iter().map(|level| if *level > 0.0 { level.recip() } else { 0.0 }).collect();
-    let inverse = Tensor::<1>::from_floats(&inverse[..], &x.device()).reshape([1, levels.len(), 1, 1, 1]);
+    let inverse = per_frame(&inverse, &x.device()); // [1, F, 1, 1, 1]
     (x - clean) * inverse
 }
 
