@@ -33,7 +33,7 @@ pub struct Model {
 }
 
 impl Model {
-    /// The model that the binary carries, with the box adapter beside it.
+    /// The model that the binary carries, without its box adapter, which is nearly as large and few clips need.
     ///
     /// # Errors
     /// If this build carries none.
@@ -41,11 +41,18 @@ impl Model {
         let bytes = Self::embedded_bytes().ok_or(Error::NotEmbedded)?;
         const NAME: &str = "the embedded model";
         let weights = MiniWeights { store: TensorStore::from_bytes(NAME, bytes)? };
-        let model = Self::from_weights(MINI, weights, device).map_err(|error| error.in_file(NAME))?;
-        const ADAPTER: &str = "the embedded box adapter";
-        let adapter = |bytes| model.adapter(Path::new(ADAPTER), &TensorStore::from_bytes(ADAPTER, bytes)?);
-        let boxes = embedded::BOXES.map(adapter).transpose()?;
-        Ok(Self { boxes, ..model })
+        Self::from_weights(MINI, weights, device).map_err(|error| error.in_file(NAME))
+    }
+
+    /// The model that the binary carries with the box adapter that it carries for it; any other as it is.
+    ///
+    /// # Errors
+    /// If the embedded adapter is damaged, or for another model.
+    pub fn with_embedded_boxes(self) -> Result<Self, Error> {
+        const NAME: &str = "the embedded box adapter";
+        let Some(bytes) = embedded::BOXES.filter(|_| self.name == MINI) else { return Ok(self) };
+        let adapter = self.adapter(Path::new(NAME), &TensorStore::from_bytes(NAME, bytes)?)?;
+        Ok(Self { boxes: Some(adapter), ..self })
     }
 
     /// The weights file that the binary carries, if it carries one.

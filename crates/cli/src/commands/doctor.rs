@@ -48,7 +48,7 @@ impl Findings {
         let model = match Model::embedded_bytes() {
             None => None,
             Some(bytes) => {
-                let model = Model::embedded(&Device::flex())?;
+                let model = Model::embedded(&Device::flex())?.with_embedded_boxes()?;
                 let short = model.metadata().iter().filter(|(_, value)| value.len() <= METADATA_BYTES_MAX);
                 let metadata = short.map(|(key, value)| (key.clone(), value.clone())).collect();
                 Some(Embedded { bytes: bytes.len(), parameters: model.parameters(), metadata })

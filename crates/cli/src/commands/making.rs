@@ -114,7 +114,10 @@ impl<'a> Work<'a> {
         let Self { making, limits, started, mut target, stem, extension, asked, told, sources } = self;
         settings::apply(&making.network.compute)?;
         let cancel = interrupt::install(Grace::Short)?;
-        let model = model::load_with_boxes(&making.network, making.box_adapter.as_deref())?;
+        let model = match making.boxes {
+            None => model::load(&making.network)?,
+            Some(_) => model::load_with_boxes(&making.network, making.box_adapter.as_deref())?,
+        };
         let load = started.elapsed();
 
         let speech = making.speech;

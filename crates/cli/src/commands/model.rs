@@ -26,11 +26,11 @@ pub fn load(network: &Network) -> Result<Model, Failure> {
     Ok(Model::open(path, &device)?)
 }
 
-/// The same with the box adapter of this file, if one is named.
+/// The same with the box adapter of this file, else with the one that is embedded beside the embedded model.
 pub fn load_with_boxes(network: &Network, adapter: Option<&Path>) -> Result<Model, Failure> {
     let model = load(network)?;
     match adapter {
-        None => Ok(model),
+        None => Ok(model.with_embedded_boxes()?),
         Some(path) => Ok(model.with_boxes(path)?),
     }
 }
