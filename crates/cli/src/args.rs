@@ -659,6 +659,8 @@ impl Sampling {
 pub enum MiniSuite {
     /// Text to video
     Text,
+    /// The same scenes from the same noise, said in each language
+    Languages,
     /// Pairs of objects, first images, extensions, loops, connections, remixes, sizes
     Sora,
     /// Objects in boxes: alone, and two whose ways meet
@@ -671,7 +673,8 @@ pub struct EvalMini {
     #[arg(long, value_enum, default_value = "text")]
     pub suite: MiniSuite,
 
-    /// So many prompts instead of 300, taken from the three languages in turn; or cases of each part of another suite instead of 60
+    /// So many prompts instead of 300, taken from the three languages in turn; scenes of `languages` instead of 100; or cases of each
+    /// part of another suite instead of 60
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: Option<u32>,
 

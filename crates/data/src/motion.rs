@@ -132,6 +132,7 @@ struct Scale {
 
 const SCALE_ALONE: Scale = Scale { side: (0.42, 0.58), side_far: (0.26, 0.34), side_near: (0.60, 0.70) };
 const SCALE_IN_PAIR: Scale = Scale { side: (0.36, 0.44), side_far: (0.19, 0.24), side_near: (0.40, 0.46) };
+const SCALE_IN_CROWD: Scale = Scale { side: (0.28, 0.36), side_far: (0.19, 0.24), side_near: (0.36, 0.42) };
 
 /// How near to the edge a crossing starts and ends.
 const EDGE: (f32, f32) = (0.0, 0.12);
@@ -139,16 +140,20 @@ const EDGE: (f32, f32) = (0.0, 0.12);
 const MIDDLE: (f32, f32) = (0.25, 0.75);
 
 impl Path {
-    /// A random path of a motion. `alone` objects are larger than those in pairs; `faces` says where the sprite looks:
+    /// A random path of a motion, of one of so many `objects`: the fewer, the larger. `faces` says where the sprite looks:
     /// an object that goes to a side is mirrored to look there.
     pub fn sample(
         motion: Motion,
         region: Region,
-        alone: bool,
+        objects: usize,
         faces: Option<Side>,
         random: &mut Random,
     ) -> Self {
-        let scale = if alone { SCALE_ALONE } else { SCALE_IN_PAIR };
+        let scale = match objects {
+            0 | 1 => SCALE_ALONE,
+            2 => SCALE_IN_PAIR,
+            _ => SCALE_IN_CROWD,
+        };
         let mut between = |(low, high): (f32, f32)| random.between(low, high);
         let (near_start, near_end) = (between(EDGE), 1.0 - between(EDGE));
         let stand = (between(MIDDLE), between(MIDDLE));
@@ -334,9 +339,8 @@ mod tests {
     const SHAPES: [(usize, usize); 4] = [(128, 128), (96, 160), (160, 96), (64, 64)];
 
     fn paths(motion: Motion) -> impl Iterator<Item = Path> {
-        let sample = move |index| {
-            Path::sample(motion, Region::FRAME, true, Some(Side::Left), &mut Random::new(5, index))
-        };
+        let sample =
+            move |index| Path::sample(motion, Region::FRAME, 1, Some(Side::Left), &mut Random::new(5, index));
         (0..200).map(sample)
     }
 

@@ -15,10 +15,26 @@ pub struct Actor {
     pub path: Path,
 }
 
+impl Actor {
+    /// One of so many `objects`, which does one of `motions` within `region`.
+    fn sample(
+        pack: &Pack,
+        object: usize,
+        motions: &[Motion],
+        region: Region,
+        objects: usize,
+        random: &mut Random,
+    ) -> Self {
+        let motion = *random.choose(motions);
+        let faces = pack.objects()[object].faces;
+        Self { object, motion, path: Path::sample(motion, region, objects, faces, random) }
+    }
+}
+
 /// A description that renders to one clip at any shape.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scene {
-    /// One or two objects, back to front.
+    /// One object or more, back to front.
     pub actors: Vec<Actor>,
     /// What lies behind them.
     pub background: Background,
@@ -34,6 +50,8 @@ const MOTIONS_SIDE_BY_SIDE: [Motion; 6] =
     [Motion::Up, Motion::Down, Motion::ZoomIn, Motion::ZoomOut, Motion::Bounce, Motion::Still];
 const MOTIONS_STACKED: [Motion; 5] =
     [Motion::Left, Motion::Right, Motion::ZoomIn, Motion::ZoomOut, Motion::Still];
+const MOTIONS_IN_A_QUARTER: [Motion; 4] = [Motion::ZoomIn, Motion::ZoomOut, Motion::Bounce, Motion::Still];
+const HALVES: [(f32, f32); 2] = [(0.0, 0.5), (0.5, 1.0)];
 
 impl Scene {
     /// Sample `index` of stream `seed`: the same on every machine, independent of all others.
@@ -66,7 +84,7 @@ impl Scene {
     pub(crate) fn sample_train(pack: &Pack, pair_share: f32, random: &mut Random) -> Self {
         loop {
             let colour = *random.choose(&Colour::ALL);
-            let mut scene = if random.chance(pair_share) && pack.objects().len() > 1 {
+            let scene = if random.chance(pair_share) && pack.objects().len() > 1 {
                 Self::pair(pack, colour, random)
             } else {
                 let combination = Combination {
@@ -77,14 +95,19 @@ impl Scene {
                 };
                 Self::alone(pack, combination, random)
             };
-            let first = random.below(Language::ALL.len());
-            let mut languages = Language::ALL.into_iter().cycle().skip(first).take(Language::ALL.len());
             // Another language may be free where one is held out; else another scene is.
-            if let Some(language) = languages.find(|&language| !scene.is_held_out(pack, language)) {
-                scene.language = language;
+            if let Some(scene) = scene.in_a_free_language(pack, random) {
                 return scene;
             }
         }
+    }
+
+    /// This scene in a language, any that allows it, in which training may see it; `None` where there is none.
+    pub(crate) fn in_a_free_language(self, pack: &Pack, random: &mut Random) -> Option<Self> {
+        let first = random.below(Language::ALL.len());
+        let mut languages = Language::ALL.into_iter().cycle().skip(first).take(Language::ALL.len());
+        let language = languages.find(|&language| !self.is_held_out(pack, language))?;
+        Some(Self { language, ..self })
     }
 
     /// A scene of one object with a given motion and background colour; `seed` makes the remaining choices.
@@ -111,7 +134,7 @@ impl Scene {
     fn alone(pack: &Pack, combination: Combination, random: &mut Random) -> Self {
         let Combination { object, motion, colour, language } = combination;
         let faces = pack.objects()[object].faces;
-        let path = Path::sample(motion, Region::FRAME, true, faces, random);
+        let path = Path::sample(motion, Region::FRAME, 1, faces, random);
         let background = Background::sample(colour, random);
         Self { actors: vec![Actor { object, motion, path }], background, language }
     }
@@ -119,7 +142,6 @@ impl Scene {
     fn pair(pack: &Pack, colour: Colour, random: &mut Random) -> Self {
         let first = random.below(pack.objects().len());
         let second = (first + 1 + random.below(pack.objects().len() - 1)) % pack.objects().len();
-        let halves = [(0.0, 0.5), (0.5, 1.0)];
         let side_by_side = random.chance(0.5);
         let mut actor = |object: usize, half| {
             let (region, motions) = if side_by_side {
@@ -127,12 +149,41 @@ impl Scene {
             } else {
                 (Region { y: half, ..Region::FRAME }, &MOTIONS_STACKED[..])
             };
-            let motion = *random.choose(motions);
-            let faces = pack.objects()[object].faces;
-            Actor { object, motion, path: Path::sample(motion, region, false, faces, random) }
+            Actor::sample(pack, object, motions, region, 2, random)
         };
-        let actors = vec![actor(first, halves[0]), actor(second, halves[1])];
+        let actors = vec![actor(first, HALVES[0]), actor(second, HALVES[1])];
         Self { actors, background: Background::sample(colour, random), language: Language::En }
+    }
+
+    /// A training scene of three or four different objects: each in a quarter of the frame, or going anywhere.
+    pub(crate) fn crowd(pack: &Pack, random: &mut Random) -> Self {
+        loop {
+            let count = 3 + random.below(2);
+            let mut objects: Vec<usize> = Vec::with_capacity(count);
+            while objects.len() < count {
+                let object = random.below(pack.objects().len());
+                if !objects.contains(&object) {
+                    objects.push(object);
+                }
+            }
+            let mut quarters: Vec<Region> =
+                HALVES.into_iter().flat_map(|y| HALVES.into_iter().map(move |x| Region { x, y })).collect();
+            let apart = random.chance(0.5);
+            let mut actor = |object| match apart {
+                true => {
+                    let region = quarters.swap_remove(random.below(quarters.len()));
+                    Actor::sample(pack, object, &MOTIONS_IN_A_QUARTER, region, count, random)
+                }
+                false => Actor::sample(pack, object, &Motion::ALL, Region::FRAME, count, random),
+            };
+            let actors = objects.into_iter().map(&mut actor).collect();
+            let colour = *random.choose(&Colour::ALL);
+            let background = Background::sample(colour, random);
+            let scene = Self { actors, background, language: Language::En };
+            if let Some(scene) = scene.in_a_free_language(pack, random) {
+                return scene;
+            }
+        }
     }
 }
 

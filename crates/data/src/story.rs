@@ -34,6 +34,10 @@ pub enum Story {
     Transition,
     /// A scene whose object comes in from outside of the frame, or goes out. Of one frame, it may stand across the border.
     Passage,
+    /// Two objects that are apart when it begins and when it ends, and meet on their way.
+    Meeting,
+    /// Three or four objects, each in a quarter of the frame or going anywhere.
+    Crowd,
 }
 
 /// A clip of a story.
@@ -55,7 +59,7 @@ impl Story {
     /// Fewest frames that a clip of it has.
     pub fn frames_min(self) -> usize {
         match self {
-            Self::Plain | Self::Pair | Self::Crossing | Self::Passage => 1,
+            Self::Plain | Self::Pair | Self::Crossing | Self::Passage | Self::Meeting | Self::Crowd => 1,
             Self::Arrival | Self::Loop => 1 + 2 * LATENT,
             Self::Continuation | Self::Transition => 1 + 5 * LATENT,
         }
@@ -71,7 +75,9 @@ impl Story {
         let scene = self.scene(pack, seed, index);
         let last = shape.frames - 1;
         let (composite, head, tail) = match self {
-            Self::Plain | Self::Pair | Self::Crossing => (render(pack, &scene, shape), 0, 0),
+            Self::Plain | Self::Pair | Self::Crossing | Self::Meeting | Self::Crowd => {
+                (render(pack, &scene, shape), 0, 0)
+            }
             Self::Passage => {
                 let composite = scene.passing(pack, shape, random.bits());
                 (composite.expect("its motion leads across the border"), 0, 0)
@@ -147,6 +153,13 @@ impl Story {
             Self::Plain => Scene::sample(pack, seed, index, crate::Split::Train),
             Self::Pair => Scene::sample_train(pack, 1.0, &mut random),
             Self::Crossing => Scene::crossing(pack, &mut random),
+            Self::Meeting => loop {
+                let scene = Scene::crossing(pack, &mut random);
+                if meet(&scene.actors[0].path, &scene.actors[1].path) {
+                    return scene;
+                }
+            },
+            Self::Crowd => Scene::crowd(pack, &mut random),
             Self::Arrival | Self::Continuation | Self::Transition => {
                 Scene::sample_train(pack, 0.0, &mut random)
             }
@@ -229,10 +242,24 @@ impl Scene {
         let mut scene = Self::sample_train(pack, 1.0, random);
         for actor in &mut scene.actors {
             let faces = pack.objects()[actor.object].faces;
-            actor.path = Path::sample(actor.motion, Region::FRAME, false, faces, random);
+            actor.path = Path::sample(actor.motion, Region::FRAME, 2, faces, random);
         }
         scene
     }
+}
+
+/// Whether the squares of two paths are apart at both ends, and overlap by an eighth of the smaller one's side or more in between.
+fn meet(a: &Path, b: &Path) -> bool {
+    const LAST: usize = 24;
+    let shape = PixelShape::new(LAST + 1, 128, 128);
+    // How far one reaches into the other along the axis on which it does so least, a fraction of the smaller side; below 0 apart.
+    let overlap = |frame: usize| {
+        let [a, b] = [a, b].map(|path| path.place(frame as f32 / LAST as f32, shape));
+        let along =
+            |a_start: f32, b_start: f32| (a_start + a.side).min(b_start + b.side) - a_start.max(b_start);
+        along(a.left, b.left).min(along(a.top, b.top)) / a.side.min(b.side)
+    };
+    overlap(0) < 0.0 && overlap(LAST) < 0.0 && (1..LAST).any(|frame| overlap(frame) > 0.125)
 }
 
 /// What the object of a scene did before, and what it does then, which is its motion.
@@ -240,7 +267,7 @@ fn legs(scene: &Scene, shape: PixelShape, random: &mut Random) -> (Path, Path) {
     let actor = &scene.actors[0];
     loop {
         let motion = *random.choose(&Motion::ALL);
-        let mut before = Path::sample(motion, actor.path.region, true, None, random);
+        let mut before = Path::sample(motion, actor.path.region, 1, None, random);
         before.mirrored = actor.path.mirrored;
         if let Some(after) = before.continued(actor.motion, shape, random) {
             return (before, after);
@@ -393,15 +420,54 @@ mod tests {
             Story::Loop,
             Story::Continuation,
             Story::Transition,
+            Story::Meeting,
+            Story::Crowd,
         ] {
             for index in 0..200 {
                 let scene = story.scene(&pack, 7, index);
                 assert!(!scene.is_held_out(&pack, scene.language));
-                let two = matches!(story, Story::Pair | Story::Crossing);
-                assert_eq!(scene.actors.len(), if two { 2 } else { 1 });
+                let objects = match story {
+                    Story::Pair | Story::Crossing | Story::Meeting => 2..=2,
+                    Story::Crowd => 3..=4,
+                    _ => 1..=1,
+                };
+                assert!(objects.contains(&scene.actors.len()), "{story:?} {index}");
                 let text = story.describe(&pack, 7, index, index).text;
                 assert!(!text.is_empty() && !text.contains(['{', '}', '@', '%', '&']), "{text}");
             }
+        }
+    }
+
+    #[test]
+    fn objects_that_meet_are_apart_at_both_ends() {
+        let pack = Pack::embedded();
+        for index in 0..60 {
+            let told = Story::Meeting.tell(&pack, 5, index, SHAPE);
+            let [a, b] = [0, 1].map(|actor| &told.composite.tracks[actor].boxes);
+            let overlap = |frame: usize| a[frame].expect("seen").iou(&b[frame].expect("seen"));
+            assert_eq!([overlap(0), overlap(SHAPE.frames - 1)], [0.0; 2], "{index}");
+        }
+        let met = (0..60).filter(|index| {
+            let tracks = Story::Meeting.tell(&pack, 5, *index, SHAPE).composite.tracks;
+            (0..SHAPE.frames).any(|frame| {
+                tracks[0].boxes[frame].expect("seen").iou(&tracks[1].boxes[frame].expect("seen")) > 0.0
+            })
+        });
+        // What is drawn fills its square mostly.
+        assert!(met.count() >= 55);
+    }
+
+    #[test]
+    fn a_crowd_is_of_different_objects_that_are_seen() {
+        let pack = Pack::embedded();
+        for index in 0..60 {
+            let scene = Story::Crowd.scene(&pack, 5, index);
+            let objects: std::collections::HashSet<usize> =
+                scene.actors.iter().map(|actor| actor.object).collect();
+            assert_eq!(objects.len(), scene.actors.len());
+            let told = Story::Crowd.tell(&pack, 5, index, SHAPE);
+            assert_eq!(told.composite.tracks.len(), scene.actors.len());
+            assert!(told.composite.tracks.iter().all(|track| track.boxes.iter().all(Option::is_some)));
         }
     }
 

@@ -216,7 +216,8 @@ fn by_language(pack: &Pack, targets: &[Target], seen: &[Sighting]) -> Vec<Langua
     Language::ALL.into_iter().map(scores).filter(|language| language.scores.clips > 0).collect()
 }
 
-fn gap(languages: &[LanguageScores]) -> Scores {
+/// Per score, the best language's less the worst one's.
+pub(crate) fn gap(languages: &[LanguageScores]) -> Scores {
     let spread = |score: fn(&Scores) -> f64| {
         let values = || languages.iter().map(|language| score(&language.scores));
         values().fold(f64::MIN, f64::max) - values().fold(f64::MAX, f64::min)

@@ -102,7 +102,7 @@ pub struct Bucket {
     pub tail_given: Option<f32>,
     /// Probability that frames are given here and there, each with one probability that is drawn for the clip. Absent: 0.
     pub some_given: Option<f32>,
-    /// How the bucket's clips are told; other stories than `plain` and `pair` say themselves what is given. Absent: `plain`.
+    /// How the bucket's clips are told; those that go on from something known say themselves what is given. Absent: `plain`.
     pub story: Option<Story>,
     /// So many of the source's clips, the first ones, are drawn from; absent: all. Bounds the time that encoding takes.
     pub clips: Option<u64>,
@@ -139,7 +139,10 @@ impl Bucket {
     }
 
     fn gives_itself(&self) -> bool {
-        !matches!(self.story(), Story::Plain | Story::Pair | Story::Crossing | Story::Passage)
+        !matches!(
+            self.story(),
+            Story::Plain | Story::Pair | Story::Crossing | Story::Passage | Story::Meeting | Story::Crowd
+        )
     }
 
     /// Probabilities of what may be given of a clip.

@@ -7,7 +7,8 @@ use anyhow::anyhow;
 use serde::Serialize;
 use vidit_data::Pack;
 use vidit_eval::{
-    EvalError, EvalOptions, EvalProgress, Judge, Makers, evaluate, evaluate_boxes, evaluate_sora,
+    EvalError, EvalOptions, EvalProgress, Judge, Makers, evaluate, evaluate_boxes, evaluate_languages,
+    evaluate_sora,
 };
 use vidit_kernels::on_pool;
 use vidit_pipeline::{Device, Error, Limits, Model, Request, RequestError, generate, in_boxes, reconstruct};
@@ -54,6 +55,14 @@ pub fn mini(args: EvalMini) -> Outcome {
                     stop,
                     &mut on_progress,
                 )
+            });
+            bars.finish();
+            tell(report, args.speech.json)
+        }
+        MiniSuite::Languages => {
+            let report = on_pool(|| {
+                let mut make = |request| Ok(make(&model, request, stop)?);
+                evaluate_languages(&pack, &judge, &request, &mut make, &options, stop, &mut on_progress)
             });
             bars.finish();
             tell(report, args.speech.json)
