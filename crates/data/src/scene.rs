@@ -96,17 +96,18 @@ impl Scene {
                 Self::alone(pack, combination, random)
             };
             // Another language may be free where one is held out; else another scene is.
-            if let Some(scene) = scene.in_a_free_language(pack, random) {
+            if let Some(scene) = scene.on_side(Split::Train, pack, random) {
                 return scene;
             }
         }
     }
 
-    /// This scene in a language, any that allows it, in which training may see it; `None` where there is none.
-    pub(crate) fn in_a_free_language(self, pack: &Pack, random: &mut Random) -> Option<Self> {
+    /// This scene in a language, any that allows it, in which it is on that side of the split; `None` where there is none.
+    pub(crate) fn on_side(self, split: Split, pack: &Pack, random: &mut Random) -> Option<Self> {
         let first = random.below(Language::ALL.len());
         let mut languages = Language::ALL.into_iter().cycle().skip(first).take(Language::ALL.len());
-        let language = languages.find(|&language| !self.is_held_out(pack, language))?;
+        let held_out = split == Split::HeldOut;
+        let language = languages.find(|&language| self.is_held_out(pack, language) == held_out)?;
         Some(Self { language, ..self })
     }
 
@@ -155,35 +156,28 @@ impl Scene {
         Self { actors, background: Background::sample(colour, random), language: Language::En }
     }
 
-    /// A training scene of three or four different objects: each in a quarter of the frame, or going anywhere.
-    pub(crate) fn crowd(pack: &Pack, random: &mut Random) -> Self {
-        loop {
-            let count = 3 + random.below(2);
-            let mut objects: Vec<usize> = Vec::with_capacity(count);
-            while objects.len() < count {
-                let object = random.below(pack.objects().len());
-                if !objects.contains(&object) {
-                    objects.push(object);
-                }
-            }
-            let mut quarters: Vec<Region> =
-                HALVES.into_iter().flat_map(|y| HALVES.into_iter().map(move |x| Region { x, y })).collect();
-            let apart = random.chance(0.5);
-            let mut actor = |object| match apart {
-                true => {
-                    let region = quarters.swap_remove(random.below(quarters.len()));
-                    Actor::sample(pack, object, &MOTIONS_IN_A_QUARTER, region, count, random)
-                }
-                false => Actor::sample(pack, object, &Motion::ALL, Region::FRAME, count, random),
-            };
-            let actors = objects.into_iter().map(&mut actor).collect();
-            let colour = *random.choose(&Colour::ALL);
-            let background = Background::sample(colour, random);
-            let scene = Self { actors, background, language: Language::En };
-            if let Some(scene) = scene.in_a_free_language(pack, random) {
-                return scene;
+    /// `count` different objects, at most four: each in a quarter of the frame, or going anywhere.
+    pub(crate) fn crowd(pack: &Pack, count: usize, random: &mut Random) -> Self {
+        let mut objects: Vec<usize> = Vec::with_capacity(count);
+        while objects.len() < count {
+            let object = random.below(pack.objects().len());
+            if !objects.contains(&object) {
+                objects.push(object);
             }
         }
+        let quarters = HALVES.into_iter().flat_map(|y| HALVES.map(|x| Region { x, y }));
+        let mut quarters: Vec<Region> = quarters.collect();
+        let apart = random.chance(0.5);
+        let mut actor = |object| match apart {
+            true => {
+                let region = quarters.swap_remove(random.below(quarters.len()));
+                Actor::sample(pack, object, &MOTIONS_IN_A_QUARTER, region, count, random)
+            }
+            false => Actor::sample(pack, object, &Motion::ALL, Region::FRAME, count, random),
+        };
+        let actors = objects.into_iter().map(&mut actor).collect();
+        let colour = *random.choose(&Colour::ALL);
+        Self { actors, background: Background::sample(colour, random), language: Language::En }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::caption::{Description, describe, transition};
 use crate::motion::Path;
 use crate::render::{Composite, compose, render};
 use crate::sprite::{Placement, SPRITE_FRAMES};
-use crate::{Language, Motion, Pack, Random, Region, Scene};
+use crate::{Motion, Pack, Random, Region, Scene, Split};
 
 /// How a clip is told.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -150,7 +150,7 @@ impl Story {
         let stream = seed ^ (self as u64) << 32;
         let mut random = Random::new(stream, index);
         match self {
-            Self::Plain => Scene::sample(pack, seed, index, crate::Split::Train),
+            Self::Plain => Scene::sample(pack, seed, index, Split::Train),
             Self::Pair => Scene::sample_train(pack, 1.0, &mut random),
             Self::Crossing => Scene::crossing(pack, &mut random),
             Self::Meeting => loop {
@@ -159,7 +159,13 @@ impl Story {
                     return scene;
                 }
             },
-            Self::Crowd => Scene::crowd(pack, &mut random),
+            Self::Crowd => loop {
+                let count = 3 + random.below(2);
+                let scene = Scene::crowd(pack, count, &mut random);
+                if let Some(scene) = scene.on_side(Split::Train, pack, &mut random) {
+                    return scene;
+                }
+            },
             Self::Arrival | Self::Continuation | Self::Transition => {
                 Scene::sample_train(pack, 0.0, &mut random)
             }
@@ -227,11 +233,19 @@ impl Scene {
     pub fn sample_crossing_held_out(pack: &Pack, seed: u64, index: u64) -> Self {
         let mut random = Random::new(seed, index);
         loop {
-            let mut scene = Self::crossing(pack, &mut random);
-            let first = random.below(Language::ALL.len());
-            let mut languages = Language::ALL.into_iter().cycle().skip(first).take(Language::ALL.len());
-            if let Some(language) = languages.find(|language| scene.is_held_out(pack, *language)) {
-                scene.language = language;
+            let scene = Self::crossing(pack, &mut random);
+            if let Some(scene) = scene.on_side(Split::HeldOut, pack, &mut random) {
+                return scene;
+            }
+        }
+    }
+
+    /// A scene of three objects as [`Story::Crowd`] tells it, in a language in which at least one of its combinations is held out.
+    pub fn sample_crowd_held_out(pack: &Pack, seed: u64, index: u64) -> Self {
+        let mut random = Random::new(seed, index);
+        loop {
+            let scene = Self::crowd(pack, 3, &mut random);
+            if let Some(scene) = scene.on_side(Split::HeldOut, pack, &mut random) {
                 return scene;
             }
         }
@@ -318,6 +332,7 @@ fn around(path: &Path, motion: Motion, progress: f32, shape: PixelShape) -> Plac
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Language;
 
     const SHAPE: PixelShape = PixelShape { frames: 25, height: 64, width: 64 };
 

@@ -46,10 +46,10 @@ pub fn find(rgb: &[u8], shape: PixelShape) -> Foreground {
 
 /// One frame of several objects, each looked for around a place of its own: what stands out is of the place whose centre is
 /// nearest. Objects that touch are one, of the nearer place.
-pub fn find_each<const N: usize>(rgb: &[u8], shape: PixelShape, places: &[UnitBox; N]) -> [Foreground; N] {
+pub fn find_each(rgb: &[u8], shape: PixelShape, places: &[UnitBox]) -> Vec<Foreground> {
     let (plane, parts) = take_apart(rgb, shape);
     let (width, height) = (shape.width as f32, shape.height as f32);
-    let mut shares: [Vec<Part>; N] = std::array::from_fn(|_| Vec::new());
+    let mut shares: Vec<Vec<Part>> = places.iter().map(|_| Vec::new()).collect();
     for part in parts {
         let [left, top, right, bottom] = part.bounds.map(|bound| bound as f32);
         let distance = |place: &UnitBox| {
@@ -57,11 +57,11 @@ pub fn find_each<const N: usize>(rgb: &[u8], shape: PixelShape, places: &[UnitBo
             ((left + right) / 2.0 - x * width).hypot((top + bottom) / 2.0 - y * height)
         };
         let nearer = |a: &usize, b: &usize| distance(&places[*a]).total_cmp(&distance(&places[*b]));
-        if let Some(nearest) = (0..N).min_by(nearer) {
+        if let Some(nearest) = (0..places.len()).min_by(nearer) {
             shares[nearest].push(part);
         }
     }
-    shares.map(|parts| Foreground { plane, blob: largest(&parts, shape) })
+    shares.iter().map(|parts| Foreground { plane, blob: largest(parts, shape) }).collect()
 }
 
 /// All objects of one frame, the heaviest first: those that are nearer than a tenth of the frame to one another are one.
@@ -382,7 +382,8 @@ mod tests {
         let truth = [at([60.0, 80.0], [30.0, 60.0]), at([5.0, 35.0], [10.0, 40.0])];
         // Places need not be exact.
         let places = [at([50.0, 90.0], [20.0, 50.0]), at([10.0, 40.0], [0.0, 30.0])];
-        let found = find_each(&bytes, shape, &places).map(|found| found.blob.expect("a black box").bounds);
+        let found = find_each(&bytes, shape, &places).into_iter();
+        let found: Vec<UnitBox> = found.map(|found| found.blob.expect("a black box").bounds).collect();
         assert_eq!(found, truth);
         let none = find_each(&bytes, shape, &[places[0], truth[0], truth[1]]);
         assert_eq!(none[0].blob, None);

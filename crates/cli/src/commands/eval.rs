@@ -28,7 +28,10 @@ pub fn mini(args: EvalMini) -> Outcome {
     settings::apply(&args.network.compute)?;
     let stop = interrupt::install(Grace::Short)?;
     let load = |adapter| model::load_with_boxes(&args.network, adapter);
-    let model = load(args.box_adapter.as_deref())?;
+    let model = match args.suite {
+        MiniSuite::Boxes => load(args.box_adapter.as_deref())?,
+        _ => model::load(&args.network)?,
+    };
     if args.suite == MiniSuite::Boxes && !model.follows_boxes() {
         return Err(RequestError::NoBoxAdapter.into());
     }

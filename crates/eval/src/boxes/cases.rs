@@ -13,12 +13,13 @@ use crate::suite::{held_out, random};
 const ALONE: u64 = 1;
 const CROSSING: u64 = 2;
 const PASSING: u64 = 3;
+const CROWD: u64 = 4;
 /// How far the ways between keyframes stray from those of a clip, a fraction of the frame.
 const TOLERANCE: f32 = 0.05;
 /// The last frame: boxes are asked for there and at frame 0.
 pub(crate) const LAST: usize = DEFAULT_SHAPE.frames - 1;
 
-/// A held-out scene of one object or two, and what is asked of a clip of it.
+/// A held-out scene of one object or more, and what is asked of a clip of it.
 pub(crate) struct Case {
     pub scene: Scene,
     pub prompt: String,
@@ -27,7 +28,7 @@ pub(crate) struct Case {
     /// One an object: a hard box on the first and on the last frame, soft ones between.
     pub guides: Vec<Guide>,
     pub real: Composite,
-    /// Of two objects, what each looks like; of one, nothing.
+    /// Of several objects, what each looks like; of one, nothing.
     pub appearances: Vec<Appearance>,
 }
 
@@ -45,16 +46,32 @@ impl Case {
         loop {
             let scene = Scene::sample_crossing_held_out(pack, random.bits(), case as u64);
             let real = render(pack, &scene, DEFAULT_SHAPE);
-            if cross(&real.tracks, DEFAULT_SHAPE) {
-                let said = prompt_with_phrases(pack, &scene, scene.language, random.bits());
-                let appearances = (0..2).map(|actor| {
-                    let alone = Scene { actors: vec![scene.actors[actor]], ..scene.clone() };
-                    Appearance::of_clip(&render(pack, &alone, DEFAULT_SHAPE))
-                });
-                let appearances = appearances.collect();
-                return Self { appearances, ..Self::new(scene, said, real, &mut random) };
+            if apart_at_both_ends(&real.tracks, DEFAULT_SHAPE) && meet(&real.tracks) {
+                return Self::of_several(pack, scene, real, &mut random);
             }
         }
+    }
+
+    /// Three objects, apart on the first and on the last frame.
+    pub fn crowd(pack: &Pack, seed: u64, case: usize) -> Self {
+        let mut random = random(seed, CROWD, case);
+        loop {
+            let scene = Scene::sample_crowd_held_out(pack, random.bits(), case as u64);
+            let real = render(pack, &scene, DEFAULT_SHAPE);
+            if apart_at_both_ends(&real.tracks, DEFAULT_SHAPE) {
+                return Self::of_several(pack, scene, real, &mut random);
+            }
+        }
+    }
+
+    fn of_several(pack: &Pack, scene: Scene, real: Composite, random: &mut Random) -> Self {
+        let said = prompt_with_phrases(pack, &scene, scene.language, random.bits());
+        let appearances = scene.actors.iter().map(|actor| {
+            let alone = Scene { actors: vec![*actor], ..scene.clone() };
+            Appearance::of_clip(&render(pack, &alone, DEFAULT_SHAPE))
+        });
+        let appearances = appearances.collect();
+        Self { appearances, ..Self::new(scene, said, real, random) }
     }
 
     /// One object that comes in from outside of the frame, or goes out.
@@ -151,14 +168,21 @@ impl Case {
     }
 }
 
-/// Whether two objects are seen all the time, meet, and at both ends are as far apart as the judge needs to look at one alone.
-fn cross(tracks: &[Track], shape: PixelShape) -> bool {
-    let both = |frame: usize| Some([tracks[0].boxes[frame]?, tracks[1].boxes[frame]?]);
-    let frames: Option<Vec<[UnitBox; 2]>> = (0..shape.frames).map(both).collect();
-    let Some(frames) = frames else { return false };
-    let apart = |[a, b]: &[UnitBox; 2]| {
-        Window::around(a, shape).place(shape).iou(b) == 0.0
-            && Window::around(b, shape).place(shape).iou(a) == 0.0
-    };
-    apart(&frames[0]) && apart(&frames[LAST]) && frames.iter().any(|[a, b]| a.iou(b) > 0.0)
+/// Whether all objects are seen all the time, and at both ends are as far apart as the judge needs to look at one alone.
+fn apart_at_both_ends(tracks: &[Track], shape: PixelShape) -> bool {
+    let seen = tracks.iter().all(|track| track.boxes.iter().all(Option::is_some));
+    seen && [0, LAST].into_iter().all(|frame| {
+        let places: Vec<UnitBox> = tracks.iter().filter_map(|track| track.boxes[frame]).collect();
+        let clear = |(i, place): (usize, &UnitBox)| {
+            let looked_at = Window::around(place, shape).place(shape);
+            places.iter().enumerate().all(|(j, other)| i == j || looked_at.iou(other) == 0.0)
+        };
+        places.iter().enumerate().all(clear)
+    })
+}
+
+/// Whether two objects overlap at some time.
+fn meet(tracks: &[Track]) -> bool {
+    let pairs = tracks[0].boxes.iter().zip(&tracks[1].boxes);
+    pairs.filter_map(|(a, b)| Some(((*a)?, (*b)?))).any(|(a, b)| a.iou(&b) > 0.0)
 }

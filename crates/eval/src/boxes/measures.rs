@@ -91,37 +91,39 @@ impl LookAtPassing {
     }
 }
 
-/// Two objects, of which each has a box on the first and on the last frame.
-pub(crate) struct LookAtTwo {
-    /// Overlap with its box of what stands out nearest to it; 0 where nothing does.
-    pub ious: [f64; 4],
-    /// The judge names all four as the prompt does, by crops at the boxes that are asked for.
+/// Two objects or more, of which each has a box on the first and on the last frame.
+pub(crate) struct LookAtSeveral {
+    /// Overlap with its box of what stands out nearest to it, of all objects on the first frame, then on the last; 0 where nothing does.
+    pub ious: Vec<f64>,
+    /// The judge names all of these as the prompt does, by crops at the boxes that are asked for.
     pub named: bool,
-    /// In all four the judge finds the box's own object more probable than the other: the two have not changed places.
+    /// In all of them the judge finds the box's own object more probable than any other of the clip: none have changed places.
     pub told_apart: bool,
-    /// In all four the colours are more like those of the box's own object than of the other.
+    /// In all of them the colours are more like those of the box's own object than of any other.
     pub coloured: bool,
 }
 
-impl LookAtTwo {
+impl LookAtSeveral {
     pub fn at(judge: &Judge, case: &Case, frames: &Frames) -> Self {
         let shape = frames.shape();
-        let (mut ious, mut named, mut told_apart, mut coloured) = ([0.0; 4], true, true, true);
-        for (end, frame) in [0, LAST].into_iter().enumerate() {
+        let actors = &case.scene.actors;
+        let others = |object: usize| (0..actors.len()).filter(move |other| *other != object);
+        let (mut ious, mut named, mut told_apart, mut coloured) = (Vec::new(), true, true, true);
+        for frame in [0, LAST] {
             let rgb = frames.frame(frame);
-            let places = [0, 1].map(|object| case.asked(object, frame));
+            let places: Vec<UnitBox> = (0..actors.len()).map(|object| case.asked(object, frame)).collect();
             for (object, found) in find_each(rgb, shape, &places).into_iter().enumerate() {
                 let place = places[object];
-                ious[2 * end + object] = found.blob.map_or(0.0, |blob| f64::from(blob.bounds.iou(&place)));
+                ious.push(found.blob.map_or(0.0, |blob| f64::from(blob.bounds.iou(&place))));
                 let crop = cut(rgb, shape, &found.plane, Window::around(&place, shape));
                 coloured &= Appearance::of(&crop).is_some_and(|seen| {
-                    let [own, other] = [object, 1 - object].map(|i| seen.distance(&case.appearances[i]));
-                    own < other
+                    let from = |object: usize| seen.distance(&case.appearances[object]);
+                    others(object).all(|other| from(object) < from(other))
                 });
                 let probabilities = judge.probabilities_of_crops(crop);
-                let [own, other] = [object, 1 - object].map(|i| case.scene.actors[i].object);
-                named &= most_probable(&probabilities) == own;
-                told_apart &= probabilities[own] > probabilities[other];
+                let of = |object: usize| probabilities[actors[object].object];
+                named &= most_probable(&probabilities) == actors[object].object;
+                told_apart &= others(object).all(|other| of(object) > of(other));
             }
         }
         Self { ious, named, told_apart, coloured }

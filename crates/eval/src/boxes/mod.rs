@@ -30,15 +30,15 @@ use vidit_video::Frames;
 use crate::suite::Suite;
 use crate::{EvalError, EvalOptions, EvalProgress, Judge, Make, Makers};
 use cases::Case;
-use measures::{Look, LookAtPassing, LookAtTwo};
+use measures::{Look, LookAtPassing, LookAtSeveral};
 pub use precision::{Detection, Precision, average_precision};
 pub use report::{BoxesReport, Compared, Crossed, Followed, Passed};
 
-/// Generations of a case of one object, one of two and one that passes the border: by text alone, with boxes, and of the first
-/// without the soft ones.
-const PASSES: usize = 7;
+/// Generations of a case of one object, one of two, one that passes the border and one of three: by text alone, with boxes, and of
+/// the first without the soft ones.
+const PASSES: usize = 9;
 /// Those by a second adapter: with boxes alone.
-const PASSES_OF_SECOND: usize = 3;
+const PASSES_OF_SECOND: usize = 4;
 
 /// Scores a model with a box adapter. `request` is what every clip is drawn with; `without_self_tracking` draws like
 /// [`Makers::make`] by an adapter that was trained without outlines painted into what it learned, if there is one.
@@ -64,6 +64,7 @@ pub fn evaluate_boxes(
     let of_one = suite.cases(cases, Case::alone)?;
     let of_two = suite.cases(cases, Case::crossing)?;
     let of_passing = suite.cases(cases, Case::passing)?;
+    let of_three = suite.cases(cases, Case::crowd)?;
 
     let mut through_vae = |case: &Case, pack: &Pack| {
         let clip = case.frames(pack);
@@ -72,21 +73,25 @@ pub fn evaluate_boxes(
     let mut alone = suite.compared(&of_one, Look::at, Followed::of, &mut through_vae)?;
     let looks = suite.looks(&of_one, Case::guided_at_keyframes, Look::at)?;
     alone.without_soft = Some(Followed::of(&looks));
-    let mut crossing = suite.compared(&of_two, LookAtTwo::at, Crossed::of, &mut through_vae)?;
+    let mut crossing = suite.compared(&of_two, LookAtSeveral::at, Crossed::of, &mut through_vae)?;
     let mut passing = suite.compared(&of_passing, LookAtPassing::at, Passed::of, &mut through_vae)?;
+    let mut crowd = suite.compared(&of_three, LookAtSeveral::at, Crossed::of, &mut through_vae)?;
     let in_each_other_s_place = |case: &Case, pack: &Pack| Ok(case.frames_exchanged(pack));
-    let exchanged = Crossed::of(&suite.looks_at_real(&of_two, in_each_other_s_place, LookAtTwo::at)?).both;
+    let exchanged =
+        Crossed::of(&suite.looks_at_real(&of_two, in_each_other_s_place, LookAtSeveral::at)?).both;
     if let Some(make) = without_self_tracking {
         suite.make = make;
         let looks = suite.looks(&of_one, Case::guided, Look::at)?;
         alone.without_self_tracking = Some(Followed::of(&looks));
-        let looks = suite.looks(&of_two, Case::guided, LookAtTwo::at)?;
+        let looks = suite.looks(&of_two, Case::guided, LookAtSeveral::at)?;
         crossing.without_self_tracking = Some(Crossed::of(&looks));
         let looks = suite.looks(&of_passing, Case::guided, LookAtPassing::at)?;
         passing.without_self_tracking = Some(Passed::of(&looks));
+        let looks = suite.looks(&of_three, Case::guided, LookAtSeveral::at)?;
+        crowd.without_self_tracking = Some(Crossed::of(&looks));
     }
     let seconds = started.elapsed().as_secs_f64();
-    Ok(BoxesReport { cases, seed, alone, crossing, passing, exchanged, seconds })
+    Ok(BoxesReport { cases, seed, alone, crossing, passing, crowd, exchanged, seconds })
 }
 
 impl Suite<'_> {

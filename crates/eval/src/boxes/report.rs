@@ -2,7 +2,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::measures::{Look, LookAtPassing, LookAtTwo};
+use super::measures::{Look, LookAtPassing, LookAtSeveral};
 use super::precision::{Detection, Precision};
 use crate::Share;
 use crate::suite::mean;
@@ -72,18 +72,18 @@ impl Passed {
     }
 }
 
-/// How far two objects that meet on their way begin and end in their own boxes.
+/// How far several objects begin and end in their own boxes.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Crossed {
     /// Mean overlap, on the first and on the last frame, of each box with what stands out nearest to it.
     pub iou_at_keyframes: f64,
-    /// All four overlap by a half at least.
+    /// All objects overlap with their boxes by a half at least, on both frames.
     pub placed: Share,
-    /// The judge names all four as the prompt does, looking at the boxes that were asked for.
+    /// The judge names all of them as the prompt does, looking at the boxes that were asked for.
     pub named: Share,
-    /// In all four the judge finds the box's own object more probable than the other one.
+    /// In each of these the judge finds the box's own object more probable than the others of the clip.
     pub told_apart: Share,
-    /// The colours in all four are more like those of the box's own object than of the other one.
+    /// The colours in each of these are more like those of the box's own object than of the others.
     pub coloured: Share,
     /// All of that.
     pub both: Share,
@@ -93,11 +93,11 @@ pub struct Crossed {
 const PLACED: f64 = 0.5;
 
 impl Crossed {
-    pub(super) fn of(looks: &[LookAtTwo]) -> Self {
+    pub(super) fn of(looks: &[LookAtSeveral]) -> Self {
         let share =
-            |right: &dyn Fn(&LookAtTwo) -> bool| Share::of(&looks.iter().map(right).collect::<Vec<_>>());
-        let placed = |look: &LookAtTwo| look.ious.iter().all(|iou| *iou >= PLACED);
-        let ious: Vec<f64> = looks.iter().flat_map(|look| look.ious).collect();
+            |right: &dyn Fn(&LookAtSeveral) -> bool| Share::of(&looks.iter().map(right).collect::<Vec<_>>());
+        let placed = |look: &LookAtSeveral| look.ious.iter().all(|iou| *iou >= PLACED);
+        let ious: Vec<f64> = looks.iter().flat_map(|look| look.ious.iter().copied()).collect();
         Self {
             iou_at_keyframes: mean(&ious),
             placed: share(&placed),
@@ -129,7 +129,7 @@ pub struct Compared<T> {
 /// The result of [`evaluate_boxes`](super::evaluate_boxes).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BoxesReport {
-    /// Cases of one object, and as many of two.
+    /// Cases of one object, and as many of two, of one that passes the border and of three.
     pub cases: usize,
     /// Chose cases and noise.
     pub seed: u64,
@@ -139,6 +139,8 @@ pub struct BoxesReport {
     pub crossing: Compared<Crossed>,
     /// One that comes in from outside of the frame, or goes out.
     pub passing: Compared<Passed>,
+    /// Three at once.
+    pub crowd: Compared<Crossed>,
     /// [`Crossed::both`] of composed clips in which the two objects have changed places: it must be near 0.
     pub exchanged: Share,
     /// Seconds in all.
@@ -166,7 +168,7 @@ impl<T> Compared<T> {
 
 impl fmt::Display for BoxesReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { alone, crossing, passing, .. } = self;
+        let Self { alone, crossing, passing, crowd, .. } = self;
         writeln!(f, "{} cases of each, seed {}, {:.0} s", self.cases, self.seed, self.seconds)?;
         writeln!(f)?;
         writeln!(
@@ -184,12 +186,14 @@ impl fmt::Display for BoxesReport {
         alone.row(f, "within its boxes", |one| one.inside.to_string())?;
         alone.row(f, "seen in all frames", |one| one.tracked.to_string())?;
         alone.row(f, "the object named", |one| one.named.to_string())?;
-        crossing.row(f, "two that meet: IoU at keyframes", |two| fraction(two.iou_at_keyframes))?;
-        crossing.row(f, "  boxes filled", |two| two.placed.to_string())?;
-        crossing.row(f, "  the objects named", |two| two.named.to_string())?;
-        crossing.row(f, "  its own rather than the other", |two| two.told_apart.to_string())?;
-        crossing.row(f, "  their colours", |two| two.coloured.to_string())?;
-        crossing.row(f, "  all of that: each in its own box", |two| two.both.to_string())?;
+        for (what, part) in [("two that meet", crossing), ("three", crowd)] {
+            part.row(f, &format!("{what}: IoU at keyframes"), |one| fraction(one.iou_at_keyframes))?;
+            part.row(f, "  boxes filled", |one| one.placed.to_string())?;
+            part.row(f, "  the objects named", |one| one.named.to_string())?;
+            part.row(f, "  its own rather than another", |one| one.told_apart.to_string())?;
+            part.row(f, "  their colours", |one| one.coloured.to_string())?;
+            part.row(f, "  all of that: each in its own box", |one| one.both.to_string())?;
+        }
         passing.row(f, "one that comes or goes: IoU", |one| fraction(one.iou))?;
         passing.row(f, "  not seen while it is outside", |one| one.absent.to_string())?;
         passing.row(f, "  the object named", |one| one.named.to_string())?;

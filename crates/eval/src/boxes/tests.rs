@@ -27,11 +27,20 @@ fn followed(count: usize, show: impl Fn(&Pack, &mut Case) -> Frames) -> Followed
 
 /// The same of two.
 fn crossed(count: usize, show: impl Fn(&Pack, &mut Case) -> Frames) -> Crossed {
+    several(Case::crossing, count, show)
+}
+
+/// The same of several.
+fn several(
+    case: fn(&Pack, u64, usize) -> Case,
+    count: usize,
+    show: impl Fn(&Pack, &mut Case) -> Frames,
+) -> Crossed {
     let (pack, judge) = parts();
     let looks = (0..count).map(|index| {
-        let mut case = Case::crossing(&pack, SEED, index);
+        let mut case = case(&pack, SEED, index);
         let frames = show(&pack, &mut case);
-        LookAtTwo::at(&judge, &case, &frames)
+        LookAtSeveral::at(&judge, &case, &frames)
     });
     Crossed::of(&looks.collect::<Vec<_>>())
 }
@@ -107,9 +116,20 @@ fn two_that_meet_are_told_apart_and_fail_in_each_other_s_boxes() {
 }
 
 #[test]
+fn three_are_told_apart_and_fail_in_each_other_s_boxes() {
+    let real = several(Case::crowd, 30, |pack, case| case.frames(pack));
+    assert!(real.both.share > 0.85 && real.iou_at_keyframes > 0.88, "{real:?}");
+    let exchanged = several(Case::crowd, 30, |pack, case| case.frames_exchanged(pack));
+    assert!(exchanged.placed.share > 0.8, "{exchanged:?}");
+    let Crossed { named, told_apart, coloured, both, .. } = exchanged;
+    assert_eq!([named, told_apart, coloured, both].map(|share| share.share), [0.0; 4]);
+}
+
+#[test]
 fn what_is_asked_is_what_a_script_says() {
     let pack = Pack::embedded();
-    for (case, objects) in [(Case::alone(&pack, SEED, 1), 1), (Case::crossing(&pack, SEED, 1), 2)] {
+    let cases = [Case::alone, Case::crossing, Case::crowd].map(|case| case(&pack, SEED, 1));
+    for (case, objects) in cases.into_iter().zip(1..) {
         let scene = &case.scene;
         assert!(scene.is_held_out(&pack, scene.language));
         let (guides, hard) = (case.guided(), case.guided_at_keyframes());
@@ -201,6 +221,7 @@ fn every_column_is_of_its_own_generations() {
     let mut cases: Vec<Case> = (0..CASES).map(|index| Case::alone(&pack, SEED, index)).collect();
     cases.extend((0..CASES).map(|index| Case::crossing(&pack, SEED, index)));
     cases.extend((0..CASES).map(|index| Case::passing(&pack, SEED, index)));
+    cases.extend((0..CASES).map(|index| Case::crowd(&pack, SEED, index)));
     let drawn = std::cell::Cell::new(0);
     // Real clips where all boxes are asked for, black ones elsewhere.
     let mut make = |request: Request| {
@@ -215,7 +236,7 @@ fn every_column_is_of_its_own_generations() {
     };
     let go_on = AtomicBool::new(false);
     let report = run(&mut make, Some(&mut black), CASES, &go_on).unwrap();
-    assert_eq!(drawn.get(), 7 * CASES);
+    assert_eq!(drawn.get(), 9 * CASES);
     let Compared { text, boxes, without_soft, without_self_tracking, rebuilt, real } = report.alone;
     assert_eq!((boxes, rebuilt), (real, real));
     assert!(real.iou_at_keyframes > 0.9, "{report}");
@@ -252,7 +273,7 @@ fn errors_and_interruptions_end_the_suite() {
     assert!(matches!(run(&mut fail, None, 0, &go_on), Err(EvalError::NoPrompts)));
     let stopped = AtomicBool::new(true);
     let interrupted = run(&mut fail, None, 1, &stopped);
-    assert!(matches!(interrupted, Err(EvalError::Interrupted { done: 0, total: 7 })));
+    assert!(matches!(interrupted, Err(EvalError::Interrupted { done: 0, total: 9 })));
     // A generation that is told to stop fails; that is no failure of the suite.
     let stop = AtomicBool::new(false);
     let mut cancelled = |_: Request| {
@@ -260,5 +281,5 @@ fn errors_and_interruptions_end_the_suite() {
         Err("cancelled".into())
     };
     let interrupted = run(&mut cancelled, None, 1, &stop);
-    assert!(matches!(interrupted, Err(EvalError::Interrupted { done: 0, total: 7 })));
+    assert!(matches!(interrupted, Err(EvalError::Interrupted { done: 0, total: 9 })));
 }
