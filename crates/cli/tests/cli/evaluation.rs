@@ -78,7 +78,7 @@ fn boxes_are_scored_by_one_adapter_and_by_two() {
     };
     let one = told(&[]);
     assert_eq!((&one["cases"], &one["seed"]), (&1.into(), &2025.into()));
-    for part in ["alone", "crossing"] {
+    for part in ["alone", "crossing", "crowd"] {
         // Untrained, it has no say.
         assert_eq!(one[part]["boxes"], one[part]["text"], "{part}");
         assert_eq!(one[part]["without_self_tracking"], Value::Null);
@@ -86,8 +86,21 @@ fn boxes_are_scored_by_one_adapter_and_by_two() {
     assert_eq!(one["alone"]["text"]["named"]["clips"], 1);
     assert!(one["alone"]["real"]["iou_at_keyframes"].as_f64().unwrap() > 0.8, "{one}");
     let two = told(&["--without-self-tracking", "a.safetensors"]);
-    for part in ["alone", "crossing"] {
+    for part in ["alone", "crossing", "crowd"] {
         assert_eq!(two[part]["without_self_tracking"], two[part]["boxes"], "{part}");
     }
     assert_eq!(two["alone"]["boxes"], one["alone"]["boxes"]);
+}
+
+#[test]
+fn languages_are_scored_on_the_same_scenes() {
+    let place = Place::new();
+    let args = ["eval", "mini", "--suite", "languages", "--limit", "1", "--steps", "2", "--json"];
+    let report: Value = serde_json::from_str(&place.vidit(args).done()).unwrap();
+    assert_eq!((&report["scenes"], &report["seed"]), (&1.into(), &2025.into()));
+    let codes: Vec<&Value> =
+        report["languages"].as_array().unwrap().iter().map(|one| &one["language"]).collect();
+    assert_eq!(codes, ["en", "zh", "ar"]);
+    assert_eq!(report["differences"].as_array().unwrap().len(), 3);
+    assert!(place.names().is_empty());
 }
