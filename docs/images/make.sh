@@ -37,3 +37,5 @@ make boxes draw leaving "$here/boxes-leaving.json" -o "$here/boxes-leaving.png"
 make generate "a red car drives to the right on a yellow background" --boxes "$here/boxes-entering.json" --seed 3 \
     -o entering
 make boxes draw entering "$here/boxes-entering.json" -o "$here/boxes-entering.png"
+make generate "a frog, a red car and a rocket on a blue background" --boxes "$here/boxes-three.json" --seed 1 -o three
+make boxes draw three "$here/boxes-three.json" -o "$here/boxes-three.png"

@@ -625,7 +625,7 @@ pub struct Sampling {
     #[arg(long, value_name = "N", default_value_t = Request::STEPS)]
     pub steps: usize,
 
-    /// How strongly the prompt is followed; 1 is neutral. 4 unless it is given, with boxes of one object 1.5, of several 2.2
+    /// How strongly the prompt is followed; 1 is neutral. 4 unless it is given, with boxes 1.5
     #[arg(long, value_name = "G", allow_negative_numbers = true)]
     pub guidance: Option<f32>,
 

@@ -43,10 +43,8 @@ impl Request {
     pub const STEPS: usize = 30;
     /// Guidance when none is asked for, and no boxes are.
     pub const GUIDANCE: f32 = 4.0;
-    /// Guidance when none is asked for, but the boxes of one object are: what exaggerates the prompt drives objects out of them.
+    /// Guidance when none is asked for, but boxes are: what exaggerates the prompt drives objects out of them.
     pub const GUIDANCE_IN_BOXES: f32 = 1.5;
-    /// The same with those of several, of which one or the other is lost with less.
-    pub const GUIDANCE_OF_SEVERAL: f32 = 2.2;
     /// The sampler when none is asked for, and no boxes are.
     pub const SAMPLER: Sampler = Sampler::Euler;
     /// The sampler when none is asked for, but boxes are.
@@ -75,11 +73,7 @@ impl Request {
 
     /// The guidance scale: what was asked for, else what suits a clip with boxes or without.
     pub fn guidance(&self) -> f32 {
-        let usual = match self.guides.len() {
-            0 => Self::GUIDANCE,
-            1 => Self::GUIDANCE_IN_BOXES,
-            _ => Self::GUIDANCE_OF_SEVERAL,
-        };
+        let usual = if self.guides.is_empty() { Self::GUIDANCE } else { Self::GUIDANCE_IN_BOXES };
         self.guidance.unwrap_or(usual)
     }
 
@@ -285,8 +279,7 @@ mod tests {
             (request.guidance(), request.sampler())
         };
         assert_eq!(usual(0), (Request::GUIDANCE, Sampler::Euler));
-        assert_eq!(usual(1), (Request::GUIDANCE_IN_BOXES, Sampler::Ancestral));
-        assert_eq!(usual(2), (Request::GUIDANCE_OF_SEVERAL, Sampler::Ancestral));
+        assert_eq!([usual(1), usual(2)], [(Request::GUIDANCE_IN_BOXES, Sampler::Ancestral); 2]);
         let asked = Request { guidance: Some(3.0), sampler: Some(Sampler::Heun), ..Request::new("a cat") };
         assert_eq!((asked.guidance(), asked.sampler()), (3.0, Sampler::Heun));
     }
