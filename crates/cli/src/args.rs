@@ -663,7 +663,7 @@ pub enum MiniSuite {
     Languages,
     /// Pairs of objects, first images, extensions, loops, connections, remixes, sizes
     Sora,
-    /// Objects in boxes: alone, and two whose ways meet
+    /// Objects in boxes: alone, two whose ways meet, one that comes in or goes out, three at once
     Boxes,
 }
 

@@ -82,33 +82,39 @@ impl Scene {
 
     /// A training scene, which has two objects with probability `pair_share`.
     pub(crate) fn sample_train(pack: &Pack, pair_share: f32, random: &mut Random) -> Self {
-        loop {
+        // Another language may be free where one is held out; else another scene is.
+        Self::on_side(Split::Train, pack, random, |random| {
             let colour = *random.choose(&Colour::ALL);
-            let scene = if random.chance(pair_share) && pack.objects().len() > 1 {
-                Self::pair(pack, colour, random)
-            } else {
-                let combination = Combination {
-                    object: random.below(pack.objects().len()),
-                    motion: *random.choose(&Motion::ALL),
-                    colour,
-                    language: Language::En,
-                };
-                Self::alone(pack, combination, random)
-            };
-            // Another language may be free where one is held out; else another scene is.
-            if let Some(scene) = scene.on_side(Split::Train, pack, random) {
-                return scene;
+            if random.chance(pair_share) && pack.objects().len() > 1 {
+                return Self::pair(pack, colour, random);
             }
-        }
+            let combination = Combination {
+                object: random.below(pack.objects().len()),
+                motion: *random.choose(&Motion::ALL),
+                colour,
+                language: Language::En,
+            };
+            Self::alone(pack, combination, random)
+        })
     }
 
-    /// This scene in a language, any that allows it, in which it is on that side of the split; `None` where there is none.
-    pub(crate) fn on_side(self, split: Split, pack: &Pack, random: &mut Random) -> Option<Self> {
-        let first = random.below(Language::ALL.len());
-        let mut languages = Language::ALL.into_iter().cycle().skip(first).take(Language::ALL.len());
+    /// What `draw` draws first that is on that side of the split in some language, in such a one.
+    pub(crate) fn on_side(
+        split: Split,
+        pack: &Pack,
+        random: &mut Random,
+        mut draw: impl FnMut(&mut Random) -> Self,
+    ) -> Self {
         let held_out = split == Split::HeldOut;
-        let language = languages.find(|&language| self.is_held_out(pack, language) == held_out)?;
-        Some(Self { language, ..self })
+        loop {
+            let scene = draw(random);
+            let first = random.below(Language::ALL.len());
+            let mut languages = Language::ALL.into_iter().cycle().skip(first).take(Language::ALL.len());
+            if let Some(language) = languages.find(|&language| scene.is_held_out(pack, language) == held_out)
+            {
+                return Self { language, ..scene };
+            }
+        }
     }
 
     /// A scene of one object with a given motion and background colour; `seed` makes the remaining choices.

@@ -159,13 +159,10 @@ impl Story {
                     return scene;
                 }
             },
-            Self::Crowd => loop {
+            Self::Crowd => Scene::on_side(Split::Train, pack, &mut random, |random| {
                 let count = 3 + random.below(2);
-                let scene = Scene::crowd(pack, count, &mut random);
-                if let Some(scene) = scene.on_side(Split::Train, pack, &mut random) {
-                    return scene;
-                }
-            },
+                Scene::crowd(pack, count, random)
+            }),
             Self::Arrival | Self::Continuation | Self::Transition => {
                 Scene::sample_train(pack, 0.0, &mut random)
             }
@@ -232,23 +229,13 @@ impl Scene {
     /// training never sees it.
     pub fn sample_crossing_held_out(pack: &Pack, seed: u64, index: u64) -> Self {
         let mut random = Random::new(seed, index);
-        loop {
-            let scene = Self::crossing(pack, &mut random);
-            if let Some(scene) = scene.on_side(Split::HeldOut, pack, &mut random) {
-                return scene;
-            }
-        }
+        Self::on_side(Split::HeldOut, pack, &mut random, |random| Self::crossing(pack, random))
     }
 
     /// A scene of three objects as [`Story::Crowd`] tells it, in a language in which at least one of its combinations is held out.
     pub fn sample_crowd_held_out(pack: &Pack, seed: u64, index: u64) -> Self {
         let mut random = Random::new(seed, index);
-        loop {
-            let scene = Self::crowd(pack, 3, &mut random);
-            if let Some(scene) = scene.on_side(Split::HeldOut, pack, &mut random) {
-                return scene;
-            }
-        }
+        Self::on_side(Split::HeldOut, pack, &mut random, |random| Self::crowd(pack, 3, random))
     }
 
     /// A training scene of two objects that go anywhere.

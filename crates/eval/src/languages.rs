@@ -13,7 +13,7 @@ use vidit_data::{Language, Pack, prompt};
 use vidit_models::mini::DEFAULT_SHAPE;
 use vidit_pipeline::Request;
 
-use crate::mini::gap;
+use crate::mini::{Target, by_language, gap};
 use crate::suite::{Suite, held_out};
 use crate::{EvalError, EvalOptions, EvalProgress, Judge, LanguageScores, Make, Scores, Sighting};
 
@@ -90,32 +90,32 @@ pub fn evaluate_languages(
     let total = scenes * Language::ALL.len();
     let mut suite =
         Suite { pack, judge, request, make, seed: options.seed, stop, on_progress, done: 0, total };
-    let mut right: [Vec<[bool; 3]>; Language::ALL.len()] = Default::default();
+    let (mut targets, mut seen) = (Vec::with_capacity(total), Vec::with_capacity(total));
     for case in 0..scenes {
         let (scene, _, mut random) = held_out(pack, options.seed, PART, case);
         let [wording, noise] = [random.bits(), random.bits()];
-        let actor = &scene.actors[0];
-        for (language, right) in Language::ALL.into_iter().zip(&mut right) {
-            let said = prompt(pack, &scene, language, wording);
-            let asked = Request { prompt: said, shape: DEFAULT_SHAPE, seed: Some(noise), ..request.clone() };
-            let seen = Sighting::of(judge, &suite.make(asked)?);
-            right.push([
-                seen.object == Some(actor.object),
-                seen.motion == Some(actor.motion),
-                seen.background == scene.background.colour,
-            ]);
+        let (actor, colour) = (&scene.actors[0], scene.background.colour);
+        for language in Language::ALL {
+            let prompt = prompt(pack, &scene, language, wording);
+            let asked = Request {
+                prompt: prompt.clone(),
+                shape: DEFAULT_SHAPE,
+                seed: Some(noise),
+                ..request.clone()
+            };
+            seen.push(Sighting::of(judge, &suite.make(asked)?));
+            targets.push(Target { prompt, language, object: actor.object, motion: actor.motion, colour });
         }
     }
-    let of = |(language, right): (Language, &Vec<[bool; 3]>)| LanguageScores {
-        language,
-        scores: Scores::of(right.iter().copied()),
-        object_mistakes: Vec::new(),
-    };
-    let languages: Vec<LanguageScores> = Language::ALL.into_iter().zip(&right).map(of).collect();
+    let languages = by_language(pack, &targets, &seen);
+    let objects: Vec<bool> = targets.iter().zip(&seen).map(|(target, seen)| seen.right(target)[0]).collect();
     let pairs = (0..Language::ALL.len()).flat_map(|a| (a + 1..Language::ALL.len()).map(move |b| [a, b]));
     let difference = |pair: [usize; 2]| {
-        let [a, b] = pair.map(|language| right[language].iter());
-        Difference::of(pair.map(|language| Language::ALL[language]), a.zip(b).map(|(a, b)| [a[0], b[0]]))
+        let of_scenes = objects.chunks_exact(Language::ALL.len());
+        Difference::of(
+            pair.map(|language| Language::ALL[language]),
+            of_scenes.map(|right| pair.map(|language| right[language])),
+        )
     };
     Ok(LanguagesReport {
         scenes,
@@ -138,9 +138,7 @@ impl fmt::Display for LanguagesReport {
         writeln!(f)?;
         writeln!(f, "{:<24}{:>9}{:>9}{:>12}{:>11}", "%", "object", "motion", "background", "all three")?;
         let mut row = |name: &str, scores: &Scores| {
-            let [object, motion, background, all] =
-                [scores.object, scores.motion, scores.background, scores.all_three]
-                    .map(|share| 100.0 * share);
+            let [object, motion, background, all] = scores.columns().map(|share| 100.0 * share);
             writeln!(f, "{name:<24}{object:>9.1}{motion:>9.1}{background:>12.1}{all:>11.1}")
         };
         for language in &self.languages {
@@ -166,7 +164,7 @@ impl fmt::Display for LanguagesReport {
 #[cfg(test)]
 mod tests {
     use burn::tensor::Device;
-    use vidit_data::{Scene, language_of, render};
+    use vidit_data::{language_of, render};
     use vidit_video::Frames;
 
     use super::*;
@@ -192,7 +190,7 @@ mod tests {
             let (scene, _, _) = held_out(&pack, options.seed, PART, (seeds.len() - 1) / 3);
             Ok(match language_of(&request.prompt) {
                 Language::Ar => Frames::black(request.shape),
-                _ => render(&pack, &Scene { ..scene }, request.shape).frames,
+                _ => render(&pack, &scene, request.shape).frames,
             })
         };
         let stop = AtomicBool::new(false);

@@ -65,7 +65,7 @@ impl Sighting {
     }
 
     /// Which of object, motion and background are as the target has them.
-    fn right(&self, target: &Target) -> [bool; 3] {
+    pub(crate) fn right(&self, target: &Target) -> [bool; 3] {
         [
             self.object == Some(target.object),
             self.motion == Some(target.motion),
@@ -76,12 +76,12 @@ impl Sighting {
 
 /// What a clip must show.
 #[derive(Clone, Debug)]
-struct Target {
-    prompt: String,
-    language: Language,
-    object: usize,
-    motion: Motion,
-    colour: Colour,
+pub(crate) struct Target {
+    pub prompt: String,
+    pub language: Language,
+    pub object: usize,
+    pub motion: Motion,
+    pub colour: Colour,
 }
 
 /// Scores a model on held-out prompts.
@@ -204,7 +204,8 @@ fn targets(pack: &Pack, options: &EvalOptions) -> Vec<Target> {
     in_turn.take(options.limit.unwrap_or(usize::MAX)).collect()
 }
 
-fn by_language(pack: &Pack, targets: &[Target], seen: &[Sighting]) -> Vec<LanguageScores> {
+/// Scores of each language that is there.
+pub(crate) fn by_language(pack: &Pack, targets: &[Target], seen: &[Sighting]) -> Vec<LanguageScores> {
     let scores = |language| {
         let own = || targets.iter().zip(seen).filter(move |(target, _)| target.language == language);
         LanguageScores {

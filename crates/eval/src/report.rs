@@ -34,7 +34,7 @@ impl Scores {
         Self { clips, object, motion, background, all_three }
     }
 
-    fn columns(&self) -> [f64; 4] {
+    pub(crate) fn columns(&self) -> [f64; 4] {
         [self.object, self.motion, self.background, self.all_three]
     }
 }
