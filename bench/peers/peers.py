@@ -96,6 +96,21 @@ def gelu(rows, width, dtype):
     return [("PyTorch", lambda: functional.gelu(x, approximate="tanh"))]
 
 
+def softmax(rows, width, dtype):
+    x = torch.randn(rows, width)
+    return [("PyTorch", lambda: functional.softmax(x, -1))]
+
+
+def cast_to_bf16(rows, width, dtype):
+    x, halves = torch.randn(rows, width), torch.empty(rows, width, dtype=torch.bfloat16)
+    return [("PyTorch", lambda: halves.copy_(x))]
+
+
+def cast_from_f16(rows, width, dtype):
+    halves, x = torch.randn(rows, width).half(), torch.empty(rows, width)
+    return [("PyTorch", lambda: x.copy_(halves))]
+
+
 def upsample(channels, frames, height, width, dtype):
     x = torch.randn(frames, channels, height, width)
     layer = torch.nn.Upsample(scale_factor=(2.0, 2.0), mode="nearest-exact")
@@ -170,6 +185,9 @@ CASES = [
     (r"gated_residual_(\d+)x(\d+)", gated_residual),
     (r"train_step_mini_(\d+)x(\d+)x(\d+)x(\d+)", train_step_mini),
     (r"gelu_(\d+)x(\d+)", gelu),
+    (r"softmax_(\d+)x(\d+)", softmax),
+    (r"cast_to_bf16_(\d+)x(\d+)", cast_to_bf16),
+    (r"cast_from_f16_(\d+)x(\d+)", cast_from_f16),
     (r"upsample_(\d+)_(\d+)x(\d+)x(\d+)", upsample),
     (r"unpatchify_(\d+)x(\d+)x(\d+)", unpatchify),
 ]

@@ -7,12 +7,14 @@ use burn::tensor::{Device, Tensor};
 use vidit_diffusion::noise;
 use vidit_kernels::Precision;
 use vidit_kernels::attention::{self, AttentionShape, Keys};
+use vidit_kernels::cast::{Half, narrow, widen};
 use vidit_kernels::conv3d::{self, Conv3dShape};
 use vidit_kernels::gemm::{Bias, LaneMajor, WeightFormat, Weights};
 use vidit_kernels::mlp::{Mlp, MlpWeights};
 use vidit_kernels::norm::{RmsTail, layer_norm_modulate, rms_norm};
 use vidit_kernels::pointwise::{Activation, activate, gated_residual};
 use vidit_kernels::rearrange::{View, contiguous};
+use vidit_kernels::softmax::softmax;
 
 use crate::{Case, Work};
 
@@ -167,6 +169,28 @@ fn one_pass(rows: usize, width: usize) -> Vec<Case> {
             let x = normal(rows * width);
             Box::new(move || {
                 black_box(activate(&x, Activation::GeluTanh));
+            })
+        }),
+        case(format!("softmax_{rows}x{width}"), None, f32, move || {
+            let x = normal(rows * width);
+            Box::new(move || {
+                black_box(softmax(&x, width));
+            })
+        }),
+        case(format!("cast_to_bf16_{rows}x{width}"), None, f32, move || {
+            let (x, mut halves) = (normal(rows * width), vec![[0; 2]; rows * width]);
+            Box::new(move || {
+                narrow(Half::Bf16, &x, &mut halves);
+                black_box(&halves);
+            })
+        }),
+        case(format!("cast_from_f16_{rows}x{width}"), None, f32, move || {
+            let mut halves = vec![[0; 2]; rows * width];
+            narrow(Half::F16, &normal(rows * width), &mut halves);
+            let mut x = vec![0.0; rows * width];
+            Box::new(move || {
+                widen(Half::F16, &halves, &mut x);
+                black_box(&x);
             })
         }),
     ]

@@ -59,10 +59,15 @@ impl Story {
     /// Fewest frames that a clip of it has.
     pub fn frames_min(self) -> usize {
         match self {
-            Self::Plain | Self::Pair | Self::Crossing | Self::Passage | Self::Meeting | Self::Crowd => 1,
             Self::Arrival | Self::Loop => 1 + 2 * LATENT,
             Self::Continuation | Self::Transition => 1 + 5 * LATENT,
+            _ => 1,
         }
+    }
+
+    /// Whether some of its frames, at one end or both, are known beforehand: each clip then says how many.
+    pub fn knows_ends(self) -> bool {
+        matches!(self, Self::Arrival | Self::Loop | Self::Continuation | Self::Transition)
     }
 
     /// Sample `index` of stream `seed` at `shape`, for training: `4n + 1` frames, [`Self::frames_min`] at least.

@@ -1,13 +1,12 @@
 //! Which object is it? A small network over crops of the tracked object.
 
 use burn::module::Module;
-use burn::tensor::activation::softmax;
 use burn::tensor::{Device, Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 use vidit_data::Pack;
 use vidit_models::mini::metadata;
 use vidit_models::nn::{Conv3d, Init, Linear, RmsNorm};
-use vidit_ops::{ConvGeometry, Tail};
+use vidit_ops::{ConvGeometry, Tail, softmax};
 use vidit_video::Frames;
 use vidit_weights::{TensorStore, load_into};
 
@@ -148,7 +147,7 @@ impl Judge {
         let count = crops.len() / (SIDE * SIDE * CHANNELS);
         let crops = TensorData::new(crops, [count, 1, SIDE, SIDE, CHANNELS]);
         let scores = self.network.forward(Tensor::from_data(crops, &self.device)).mean_dim(0); // [1, N]
-        softmax(scores, 1).into_data().iter::<f32>().collect()
+        softmax(scores).into_data().iter::<f32>().collect()
     }
 }
 

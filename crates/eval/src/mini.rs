@@ -394,6 +394,7 @@ mod tests {
         assert!(report.generated.all_three > 0.9 && report.real.all_three > 0.9, "{report}");
         let text = report.to_string();
         assert!(text.contains("60 held-out prompts") && text.contains("shuffled prompts"), "{text}");
+        assert!(text.ends_with("`--suite languages` asks for the same in all\n"), "{text}");
         let json = serde_json::to_string(&report).expect("plain numbers");
         assert_eq!(serde_json::from_str::<MiniReport>(&json).expect("its own text").prompts, 60);
     }

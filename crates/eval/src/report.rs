@@ -205,6 +205,13 @@ impl fmt::Display for MiniReport {
         for language in &self.languages {
             mistaken(f, &format!("  {}", language.language.code()), &language.object_mistakes)?;
         }
-        mistaken(f, "motions", &self.motion_mistakes)
+        mistaken(f, "motions", &self.motion_mistakes)?;
+        if self.languages.len() > 1 {
+            writeln!(
+                f,
+                "languages were asked for different scenes: `--suite languages` asks for the same in all"
+            )?;
+        }
+        Ok(())
     }
 }

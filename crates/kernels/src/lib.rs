@@ -6,6 +6,7 @@
 
 pub mod alloc;
 pub mod attention;
+pub mod cast;
 pub mod conv3d;
 #[cfg(all(target_arch = "x86_64", target_os = "linux", any(test, feature = "emulate-amx")))]
 mod emulated;
@@ -18,6 +19,7 @@ pub mod optimizer;
 pub mod peak;
 pub mod pointwise;
 pub mod rearrange;
+pub mod softmax;
 mod threads;
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use vidit_kernels::gemm::{Bias, BiasResidual, DepthMajor, LaneMajor, Plain, gemm
 use vidit_kernels::norm::{self, RmsTail};
 use vidit_kernels::pointwise::{self, Activation};
 use vidit_kernels::rearrange::{self, View};
+use vidit_kernels::softmax;
 
 use crate::precision;
 use crate::tape::{Saved, record};
@@ -46,6 +47,11 @@ pub trait VideoOps: Backend {
     -> FloatTensor<Self>;
 
     fn add(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self>;
+
+    /// Over the last axis.
+    fn softmax_rows(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    /// From its result.
+    fn softmax_rows_grad(g: FloatTensor<Self>, y: FloatTensor<Self>) -> FloatTensor<Self>;
 
     fn gated_residual(
         x: FloatTensor<Self>,
@@ -280,6 +286,16 @@ impl VideoOps for Flex {
         tensor(pointwise::add(&a, &b), a.shape())
     }
 
+    fn softmax_rows(x: FlexTensor) -> FlexTensor {
+        let x = Values::new(x);
+        tensor(softmax::softmax(&x, x.last()), x.shape())
+    }
+
+    fn softmax_rows_grad(g: FlexTensor, y: FlexTensor) -> FlexTensor {
+        let (g, y) = (Values::new(g), Values::new(y));
+        tensor(softmax::softmax_backward(&y, &g, y.last()), y.shape())
+    }
+
     fn gated_residual(x: FlexTensor, y: FlexTensor, gate: FlexTensor) -> FlexTensor {
         let (x, y, gate) = (Values::new(x), Values::new(y), Values::new(gate));
         tensor(pointwise::gated_residual(&x, &y, &gate, x.last()), x.shape())
@@ -500,6 +516,21 @@ impl<B: Backend + VideoOps, C: CheckpointStrategy> VideoOps for Autodiff<B, C> {
         )
     }
 
+    fn softmax_rows(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (x, nx) = x.into_parts();
+        record::<B, C, (), 1>(
+            [nx],
+            |g, saved| {
+                let [y] = saved.tensors.try_into().expect("one tensor");
+                [B::softmax_rows_grad(g, y)]
+            },
+            || {
+                let y = B::softmax_rows(x);
+                (y.clone(), Saved { tensors: vec![y], arguments: () })
+            },
+        )
+    }
+
     fn gated_residual(
         x: FloatTensor<Self>,
         y: FloatTensor<Self>,
@@ -672,6 +703,9 @@ impl<B: Backend + VideoOps, C: CheckpointStrategy> VideoOps for Autodiff<B, C> {
         unreachable!("{SECOND_ORDER}")
     }
     fn activate_grad(_: FloatTensor<Self>, _: FloatTensor<Self>, _: Activation) -> FloatTensor<Self> {
+        unreachable!("{SECOND_ORDER}")
+    }
+    fn softmax_rows_grad(_: FloatTensor<Self>, _: FloatTensor<Self>) -> FloatTensor<Self> {
         unreachable!("{SECOND_ORDER}")
     }
     fn gated_residual_grad(

@@ -55,6 +55,14 @@ pub fn add<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     a + b
 }
 
+/// `exp(x) / Σ exp(x)` over the last axis.
+pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if runs_on_kernels(&x.device()) {
+        return Tensor::from_dispatch(OnDevice::softmax_rows(x.into_dispatch()));
+    }
+    composed::softmax(x)
+}
+
 /// `x + gate ∘ y`: `x, y [B, L, D]`, `gate [B, G, D]`, each gate for `L/G` consecutive tokens.
 pub fn gated_residual(x: Tensor<3>, y: Tensor<3>, gate: Tensor<3>) -> Tensor<3> {
     if runs_on_kernels(&x.device()) {

@@ -13,7 +13,7 @@ mod tape;
 
 pub use dispatch::{
     Tail, activate, add, attention, contiguous, conv3d, gated_residual, layer_norm_modulate, linear,
-    rms_norm, rms_norm_behind, runs_on_kernels,
+    rms_norm, rms_norm_behind, runs_on_kernels, softmax,
 };
 pub use packed::{After, PackedLinear, PackedMlp, linear_then};
 pub use vidit_kernels::gemm::WeightFormat;

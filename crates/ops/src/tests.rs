@@ -65,6 +65,7 @@ fn linear_and_activations() {
     }
     let y = random([2, 5, 7]);
     compare!(crate::add(x.clone(), y.clone()), x.clone() + y.clone(), [x, y]);
+    compare!(crate::softmax(x.clone()), composed::softmax(x.clone()), [x]);
 }
 
 #[test]

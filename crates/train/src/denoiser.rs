@@ -127,7 +127,7 @@ impl Bucket {
 
     /// Which of so many latent frames of a clip are given: what its story says, or as drawn.
     pub(crate) fn given_of(&self, about: &About, frames: usize, random: &mut Random) -> Vec<bool> {
-        if self.gives_itself() {
+        if self.story().knows_ends() {
             let (head, tail) = about.given;
             return (0..frames).map(|frame| frame < head || frame >= frames - tail).collect();
         }
@@ -136,13 +136,6 @@ impl Bucket {
 
     pub(crate) fn story(&self) -> Story {
         self.story.unwrap_or_default()
-    }
-
-    fn gives_itself(&self) -> bool {
-        !matches!(
-            self.story(),
-            Story::Plain | Story::Pair | Story::Crossing | Story::Passage | Story::Meeting | Story::Crowd
-        )
     }
 
     /// Probabilities of what may be given of a clip.
@@ -200,7 +193,7 @@ impl Bucket {
             if share > 0.0 && self.frames == 1 {
                 return Err(wrong(format!("`{name}` leaves nothing to learn of a single frame")));
             }
-            if share > 0.0 && self.gives_itself() {
+            if share > 0.0 && self.story().knows_ends() {
                 return Err(wrong(format!("`{name}` is not for a story that says itself what is given")));
             }
             left -= share;

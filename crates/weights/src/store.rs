@@ -5,9 +5,9 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use half::{bf16, f16};
 use safetensors::tensor::{Dtype, Metadata, TensorView};
 use safetensors::{SafeTensors, serialize};
+use vidit_kernels::cast::{Half, narrow, widen};
 
 use crate::WeightsError;
 
@@ -81,13 +81,13 @@ fn is_whole(element: Dtype) -> bool {
 
 /// Adds the values of a tensor's bytes, or of a piece of them.
 fn decode(key: &str, element: Dtype, data: &[u8], values: &mut Vec<f32>) -> Result<(), WeightsError> {
-    let (before, pairs) = (values.len(), || data.chunks_exact(2).map(|b| [b[0], b[1]]));
+    let before = values.len();
     match element {
         Dtype::F32 => {
             values.extend(data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])))
         }
-        Dtype::F16 => values.extend(pairs().map(|b| f16::from_le_bytes(b).to_f32())),
-        Dtype::BF16 => values.extend(pairs().map(|b| bf16::from_le_bytes(b).to_f32())),
+        Dtype::F16 => append_halves(Half::F16, data, values),
+        Dtype::BF16 => append_halves(Half::Bf16, data, values),
         Dtype::F64 => values.extend(data.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32)),
         other => return Err(WeightsError::Type { key: key.to_owned(), found: format!("{other:?}") }),
     }
@@ -95,6 +95,13 @@ fn decode(key: &str, element: Dtype, data: &[u8], values: &mut Vec<f32>) -> Resu
         true => Ok(()),
         false => Err(WeightsError::NotFinite { key: key.to_owned() }),
     }
+}
+
+/// Adds what the bytes of half floats hold.
+pub(crate) fn append_halves(format: Half, data: &[u8], values: &mut Vec<f32>) {
+    let (before, halves) = (values.len(), data.as_chunks::<2>().0);
+    values.resize(before + halves.len(), 0.0);
+    widen(format, halves, &mut values[before..]);
 }
 
 impl TensorStore {
@@ -204,15 +211,16 @@ impl TensorStore {
             .tensors
             .iter()
             .map(|(key, entry)| {
-                let values = entry.values.iter();
+                let values = &entry.values;
+                let halves = |format| {
+                    let mut halves = vec![[0; 2]; values.len()];
+                    narrow(format, values, &mut halves);
+                    halves.into_flattened()
+                };
                 let (dtype, bytes) = match stored(key) {
-                    StoredType::F32 => (Dtype::F32, values.flat_map(|v| v.to_le_bytes()).collect()),
-                    StoredType::F16 => {
-                        (Dtype::F16, values.flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect())
-                    }
-                    StoredType::Bf16 => {
-                        (Dtype::BF16, values.flat_map(|v| bf16::from_f32(*v).to_le_bytes()).collect())
-                    }
+                    StoredType::F32 => (Dtype::F32, values.iter().flat_map(|v| v.to_le_bytes()).collect()),
+                    StoredType::F16 => (Dtype::F16, halves(Half::F16)),
+                    StoredType::Bf16 => (Dtype::BF16, halves(Half::Bf16)),
                 };
                 (key.as_str(), dtype, entry.shape.as_slice(), bytes)
             })

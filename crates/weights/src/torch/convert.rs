@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::pickle::{ElementType, TensorPlace};
-use super::{Input, Skipped, TorchCheckpoint, decoder};
+use super::{Input, Skipped, TorchCheckpoint, decode};
 use crate::store::aside;
 use crate::{StoredType, WeightsError};
 
@@ -112,14 +112,17 @@ impl<R: Read + Seek> TorchCheckpoint<R> {
         let (storage, size) = (self.storages[&place.storage].clone(), place.element.bytes());
         let span = place.span();
         let (start, end) = (storage.start + span.start * size, storage.start + span.end * size);
-        let value = decoder(place.element);
+        let decoded = |bytes: &[u8]| {
+            let mut values = Vec::new();
+            decode(place.element, bytes, &mut values);
+            values
+        };
         let mut input = Input { name: &self.name, source: &mut self.source };
         if place.is_contiguous() {
             let mut at = start;
             while at < end {
                 let bytes = input.bytes_at(at, PIECE_BYTES.min(end - at))?;
-                let values: Vec<f32> = bytes.chunks_exact(size as usize).map(value).collect();
-                visit(&bytes, &values)?;
+                visit(&bytes, &decoded(&bytes))?;
                 at += bytes.len() as u64;
             }
             return Ok(());
@@ -130,8 +133,7 @@ impl<R: Read + Seek> TorchCheckpoint<R> {
             let at = ((index - span.start) * size) as usize;
             gathered.extend_from_slice(&bytes[at..at + size as usize]);
         });
-        let values: Vec<f32> = gathered.chunks_exact(size as usize).map(value).collect();
-        visit(&gathered, &values)
+        visit(&gathered, &decoded(&gathered))
     }
 }
 

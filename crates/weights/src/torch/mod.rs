@@ -20,8 +20,9 @@ use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
 
-use half::{bf16, f16};
+use vidit_kernels::cast::Half;
 
+use crate::store::append_halves;
 use crate::{Entry, StoredType, TensorStore, WeightsError};
 pub use convert::Converted;
 use pickle::{ElementType, TensorPlace};
@@ -192,12 +193,11 @@ impl<R: Read + Seek> TorchCheckpoint<R> {
         let mut input = Input { name: &self.name, source: &mut self.source };
         let (start, count) = (storage.start + span.start * size, (span.end - span.start) * size);
         input.holds(start, count)?;
-        let value = decoder(place.element);
         let mut values = Vec::with_capacity((span.end - span.start) as usize);
         // In pieces: beside the values their bytes are never all in memory.
         for piece in (0..count).step_by(PIECE_BYTES as usize) {
             let bytes = input.bytes_at(start + piece, PIECE_BYTES.min(count - piece))?;
-            values.extend(bytes.chunks_exact(size as usize).map(value));
+            decode(place.element, &bytes, &mut values);
         }
         if place.is_contiguous() {
             return Ok(values);
@@ -211,13 +211,15 @@ impl<R: Read + Seek> TorchCheckpoint<R> {
 /// Bytes of a tensor that are read at once, whole values of any type.
 const PIECE_BYTES: u64 = 1 << 20;
 
-/// From little-endian bytes.
-fn decoder(element: ElementType) -> fn(&[u8]) -> f32 {
+/// Adds the values of little-endian bytes.
+fn decode(element: ElementType, bytes: &[u8], values: &mut Vec<f32>) {
     match element {
-        ElementType::F16 => |b| f16::from_le_bytes([b[0], b[1]]).to_f32(),
-        ElementType::Bf16 => |b| bf16::from_le_bytes([b[0], b[1]]).to_f32(),
-        ElementType::F64 => |b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32,
-        _ => |b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
+        ElementType::F16 => append_halves(Half::F16, bytes, values),
+        ElementType::Bf16 => append_halves(Half::Bf16, bytes, values),
+        ElementType::F64 => {
+            values.extend(bytes.as_chunks::<8>().0.iter().map(|b| f64::from_le_bytes(*b) as f32))
+        }
+        _ => values.extend(bytes.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b))),
     }
 }
 
