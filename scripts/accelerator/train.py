@@ -481,7 +481,8 @@ def train(arguments):
             network = Network(sizes | {"transformer": shape["transformer"]}, denoiser | tuned)
         adapter = Adapter(shape, learned)
     else:
-        learned = denoiser
+        kept = "text." if task.get("keep_text") else ()
+        learned = {key: value for key, value in denoiser.items() if not key.startswith(kept)}
     if arguments.compile:
         fuse()
     learner = Learner(network, adapter, learned, device)

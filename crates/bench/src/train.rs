@@ -76,7 +76,7 @@ impl Step {
         let dims = [batch, f, h, w, LATENT_CHANNELS];
         let token = |sample: usize, i: usize| ((sample * 31 + i * 7) % VOCABULARY) as u32;
         Self {
-            optimizer: Optimizer::new(&model),
+            optimizer: Optimizer::new(&model, |_| false),
             model,
             config: OptimizerConfig {
                 rule: Rule::AdamW,

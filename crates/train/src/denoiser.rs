@@ -60,6 +60,9 @@ pub struct DenoiserTaskConfig {
     pub level_shift: f32,
     /// Probability that a prompt is left empty, for guidance.
     pub text_dropout: f32,
+    /// Whether the text encoder stays as it is, so that an adapter that was taught beside it goes on understanding it. Absent: no.
+    #[serde(default)]
+    pub keep_text: bool,
 }
 
 /// Over which clips latents are measured. Stages of one training have to agree on it.
@@ -399,6 +402,10 @@ impl Task for DenoiserTask {
             }
             _ => Ok(model),
         }
+    }
+
+    fn keeps(&self, key: &str) -> bool {
+        self.config.task.keep_text && key.starts_with("text.")
     }
 
     fn batch(&self, seed: u64, step: u64, part: usize, device: &Device) -> Result<DenoiserBatch, TrainError> {

@@ -11,6 +11,8 @@ use crate::config::{OptimizerConfig, Rule};
 /// One parameter's state. All vectors have the parameter's length.
 struct Slot {
     key: String,
+    /// Whether it stays as it is.
+    kept: bool,
     shape: Vec<usize>,
     weights: Vec<f32>,
     first: Vec<f32>,
@@ -38,8 +40,8 @@ pub struct Optimizer {
 }
 
 impl Optimizer {
-    /// Fresh state for the module's present weights.
-    pub fn new<M: Module>(module: &M) -> Self {
+    /// Fresh state for the module's present weights; those that `keeps` names stay as they are.
+    pub fn new<M: Module>(module: &M, keeps: impl Fn(&str) -> bool) -> Self {
         let mut keys = Keys::default();
         module.visit(&mut keys);
         let store = collect(module, "");
@@ -50,6 +52,7 @@ impl Optimizer {
                 let entry = &store.tensors[&key];
                 let zeros = vec![0.0; entry.values.len()];
                 Slot {
+                    kept: keeps(&key),
                     key,
                     shape: entry.shape.clone(),
                     weights: entry.values.clone(),
@@ -73,7 +76,7 @@ impl Optimizer {
             fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
                 let slot = self.slots.next().expect("the module's parameters do not change");
                 // A parameter that the batch did not use has no gradient.
-                if let Some(gradient) = param.val().grad(self.gradients) {
+                if let Some(gradient) = param.val().grad(self.gradients).filter(|_| !slot.kept) {
                     for (sum, value) in slot.gradient.iter_mut().zip(gradient.into_data().iter::<f32>()) {
                         *sum += value;
                     }
@@ -104,12 +107,12 @@ impl Optimizer {
         };
         self.slots
             .par_iter_mut()
-            .filter(|slot| config.rule == Rule::Muon && slot.is_inner_matrix())
+            .filter(|slot| config.rule == Rule::Muon && slot.is_inner_matrix() && !slot.kept)
             .for_each(|slot| {
                 let shape = [slot.shape[0], slot.shape[1]];
                 muon(&muon_step, shape, &mut slot.weights, &slot.gradient, &mut slot.first);
             });
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| !slot.kept) {
             if config.rule == Rule::Muon && slot.is_inner_matrix() {
                 ema(&mut slot.average, &slot.weights, ema_decay);
                 slot.gradient.fill(0.0);

@@ -27,6 +27,11 @@ pub trait Task {
     /// If weights that it starts from cannot be read.
     fn model(&self, seed: u64, device: &Device) -> Result<Self::Model, TrainError>;
 
+    /// Whether a weight stays as it is; none does where nothing else is said.
+    fn keeps(&self, _key: &str) -> bool {
+        false
+    }
+
     /// The batch of a step; a function of its arguments alone.
     ///
     /// # Errors
@@ -75,7 +80,7 @@ pub fn run<T: Task>(
     let folder = RunFolder::create(&config.folder)?;
     let train_device = device.clone().autodiff();
     let mut model = task.model(config.seed, &train_device)?;
-    let mut optimizer = Optimizer::new(&model);
+    let mut optimizer = Optimizer::new(&model, |key| task.keeps(key));
     match (folder.read_checkpoint()?, resume) {
         (Some(state), true) => {
             optimizer

@@ -73,6 +73,31 @@ fn a_stopped_denoiser_leaves_its_model_so_far_and_one_stopped_at_once_leaves_non
 }
 
 #[test]
+fn a_text_encoder_that_is_kept_stays_as_it_is() {
+    let folder = Folder::new("kept");
+    let path = &folder.0;
+    train(&vae_config(path, "vae", 1, 5), false, |_| {}).unwrap();
+    train(&denoiser_config(path, "first", 2), false, |_| {}).unwrap();
+    let first = path.join("first/weights.safetensors");
+    let config = std::fs::read_to_string(denoiser_config(path, "second", 3)).unwrap();
+    let kept = format!("keep_text = true\ninit_from = {first:?}\ntext_dropout");
+    train(&write(path, "kept.toml", &config.replacen("text_dropout", &kept, 1)), false, |_| {}).unwrap();
+    let [first, second] = ["first", "second"].map(|run| {
+        TensorStore::from_bytes(run, &file(path, run, "weights.safetensors")).unwrap().tensors
+    });
+    let (mut of_text, mut changed) = (0, 0);
+    for (key, entry) in &first {
+        let same = second[key] == *entry;
+        match key.starts_with("text.") {
+            true => assert!(same, "{key} was tuned"),
+            false => changed += usize::from(!same),
+        }
+        of_text += usize::from(key.starts_with("text."));
+    }
+    assert!(of_text > 5 && changed > 20, "{of_text} of the text encoder, {changed} tuned");
+}
+
+#[test]
 fn a_run_is_never_overwritten_and_never_resumed_from_nothing() {
     let folder = Folder::new("guards");
     let config = vae_config(&folder.0, "vae", 1, 5);
