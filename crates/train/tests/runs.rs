@@ -82,9 +82,8 @@ fn a_text_encoder_that_is_kept_stays_as_it_is() {
     let config = std::fs::read_to_string(denoiser_config(path, "second", 3)).unwrap();
     let kept = format!("keep_text = true\ninit_from = {first:?}\ntext_dropout");
     train(&write(path, "kept.toml", &config.replacen("text_dropout", &kept, 1)), false, |_| {}).unwrap();
-    let [first, second] = ["first", "second"].map(|run| {
-        TensorStore::from_bytes(run, &file(path, run, "weights.safetensors")).unwrap().tensors
-    });
+    let [first, second] = ["first", "second"]
+        .map(|run| TensorStore::from_bytes(run, &file(path, run, "weights.safetensors")).unwrap().tensors);
     let (mut of_text, mut changed) = (0, 0);
     for (key, entry) in &first {
         let same = second[key] == *entry;
