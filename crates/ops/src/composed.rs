@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use burn::tensor::activation::{gelu, relu, sigmoid, softmax as burn_softmax, tanh};
+use burn::tensor::activation::{self, gelu, relu, sigmoid, tanh};
 use burn::tensor::module::conv3d as burn_conv3d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
@@ -34,7 +34,7 @@ pub fn activate<const D: usize>(x: Tensor<D>, activation: Activation) -> Tensor<
 }
 
 pub fn softmax<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    burn_softmax(x, D - 1)
+    activation::softmax(x, D - 1)
 }
 
 /// One row a group → one row a token.
@@ -103,7 +103,7 @@ pub fn attention(
         let device = scores.device();
         scores = scores + Tensor::<4>::from_data(TensorData::new(mask, [b, 1, 1, lk]), &device);
     }
-    burn_softmax(scores, 3).matmul(v).swap_dims(1, 2).reshape([b, lq, width]) // [B, Lq, N·Dh]
+    softmax(scores).matmul(v).swap_dims(1, 2).reshape([b, lq, width]) // [B, Lq, N·Dh]
 }
 
 pub fn conv3d(

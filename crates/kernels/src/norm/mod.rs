@@ -13,13 +13,13 @@ pub use rms::{RmsTail, rms_norm, rms_norm_backward, rms_norm_behind};
 mod tests;
 
 /// Rows that one task takes at least.
-fn grain(width: usize) -> usize {
+pub(crate) fn grain(width: usize) -> usize {
     8 * 1024 / width + 1
 }
 
 /// Sum of products in sixteen lanes, so that the compiler can vectorise it without reordering on its own.
 #[inline(always)]
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
     let (a_chunks, b_chunks) = (a.chunks_exact(16), b.chunks_exact(16));
     let rest: f32 = a_chunks.remainder().iter().zip(b_chunks.remainder()).map(|(a, b)| a * b).sum();
@@ -33,7 +33,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 /// Sum in sixteen lanes.
 #[inline(always)]
-fn sum(a: &[f32]) -> f32 {
+pub(crate) fn sum(a: &[f32]) -> f32 {
     let mut lanes = [0.0f32; 16];
     let chunks = a.chunks_exact(16);
     let rest: f32 = chunks.remainder().iter().sum();
